@@ -1,5 +1,6 @@
-// Package grpccarrier is the carrier that moves each message with one gRPC call: a unary one, or a
-// streaming one for what has several parts. It knows what gRPC proves of a message that failed.
+// Package grpccarrier is the carrier that sends each message with one gRPC call: a unary one, or a
+// streaming one for messages with several parts. When a message fails, the package decides from
+// gRPC's behaviour whether the message was sent.
 package grpccarrier
 
 import (
@@ -13,41 +14,40 @@ import (
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// Config says how processes are connected to, and what messages may be.
+// Config is the configuration of a carrier.
 type Config struct {
-	// Peers says how processes are connected to. Its Options are the program's own: they come after
-	// ours.
+	// Peers configures the connections. Its Options are the program's own; they come after ours.
 	Peers peer.Config
-	// Caller is the name that the program gives itself; empty for none.
+	// Caller is the name that the program gives itself, empty for none.
 	Caller string
-	// MaxSize bounds the arguments with the request context of a message, and each result, in
+	// MaxSize bounds the arguments plus the request context of a message, and each result, in
 	// bytes; 0 for no bound.
 	MaxSize int
-	// Routing has each message say in headers, too, which server it is for and at which version, for
-	// proxies that route by headers. No message travels in a session then.
+	// Routing repeats the server and the version of each message in headers, for proxies that route
+	// by headers. Messages are then not sent in sessions.
 	Routing bool
-	// Explicit has typed messages say on which topic an instance is that they are for. Only gateways
-	// need it: they do not know every instance.
+	// Explicit adds the topic of the instance to typed messages. Only messages to gateways need it,
+	// because a gateway may not know the instance.
 	Explicit bool
 	// MaxHeader bounds the headers of a message, in bytes; 0 for no bound.
 	MaxHeader int
 }
 
 const (
-	// MinHeader is the least MaxHeader that leaves room for something.
+	// MinHeader is the lowest useful value of MaxHeader.
 	MinHeader = 2 * headerShare
-	// headerShare is what the library and gRPC take of the headers.
+	// headerShare is the part of the headers that the library and gRPC use.
 	headerShare = 1 << 10
 )
 
-// Carrier moves messages over gRPC. It is safe for concurrent use.
+// Carrier sends messages over gRPC. It is safe for concurrent use.
 type Carrier struct {
 	pool   *peer.Pool
 	config Config
 	// intercepted is true if options of the program may stand between us and gRPC.
 	intercepted bool
-	// limit bounds what is received; typedLimit does for typed messages, which have nothing around
-	// them.
+	// limit bounds received messages. TypedLimit does so for typed messages, which have no
+	// envelope.
 	limit, typedLimit grpc.CallOption
 	closed            atomic.Bool
 }

@@ -25,8 +25,8 @@ func (c *Carrier) Check(r *carrier.Request) error {
 	return nil
 }
 
-// sendsOneToken returns an error if the program sends a token beside the transport's own. Servers
-// refuse both then.
+// sendsOneToken returns an error if the program sends a token in addition to the transport's.
+// Servers would refuse both.
 func (c *Carrier) sendsOneToken(md rpc.Metadata) error {
 	if c.config.Peers.Token == nil {
 		return nil
@@ -60,8 +60,8 @@ func (c *Carrier) fitsHeaders(n int) *rpc.Error {
 			"if all servers and proxies take as much", n, limit)}
 }
 
-// headerSize returns how much of a header list the content of a request takes: its metadata, and
-// the request context and the order key of a typed one.
+// headerSize returns the size of a request's content in the header list: its metadata and, for a
+// typed request, its request context and order key.
 func headerSize(r *carrier.Request) int {
 	n := header.Size(r.Metadata)
 	if r.Typed == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// complete adds to an error what only this end knows: its limits, its deadline, and whether the
-// carrier was closed.
+// complete adds information to an error that only this end has: its limits, its deadline, and
+// whether the carrier was closed.
 func (e *evidence) complete(ctx context.Context, ours *rpc.Error) {
 	switch {
 	case ours.Kind == rpc.TooLarge && ours.Cause != nil: // without a detail
@@ -26,8 +26,9 @@ func (e *evidence) complete(ctx context.Context, ours *rpc.Error) {
 	}
 }
 
-// explainSize completes gRPC's own error for a message that is too large. It is the same at both
-// ends, but for the limit: no request of ours is larger than our own limit.
+// explainSize completes gRPC's own error for a message that is too large. Both ends produce the
+// same text, except for the limit. Since no request exceeds our own limit, an error with at least
+// that limit is about the response.
 func (e *evidence) explainSize(ours *rpc.Error) {
 	const sign = "larger than max ("
 	var size, limit int
@@ -39,23 +40,23 @@ func (e *evidence) explainSize(ours *rpc.Error) {
 		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise MessageSize with WithLimits", size, limit)
 }
 
-// isOver reports whether the deadline of ctx has passed, or will in a moment, and the caller did
-// not cancel. Both ends have a timer, and a server whose timer fires first cancels the RPC.
+// isOver reports whether the deadline of ctx has passed, or will pass in a moment, and the caller
+// did not cancel. Both ends have a timer. If the server's timer fires first, it cancels the RPC.
 func isOver(ctx context.Context) bool {
 	const timers = 50 * time.Millisecond
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(deadline) < timers && !errors.Is(ctx.Err(), context.Canceled)
 }
 
-// isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains
-// that it passed.
+// isEarly reports whether the deadline of ctx is so far away that a difference between clocks
+// cannot explain that it passed.
 func isEarly(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) > time.Second
 }
 
-// endedEarly completes the error of an RPC that ended as if its deadline had passed, long before
-// that.
+// endedEarly completes the error of an RPC that ended with "deadline exceeded" long before its
+// deadline.
 func (e *evidence) endedEarly(ours *rpc.Error) {
 	switch {
 	case ours.NotStarted && e.reached(): // another server may see it otherwise
@@ -66,10 +67,11 @@ func (e *evidence) endedEarly(ours *rpc.Error) {
 	}
 }
 
-// closedBefore says of a message that it was not sent, because the carrier was closed.
+// closedBefore is the message of errors for messages that were not sent because the carrier was
+// closed.
 const closedBefore = "the transport was closed before it was sent"
 
-// canceledByOthers completes the error of an RPC that ended as canceled, although its caller did
+// canceledByOthers completes the error of an RPC that ended with "canceled" although its caller did
 // not cancel it.
 func (e *evidence) canceledByOthers(ours *rpc.Error) {
 	closed := e.carrier.closed.Load()

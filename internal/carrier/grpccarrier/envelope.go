@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// envelope is the contract's message for a dynamic request, with all that it points to. So it is
-// part of one allocation.
+// envelope is the protocol's message for a dynamic request, with all values that it points to, so
+// that they need only one allocation.
 type envelope struct {
 	message         pb.Message
 	target          pb.Target
@@ -25,7 +25,7 @@ type envelope struct {
 	missed          durationpb.Duration
 }
 
-// fill returns the message for a request.
+// fill fills the envelope from a request, and returns the message.
 func (e *envelope) fill(r *carrier.Request) *pb.Message {
 	e.names = r.Target // the request may be used again, and gRPC may not be done with this one
 	t, n := &e.target, &e.names
@@ -49,7 +49,7 @@ func (e *envelope) fill(r *carrier.Request) *pb.Message {
 	return m
 }
 
-// given returns a field of a message: absent if it is not given.
+// given returns a pointer to a field, or nil if the field is empty.
 func given(s *string) *string {
 	if *s == "" {
 		return nil
@@ -57,7 +57,7 @@ func given(s *string) *string {
 	return s
 }
 
-// resultText returns a result as JSON text. A peer in another language may answer in values.
+// resultText returns a result as JSON text. A peer in another language may send protobuf values.
 func resultText(p *pb.Payload) (string, error) {
 	text, err := payload.Text(p, rpc.BadResult)
 	return cmp.Or(text, "null"), err

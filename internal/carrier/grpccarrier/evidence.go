@@ -16,44 +16,45 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// evidence tells whether an RPC may have reached a server, which decides whether its message may be
-// sent again.
+// evidence decides whether an RPC may have reached a server, which decides whether its message may
+// be sent again.
 //
-// gRPC itself tells it: it fills in the peer if, and only if, it opened a stream. But the
-// interceptors that a program adds stand between us and gRPC. One may return before its RPC does,
-// or leave our call option out. Then the peer is empty although the message is on its way. So where
-// a program adds options, a witness of ours next to gRPC counts the RPCs that pass and may have
-// been sent.
+// gRPC fills in the peer if, and only if, it opened a stream. But interceptors of the program stand
+// between us and gRPC. An interceptor may return before its RPC does, or may drop our call option.
+// Then the peer is empty although the message may have been sent. So if a program adds options, our
+// own interceptor next to gRPC, the witness, counts the RPCs that may have been sent.
 //
-// An interceptor may also send a message twice. A refusal proves nothing then, unless servers did
-// nothing else with the message.
+// An interceptor may also send a message twice. In that case a refusal proves nothing, unless no
+// server did anything but refuse the message.
 type evidence struct {
 	carrier *Carrier
 	opened  grpcpeer.Peer
-	// contract is true for an RPC of the contract, false for a program's own service.
+	// contract is true for an RPC of the library's protocol, and false for a typed service of the
+	// program.
 	contract bool
 	// headers is true if the server sent headers.
 	headers bool
 	// unanswered is true if neither headers nor a status came from the server.
 	unanswered atomic.Bool
-	// replied is true if a reply, or an item of a stream, came before the error.
+	// replied is true if a reply, or an item of a stream, arrived before the error.
 	replied atomic.Bool
-	// request is the message that was to be sent; nil once it was encoded.
+	// request is the message to send. It is nil once it was encoded.
 	request proto.Message
-	// sent counts unary RPCs that may have been sent, without those that were refused. streams
-	// counts the streams that were opened.
+	// sent counts unary RPCs that may have been sent and were not refused. Streams counts the
+	// opened streams.
 	sent, streams atomic.Int32
 }
 
-// reached reports whether a server may have the message.
+// reached reports whether a server may have received the message.
 func (e *evidence) reached() bool {
 	return hasPeer(&e.opened) || e.replied.Load() || e.sent.Load() > 0 || e.streams.Load() > 0
 }
 
-// sentTwice reports whether a server may have the message beside the server that refused it.
+// sentTwice reports whether another server than the one that refused the message may have received
+// it.
 func (e *evidence) sentTwice() bool { return e.sent.Load() > 0 || e.streams.Load() > 1 }
 
-// hasPeer reports whether gRPC filled in a peer. A connection of a program's own may have no
+// hasPeer reports whether gRPC filled in a peer. A program's own connection type may have no
 // address.
 func hasPeer(p *grpcpeer.Peer) bool { return p.Addr != nil || p.LocalAddr != nil || p.AuthInfo != nil }
 
@@ -64,19 +65,19 @@ func hasHeader(stream grpc.ClientStream) bool {
 	return headers != nil
 }
 
-// end notes whether the server said anything on a stream that has ended with an error. What
-// interceptors make of a stream proves nothing.
+// end notes whether the server answered anything on a stream that ended with an error. Interceptors
+// may change a stream, so this counts only without them.
 func (e *evidence) end(stream grpc.ClientStream) {
 	e.unanswered.Store(hasPeer(&e.opened) && !hasHeader(stream) && len(stream.Trailer()) == 0)
 }
 
-// endUnary notes whether the server said anything in a unary RPC that no interceptor saw.
+// endUnary notes whether the server answered anything in a unary RPC without interceptors.
 func (e *evidence) endUnary(header, trailer metadata.MD) {
 	e.unanswered.Store(hasPeer(&e.opened) && len(header) == 0 && len(trailer) == 0)
 }
 
-// invoke makes a unary RPC. Where there are interceptors, the witness notes whether a reply came:
-// other interceptors may return early, while gRPC still writes it.
+// invoke sends a unary RPC. With interceptors, the witness notes whether a reply arrived: other
+// interceptors may return early, while gRPC still writes the reply.
 func (e *evidence) invoke(
 	ctx context.Context, conn *grpc.ClientConn, method string, request proto.Message, reply any, options ...grpc.CallOption,
 ) error {
@@ -114,9 +115,9 @@ func (e *evidence) error(ctx context.Context, err error) *rpc.Error {
 	return ours
 }
 
-// unsendable returns the error for a message that gRPC could not encode; nil if err has another
-// reason. gRPC's own error does not say which end could not encode what. It comes after gRPC opened
-// a stream, on which nothing was sent then.
+// unsendable returns the error for a message that gRPC could not encode, or nil if err has another
+// reason. gRPC's own error does not say which end failed to encode. It comes after gRPC opened a
+// stream, on which nothing was sent.
 func unsendable(err error, request any) *rpc.Error {
 	message, ok := request.(proto.Message)
 	if !ok || message == nil || status.Code(err) != codes.Internal {
@@ -125,7 +126,7 @@ func unsendable(err error, request any) *rpc.Error {
 	return unencodable(message)
 }
 
-// unencodable returns the error for a message that cannot be encoded, nil if it can be.
+// unencodable returns an error if a message cannot be encoded.
 func unencodable(message proto.Message) *rpc.Error {
 	if _, err := proto.Marshal(message); err != nil {
 		return &rpc.Error{Kind: rpc.BadArguments, NotStarted: true, Cause: err, Message: "the message cannot be encoded: " + err.Error()}

@@ -10,22 +10,22 @@ import (
 	"github.com/oslorpc/oslorpc/internal/wire"
 )
 
-// expected is the reply of a unary RPC, which may come. gRPC does not say whether it came when the
-// RPC fails after it: a server may send a reply and then an error, or two replies. Then the method
-// ran, whatever the error says.
+// expected is the reply of a unary RPC that may arrive. If an RPC fails after its reply, gRPC does
+// not say that the reply arrived: a server may send a reply and then an error, or two replies. If
+// it arrived, the method ran, whatever the error says.
 //
-// So the message has a mark until the reply is decoded into it, which resets it first.
+// So the message gets a mark. Decoding a reply resets the message, which removes the mark.
 type expected struct {
 	message protoreflect.Message
 	before  protoreflect.RawFields
-	// usual tells by itself whether it came; nil for a generated message.
+	// usual notes by itself whether it arrived. It is nil for a generated message.
 	usual *wire.Response
 }
 
-// mark is an unknown field that no message has.
+// mark is an unknown field that no real message has.
 var mark = protowire.AppendVarint(protowire.AppendTag(nil, protowire.MaxValidNumber, protowire.VarintType), 0)
 
-// expect marks the message for a reply. A message of another kind than protobuf's has no mark.
+// expect marks the message for a reply. Messages that are not protobuf get no mark.
 func expect(reply any) expected {
 	if usual, ok := reply.(*wire.Response); ok {
 		return expected{usual: usual}
@@ -43,8 +43,8 @@ func expect(reply any) expected {
 	return e
 }
 
-// came reports whether the reply came, and removes the mark. It must not be called while gRPC may
-// still write the message.
+// came reports whether the reply arrived, and removes the mark. It must not be called while gRPC
+// may still write the message.
 func (e expected) came() bool {
 	if e.usual != nil {
 		return e.usual.Came

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// withMetadata returns ctx with the metadata of a request. Headers of ours in it are left out: they
-// describe the message that the program serves and passes its metadata on from.
+// withMetadata returns ctx with the metadata of a request, except for our own headers. If a program
+// passes on the metadata of a message that it serves, our headers in it describe that message.
 func withMetadata(ctx context.Context, md rpc.Metadata) context.Context {
 	if md == nil {
 		return ctx
@@ -19,8 +19,8 @@ func withMetadata(ctx context.Context, md rpc.Metadata) context.Context {
 	return header.Write(metadata.NewOutgoingContext(ctx, metadata.MD(md)), &header.Request{})
 }
 
-// headed returns ctx with the metadata of a request and, for proxies that route, with headers that
-// say what the request says.
+// headed returns ctx with the metadata of a request and, with Routing, with headers that repeat the
+// request's fields.
 func (c *Carrier) headed(ctx context.Context, r *carrier.Request) context.Context {
 	if !c.config.Routing {
 		return withMetadata(ctx, r.Metadata)
@@ -35,7 +35,8 @@ func (c *Carrier) headed(ctx context.Context, r *carrier.Request) context.Contex
 	return header.Write(ctx, &h)
 }
 
-// routed returns a request that names the server that was chosen, as its headers do.
+// routed returns the request with the name of the chosen server, so that it agrees with the
+// headers.
 func (c *Carrier) routed(r *carrier.Request) *carrier.Request {
 	if !c.config.Routing || r.Target.Server == r.Meant.Name || r.Meant.Name == "" {
 		return r
@@ -45,13 +46,13 @@ func (c *Carrier) routed(r *carrier.Request) *carrier.Request {
 	return &named
 }
 
-// routing returns the headers that say who is meant.
+// routing returns the headers that identify the server.
 func routing(r *carrier.Request) header.Request {
 	return header.Request{Exchange: r.Target.Exchange, Topic: r.Target.Topic, Server: r.Target.Server}
 }
 
-// withHeaders returns ctx with the metadata of a typed request, and with the headers for what its
-// path does not say.
+// withHeaders returns ctx with the metadata of a typed request, and with headers for everything
+// that the path lacks.
 func (c *Carrier) withHeaders(ctx context.Context, r *carrier.Request) (context.Context, error) {
 	var h header.Request
 	explicit := r.InstanceID == "" || c.config.Routing
@@ -64,8 +65,8 @@ func (c *Carrier) withHeaders(ctx context.Context, r *carrier.Request) (context.
 		if err != nil {
 			return nil, &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Cause: err, Message: err.Error()}
 		}
-		// Without a version, a server takes the .0 of its own major version to be meant. An
-		// instance that is listed is known to have our major version.
+		// Without a version header, a server assumes the .0 of its own major version. Listed
+		// instances are known to have our major version.
 		h.Version, h.HasVersion = v, explicit || v != rpc.Version{Major: v.Major}
 	}
 	if r.Metadata != nil {

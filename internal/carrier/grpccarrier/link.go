@@ -17,14 +17,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Link is the way to one remote process. Links to the same connection are equal.
+// Link is the link to one remote process. Links with the same connection are equal.
 type Link struct {
 	*peer.Peer
 
 	carrier *Carrier
 }
 
-// Unlist implements [carrier.Link]. An RPC ends with its connection, so nothing depends on it.
+// Unlist implements [carrier.Link]. It does nothing, because an RPC ends with its connection.
 func (l Link) Unlist(bool) {}
 
 // Do implements [carrier.Link].
@@ -59,8 +59,8 @@ func (l Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, err
 	}
 }
 
-// meaning returns the context of an RPC for a server, if what is meant is asked for before it is
-// sent.
+// meaning adds the intended server to the context of an RPC, if the identity of the server or a
+// token is checked before sending.
 func (l Link) meaning(ctx context.Context, s identity.Server) context.Context {
 	if l.carrier.config.Peers.Identity == nil && l.carrier.config.Peers.Token == nil {
 		return ctx
@@ -68,7 +68,7 @@ func (l Link) meaning(ctx context.Context, s identity.Server) context.Context {
 	return peer.Meaning(ctx, s)
 }
 
-// connection returns the connection, which need not be up.
+// connection returns the connection, which may not be connected.
 func (l Link) connection() (*grpc.ClientConn, error) {
 	conn, err := l.Conn()
 	switch {
@@ -107,7 +107,7 @@ func (l Link) Describe(ctx context.Context, meant identity.Server, instanceID st
 	return info, err
 }
 
-// ask asks the process a question about itself.
+// ask sends an introspection request to the process.
 func (l Link) ask(ctx context.Context, meant identity.Server, question func(context.Context, pb.IntrospectionServiceClient, ...grpc.CallOption) error) error {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the question.
 	if err != nil {

@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// minHeartbeat is the shortest interval of heartbeats that servers keep.
+	// minHeartbeat is the minimum heartbeat interval that servers support.
 	minHeartbeat = 10 * time.Millisecond
-	// endTime is how long the end of a monitored call is waited for after the reply. Servers send
+	// endTime is how long to wait for the end of a monitored call after the reply. Servers send
 	// both together.
 	endTime = 50 * time.Millisecond
 )
 
-// errQuiet is the cause when a monitored call is canceled because no heartbeat came.
+// errQuiet is the cause with which a monitored call is canceled when no heartbeat came.
 var errQuiet = errors.New("no heartbeat came in time")
 
-// serverStream describes a stream that only the server sends.
+// serverStream describes a stream on which only the server sends several messages.
 var serverStream = &grpc.StreamDesc{ServerStreams: true}
 
-// monitored is a call with heartbeats on its way.
+// monitored is a running call with heartbeats.
 type monitored struct {
 	envelope envelope
 	request  pb.MonitoredCallRequest
@@ -37,7 +37,7 @@ type monitored struct {
 	options  [3]grpc.CallOption
 }
 
-// monitoredCall is call with heartbeats. Its context, which it always cancels in the end, ends the
+// monitoredCall is call with heartbeats. It always cancels its context at the end, which ends the
 // stream.
 func (l Link) monitoredCall(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) (carrier.Reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -52,9 +52,9 @@ func (l Link) monitoredCall(ctx context.Context, conn *grpc.ClientConn, r *carri
 	if err != nil {
 		return carrier.Reply{}, m.evidence.error(ctx, err)
 	}
-	// The timer does not start before the stream is open: until then nothing was sent, and another
-	// instance may still be tried. It starts before the request is sent: sending a large one to a
-	// server that hangs waits.
+	// The timer starts after the stream was opened, because before that nothing was sent, and
+	// another instance may still be tried. It starts before the request is sent, because sending a
+	// large request to a server that hangs blocks.
 	quiet := time.AfterFunc(r.Silence, func() { cancel(errQuiet) })
 	defer quiet.Stop()
 	result, err := m.converse(stream, func() { quiet.Reset(r.Silence) }, func() { quiet.Reset(endTime) })
@@ -92,8 +92,8 @@ func (m *monitored) converse(stream grpc.ClientStream, alive, replied func()) (*
 		case err != nil:
 			return nil, err
 		case response.GetResponse() != nil:
-			// Nothing follows but the end, which arrives with the reply. Receiving it spares the
-			// server a cancellation.
+			// Only the end of the stream follows, which arrives with the reply. If we receive it,
+			// gRPC need not send a cancellation to the server.
 			replied()
 			_ = stream.RecvMsg(&pb.MonitoredCallResponse{})
 			return response.GetResponse().GetResult(), nil

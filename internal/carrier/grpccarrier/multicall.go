@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// multicall is a dynamic message whose items come one by one.
+// multicall is a dynamic message whose items arrive one by one.
 type multicall struct {
 	stream
 
@@ -24,8 +24,8 @@ type multicall struct {
 	first    *string // the first item, until it is received
 }
 
-// multicall sends the message and waits for the first item: only then is it known that the server
-// took the message.
+// multicall sends the message and waits for the first item, which shows that the server accepted
+// the message.
 func (l Link) multicall(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) (carrier.Stream, error) {
 	m := &multicall{}
 	m.begin(ctx, l)

@@ -9,12 +9,11 @@ import (
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
 
-// gRPC begins an RPC again, once, if the server proved that it did not process it. If the server
-// ends the new RPC before gRPC has written the message again, gRPC 1.85 returns io.EOF to its
-// caller, who takes that for the successful end of a stream.
+// gRPC repeats an RPC once if the server proved that it did not process the first attempt. If the
+// server ends the second attempt before gRPC has written the message again, gRPC 1.85 returns
+// io.EOF to its caller, who takes it for the successful end of a stream.
 
-// invoked returns the error of a unary RPC for which gRPC returned err. A unary RPC has no other
-// reason for io.EOF.
+// invoked converts the error of a unary RPC. A unary RPC returns io.EOF for no other reason.
 func invoked(err error) error {
 	if err == io.EOF { //nolint:errorlint // gRPC returns it as it is.
 		return rpcstatus.ErrUnwritten
@@ -22,8 +21,8 @@ func invoked(err error) error {
 	return err
 }
 
-// receive receives a message of a stream. At the end of the stream it receives once more: then gRPC
-// returns the error of the RPC that it began last.
+// receive receives a message of a stream. After io.EOF it receives again: then gRPC returns the
+// error of its last attempt.
 func receive(stream grpc.ClientStream, message any) error {
 	err := stream.RecvMsg(message)
 	if errors.Is(err, io.EOF) {
@@ -32,8 +31,8 @@ func receive(stream grpc.ClientStream, message any) error {
 	return err
 }
 
-// receive receives a message of a stream. Where there are interceptors, the witness receives once
-// more, because it is next to gRPC.
+// receive receives a message of a stream. With interceptors, the witness receives again after
+// io.EOF, because it is next to gRPC.
 func (e *evidence) receive(stream grpc.ClientStream, message any) error {
 	if e.carrier.intercepted {
 		return stream.RecvMsg(message)
@@ -41,7 +40,7 @@ func (e *evidence) receive(stream grpc.ClientStream, message any) error {
 	return receive(stream, message)
 }
 
-// replayed is a stream that gRPC may have begun again.
+// replayed is a stream that gRPC may have repeated.
 type replayed struct{ grpc.ClientStream }
 
 func (s replayed) RecvMsg(message any) error { return receive(s.ClientStream, message) }

@@ -19,20 +19,20 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What follows is for package session, whose messages share a stream of this carrier.
+// The following functions are for package session, whose messages share a stream of this carrier.
 
 var sessionDesc = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 
-// TakesSessions reports whether messages may share a stream: nothing of the program or of the
-// network looks at each RPC, and none needs a token of its own.
+// TakesSessions reports whether messages may share a stream: no code of the program and no proxy
+// looks at each RPC, and no RPC needs its own token.
 func (c *Carrier) TakesSessions() bool {
 	return !c.intercepted && !c.config.Routing && c.config.Peers.Token == nil
 }
 
-// Explicit reports whether messages say more of the instance that they are for than its id.
+// Explicit reports whether messages name the topic of their instance, in addition to its id.
 func (c *Carrier) Explicit() bool { return c.config.Explicit }
 
-// OpenSession opens the stream of a session, which is first meant for a server.
+// OpenSession opens the stream of a session. Meant is the server of the first message.
 func (l Link) OpenSession(ctx context.Context, meant identity.Server) (grpc.ClientStream, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the stream.
 	if err != nil {
@@ -48,8 +48,8 @@ func PeerOf(stream grpc.ClientStream) (p rpc.Peer) {
 	return p
 }
 
-// SessionMetadata returns the metadata of a request as it travels; false if it cannot travel as it
-// is.
+// SessionMetadata returns the metadata of a request as a session sends it. It returns false if a
+// session cannot send it.
 func SessionMetadata(ctx context.Context, r *carrier.Request) (map[string][]string, bool) {
 	if r.Metadata == nil {
 		return nil, true
@@ -63,7 +63,7 @@ func SessionMetadata(ctx context.Context, r *carrier.Request) (map[string][]stri
 	return md, true
 }
 
-// SessionError returns the error of a message that was answered with a status.
+// SessionError returns the error of a message whose result is a status.
 func (l Link) SessionError(ctx context.Context, r *carrier.Request, st *spb.Status) error {
 	e := evidence{carrier: l.carrier, contract: r.Typed == nil, headers: true}
 	e.streams.Store(1)
@@ -81,7 +81,7 @@ func SessionResult(full *pb.CallResponse) (carrier.Reply, error) {
 	return carrier.Reply{Result: result}, err
 }
 
-// TakesResult returns an error for a result of n bytes if it is larger than the carrier takes.
+// TakesResult returns an error if a result of n bytes is larger than the limit.
 func (c *Carrier) TakesResult(n int, typed bool) error {
 	limit := c.config.MaxSize
 	if !typed {

@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// stream is what multicalls and typed streams have in common: an RPC, and a place on its link from
-// when the instance took the message until the stream ends.
+// stream is the common part of multicalls and typed streams: an RPC, and a place on its link from
+// the acceptance of the message until the stream ends.
 type stream struct {
 	link     Link
 	ctx      context.Context //nolint:containedctx // It is the stream's own, and ends with it.
@@ -20,7 +20,7 @@ type stream struct {
 	rpc      grpc.ClientStream
 	evidence evidence
 
-	// receiving is held while an item is received.
+	// receiving is held while an item is being received.
 	receiving sync.Mutex
 
 	mu     sync.Mutex
@@ -29,14 +29,14 @@ type stream struct {
 	ended  error       // why it ended, if that is more than the RPC says
 }
 
-// begin prepares a stream. It must be finished.
+// begin prepares a stream. Its caller must call finish.
 func (s *stream) begin(ctx context.Context, l Link) {
 	s.link = l
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.evidence.carrier = l.carrier
 }
 
-// hold takes a place until the stream ends. The caller of Open has a place until then.
+// hold takes a place until the stream ends. Before that, the caller of Open has a place.
 func (s *stream) hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,8 +44,8 @@ func (s *stream) hold() {
 	s.unhook = context.AfterFunc(s.ctx, func() { s.finish(nil) })
 }
 
-// finish ends the stream, if it has not ended, and gives back its place. Why is what Receive
-// reports, if it is not nil.
+// finish ends the stream, if it has not ended, and releases its place. If why is not nil, Receive
+// returns it.
 func (s *stream) finish(why error) {
 	s.mu.Lock()
 	unhook, held := s.unhook, s.held
@@ -60,7 +60,8 @@ func (s *stream) finish(why error) {
 	}
 }
 
-// end returns why the stream ended, nil if it did not, or if the RPC says it.
+// end returns why the stream ended. It returns nil if the stream has not ended, or if the RPC has
+// the reason.
 func (s *stream) end() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

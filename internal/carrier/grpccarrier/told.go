@@ -11,8 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// tellPeer tells a request of the process at the other end, if its sender wants to know it, and if
-// gRPC came so far.
+// tellPeer sets the Peer of a request, if the sender wants it, and if gRPC connected.
 func tellPeer(r *carrier.Request, opened *grpcpeer.Peer) {
 	if r.Peer == nil || !hasPeer(opened) {
 		return
@@ -26,7 +25,7 @@ func tellPeer(r *carrier.Request, opened *grpcpeer.Peer) {
 	}
 }
 
-// tellPeerOf is tellPeer for a stream that goes on; ctx is the stream's.
+// tellPeerOf is tellPeer for an open stream with the context ctx.
 func tellPeerOf(r *carrier.Request, ctx func() context.Context) {
 	if r.Peer == nil { // asking a stream for its context keeps gRPC from some repetitions
 		return

@@ -11,18 +11,18 @@ import (
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
 
-// neverWait keeps gRPC from waiting for a connection, whatever options a program sets: the message
-// may go to another server meanwhile.
+// neverWait keeps gRPC from waiting for a connection, whatever options a program sets, so that the
+// message can be sent to another server.
 var neverWait = grpc.WaitForReady(false)
 
-// typedUnary is one unary message of a typed service on its way, with room for its options.
+// typedUnary is a running unary call of a typed service, with memory for its options.
 type typedUnary struct {
 	evidence        evidence
 	header, trailer metadata.MD
 	options         [8]grpc.CallOption
 }
 
-// spareTyped are messages that were answered, and that nothing else has seen, for the next ones.
+// spareTyped has ended calls for reuse. Only calls that no other code has seen are reused.
 var spareTyped = sync.Pool{New: func() any { return &typedUnary{} }}
 
 // typed runs a unary method of a typed service, which stores its result where the request says.
@@ -51,7 +51,7 @@ func (l Link) typed(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reque
 	return nil
 }
 
-// ownOptions appends the program's own options for a message.
+// ownOptions appends the program's own call options.
 func ownOptions(to []grpc.CallOption, t *carrier.Typed) []grpc.CallOption {
 	for _, o := range t.Options {
 		if option, ours := o.(grpc.CallOption); ours {

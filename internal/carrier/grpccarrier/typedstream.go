@@ -15,13 +15,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// typedStream is a stream of a typed service. One goroutine may send while another receives.
+// typedStream is a stream of a typed service. It allows one sending and one receiving goroutine at
+// a time.
 type typedStream struct {
 	stream
 
 	typed *carrier.Typed
-	// sending is held while a message is sent. A message that cannot be sent ends the stream, and
-	// the waiting Receive reports the reason.
+	// sending is held while a message is being sent. If a message cannot be sent, the stream ends,
+	// and the waiting Receive reports the reason.
 	sending sync.Mutex
 }
 
@@ -70,10 +71,10 @@ func (s *typedStream) open(conn *grpc.ClientConn, r *carrier.Request) error {
 	return s.answered()
 }
 
-// neverReplay keeps gRPC from beginning a stream again on another connection once a message was
-// sent. It would send what it has until then, and let the stream succeed, although its sender was
-// told that it had ended. The price: a stream fails if its server goes away before it has seen the
-// stream.
+// neverReplay keeps gRPC from repeating a stream on another connection after a message was sent.
+// Otherwise gRPC would send the messages again and let the stream succeed, although its sender was
+// told that it had ended. The drawback: a stream fails if its server goes away before it has seen
+// the stream.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
 func (s *typedStream) options() []grpc.CallOption {
@@ -85,8 +86,8 @@ func (s *typedStream) options() []grpc.CallOption {
 	return options
 }
 
-// answered waits for the first sign of the server, which may take as long as the method needs, or
-// for a refusal.
+// answered waits for the server's headers, which may take as long as the method needs, or for a
+// refusal.
 func (s *typedStream) answered() error {
 	if hasHeader(s.rpc) {
 		return nil

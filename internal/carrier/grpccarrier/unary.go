@@ -12,8 +12,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// unary is one call or cast on its way. There is one for each message, so its parts are one
-// allocation, and it does without the generated client, which would make three more.
+// unary is one running call or cast. All its parts are in one allocation. It does not use the
+// generated client, which would make three more.
 type unary[Request, Response any] struct {
 	request  Request
 	response Response
@@ -24,11 +24,11 @@ type unary[Request, Response any] struct {
 // usual is a call whose messages package wire encodes.
 type usual = unary[wire.Request, wire.Response]
 
-// spare are calls that were successful, for the next ones.
+// spare has successful calls for reuse.
 var spare = sync.Pool{New: func() any { return &usual{} }}
 
 // isUsual reports whether a request can be sent without generated code: package wire can encode it,
-// and nothing of the program stands between us and gRPC.
+// and no code of the program stands between us and gRPC.
 func (c *Carrier) isUsual(r *carrier.Request) bool { return !c.intercepted && r.Missed == 0 }
 
 // call runs a method and returns its result.
@@ -51,7 +51,7 @@ func (l Link) call(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reques
 	return carrier.Reply{Result: result}, err
 }
 
-// cast has a message accepted.
+// cast returns when the server has accepted the message.
 func (l Link) cast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
 	if !l.carrier.isUsual(r) {
 		return l.generatedCast(ctx, conn, r)
@@ -61,7 +61,7 @@ func (l Link) cast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reques
 	return u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
 }
 
-// fill makes a request what is sent.
+// fill fills the message to send from a request.
 func fill(to *wire.Request, r *carrier.Request) {
 	to.Reset()
 	to.Target, to.Method, to.ID, to.InstanceID, to.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
@@ -88,8 +88,8 @@ func (l Link) generatedCast(ctx context.Context, conn *grpc.ClientConn, r *carri
 	return u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
 }
 
-// invoke makes the RPC. Request and response are the messages in u, whose types u knows only as
-// parameters.
+// invoke sends the RPC. Request and response are the messages in u; invoke cannot use u's fields as
+// proto.Message, because their types are parameters.
 func (u *unary[Request, Response]) invoke(
 	ctx context.Context, c *Carrier, conn *grpc.ClientConn, r *carrier.Request, method string, request, response proto.Message,
 ) error {
@@ -103,8 +103,8 @@ func (u *unary[Request, Response]) invoke(
 	return nil
 }
 
-// options appends the options of an RPC of the contract. Where a program has options of its own,
-// ours are defaults, which it can override.
+// options appends the call options of an RPC of the library's protocol. If the program has its own
+// options, ours are only defaults, which they can override.
 func (c *Carrier) options(to []grpc.CallOption, e *evidence) []grpc.CallOption {
 	to = append(to, grpc.StaticMethod(), grpc.Peer(&e.opened))
 	if !c.intercepted {

@@ -13,8 +13,7 @@ import (
 
 type evidenceKey struct{}
 
-// witnessed returns ctx with the evidence for the witnesses, if interceptors stand in the way of
-// it.
+// witnessed returns ctx with the evidence for the witness, if there are interceptors.
 func (e *evidence) witnessed(ctx context.Context) context.Context {
 	if !e.carrier.intercepted {
 		return ctx
@@ -25,7 +24,7 @@ func (e *evidence) witnessed(ctx context.Context) context.Context {
 	return context.WithValue(ctx, evidenceKey{}, e)
 }
 
-// witnesses are the interceptors that collect evidence. They come last, which is next to gRPC.
+// witnesses are the interceptors that collect evidence. They are the last, next to gRPC.
 func witnesses() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(witnessUnary), grpc.WithChainStreamInterceptor(witnessStream)}
 }
@@ -53,12 +52,12 @@ func witnessUnary(
 	return err
 }
 
-// unstarted reports whether a unary RPC that failed did not run its method.
+// unstarted reports whether it is proven that the method of a failed unary RPC did not run.
 func (e *evidence) unstarted(err error, opened *grpcpeer.Peer) bool {
 	return rpcstatus.Evidence{Sent: hasPeer(opened), Contract: e.contract, Unanswered: e.unanswered.Load()}.Decode(err).NotStarted
 }
 
-// witnessStream takes a stream for sent once it is there. Whether its message left shows only
+// witnessStream counts a stream as sent once it was opened. Whether its message was sent shows only
 // later.
 func witnessStream(
 	ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption,

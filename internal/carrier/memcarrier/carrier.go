@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Carrier moves messages over a network. It is safe for concurrent use.
+// Carrier sends messages over a network. It is safe for concurrent use.
 type Carrier struct {
 	network *Network
 	caller  string
@@ -30,7 +30,7 @@ var (
 	_ carrier.Stream  = (*stream)(nil)
 )
 
-// Carrier returns the carrier of a process that gives itself a name. MaxSize bounds requests and
+// Carrier returns the carrier of a process. Caller is its name. MaxSize bounds requests and
 // results; 0 for no bound.
 func (n *Network) Carrier(caller string, maxSize int) *Carrier {
 	return &Carrier{
@@ -124,7 +124,7 @@ func (c *Carrier) tooLarge(n int) *rpc.Error {
 		"the request has %d bytes, and the limit is %d: send less at a time", n, c.maxSize)}
 }
 
-// takes returns the error for a result of n bytes that is too large, nil if it is not.
+// takes returns an error if a result of n bytes is too large.
 func (c *Carrier) takes(n int) error {
 	if c.fits(n) {
 		return nil

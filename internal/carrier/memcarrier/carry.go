@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// message is what travels of a request. It shares nothing with the request that may change.
+// message is the part of a request that is sent. It shares no mutable data with the request.
 type message struct {
 	request carrier.Request
 	content []byte // of a typed message
@@ -23,7 +23,7 @@ type message struct {
 	from    string // the address of the sender
 }
 
-// pack returns what travels of a request, or the error for one that cannot be encoded.
+// pack returns the message of a request, or an error if the request cannot be encoded.
 func pack(r *carrier.Request, caller string) (*message, error) {
 	m := &message{request: *r, caller: caller, from: "a client in memory"}
 	m.request.Metadata = ofProgram(r.Metadata)
@@ -44,7 +44,7 @@ func unencodable(err error) *rpc.Error {
 	return &rpc.Error{Kind: rpc.BadArguments, NotStarted: true, Cause: err, Message: "the message cannot be encoded: " + err.Error()}
 }
 
-// ofProgram returns metadata without the names that are reserved.
+// ofProgram returns metadata without reserved names.
 func ofProgram(md rpc.Metadata) rpc.Metadata {
 	own := rpc.Metadata{}
 	for name, values := range md {
@@ -61,7 +61,7 @@ func (m *message) Metadata() rpc.Metadata { return ofProgram(m.request.Metadata)
 // Peer implements dispatch.Origin.
 func (m *message) Peer() rpc.Peer { return rpc.Peer{Addr: m.from} }
 
-// unpack returns a message as it comes in at a process.
+// unpack returns a message in the form that an intake gets.
 func (m *message) unpack() *intake.Message {
 	r := &m.request
 	in := &intake.Message{InstanceID: r.InstanceID}
@@ -83,7 +83,7 @@ func (m *message) unpack() *intake.Message {
 	return in
 }
 
-// carried returns an error of a process as its sender gets it.
+// carried returns an error of a process in the form that its sender gets.
 func carried(err error) error {
 	if err == nil {
 		return nil

@@ -15,9 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// exchange is one message on its way over a connection, and its answer. It is the proof of what
-// became of the message: either it arrives, or its sender gives it up. It does not arrive after
-// that.
+// exchange is one message on a connection, and its answer. It decides the outcome of the message:
+// either the message arrives, or its sender gives up. It cannot arrive after that.
 type exchange struct {
 	link    *Link
 	conn    *conn
@@ -34,7 +33,7 @@ const (
 	givenUp
 )
 
-// start sends a message. Serve is what the process does once the message has arrived.
+// start sends a message. Serve runs at the process once the message has arrived.
 func (l *Link) start(ctx context.Context, serve func(ctx context.Context, in *intake.Intake)) (*exchange, error) {
 	l.mu.Lock()
 	c, connected := l.conn, l.health == carrier.Ready
@@ -67,8 +66,8 @@ func (l *Link) start(ctx context.Context, serve func(ctx context.Context, in *in
 	return x, nil
 }
 
-// giveUp tells the process that nothing waits for the message any more, as soon as that arrives
-// there. It returns true if the message itself did not arrive, and will not.
+// giveUp tells the process, as soon as messages pass, that the sender no longer waits. It returns
+// true if the message itself did not arrive, and never will.
 func (x *exchange) giveUp() (notStarted bool) {
 	go func() {
 		x.conn.pass(x.serving)
@@ -77,7 +76,7 @@ func (x *exchange) giveUp() (notStarted bool) {
 	return x.settled.CompareAndSwap(0, givenUp)
 }
 
-// failed gives the message up, and returns why.
+// failed gives up on the message, and returns the reason.
 func (x *exchange) failed(ctx context.Context) error {
 	notStarted := x.giveUp()
 	if ctx.Err() != nil {
@@ -86,7 +85,7 @@ func (x *exchange) failed(ctx context.Context) error {
 	return x.link.broke(notStarted)
 }
 
-// ask sends a message that has one answer, and returns it.
+// ask sends a message with a single answer, and returns the answer.
 func ask[T any](ctx context.Context, l *Link, serve func(context.Context, *intake.Intake) (T, error)) (answer T, err error) {
 	type outcome struct {
 		answer T
@@ -114,7 +113,7 @@ func ask[T any](ctx context.Context, l *Link, serve func(context.Context, *intak
 	return answer, x.failed(ctx)
 }
 
-// isDue reports whether the deadline of ctx has come.
+// isDue reports whether the deadline of ctx has passed.
 func isDue(ctx context.Context) bool {
 	deadline, has := ctx.Deadline()
 	return has && time.Until(deadline) <= 0
@@ -151,7 +150,7 @@ func (l *Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 
 var errQuiet = fmt.Errorf("no sign of life came")
 
-// monitor returns a context that ends when no sign of life comes from the process for too long.
+// monitor returns a context that ends when no heartbeat comes from the process for r.Silence.
 func (l *Link) monitor(ctx context.Context, r *carrier.Request) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.mu.Lock()
@@ -180,7 +179,7 @@ func (l *Link) monitor(ctx context.Context, r *carrier.Request) (context.Context
 	return ctx, cancel
 }
 
-// doTyped sends a message of a typed service and takes its result.
+// doTyped sends a message of a typed service and stores its result.
 func (l *Link) doTyped(ctx context.Context, r *carrier.Request, m *message) error {
 	reply, err := ask(ctx, l, func(ctx context.Context, in *intake.Intake) ([]byte, error) {
 		reply, err := in.CallTyped(ctx, m.unpack(), func(to any) error { return proto.Unmarshal(m.content, to.(proto.Message)) })
@@ -198,7 +197,7 @@ func (l *Link) doTyped(ctx context.Context, r *carrier.Request, m *message) erro
 	return proto.Unmarshal(reply, r.Typed.Result.(proto.Message))
 }
 
-// question is the origin of a question about a process.
+// question is the origin of an introspection request.
 type question struct{ message }
 
 // Ping implements [carrier.Link].
@@ -209,7 +208,7 @@ func (l *Link) Ping(ctx context.Context, _ identity.Server, instanceID string) e
 	return err
 }
 
-// Info implements [carrier.Link], as far as tests ask for it.
+// Info implements [carrier.Link], as far as tests need it.
 func (l *Link) Info(ctx context.Context, meant identity.Server, _ string, requests bool) (*rpc.Info, error) {
 	return ask(ctx, l, func(ctx context.Context, in *intake.Intake) (*rpc.Info, error) {
 		q := &intake.Inspection{Method: "GetInfo", Origin: &question{}}

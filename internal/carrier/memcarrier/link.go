@@ -121,8 +121,8 @@ func (l *Link) Connect(ctx context.Context) error {
 	}
 }
 
-// now returns the health, whether an attempt to connect has ended since there were so many, and a
-// channel that is closed when that may have changed.
+// now returns the health, whether an attempt to connect has ended since the number of attempts was
+// before, and a channel that is closed when the answer may have changed.
 func (l *Link) now(before int) (health carrier.Health, tried bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	changed, tried = l.changed, l.attempts > before
@@ -141,7 +141,7 @@ func (l *Link) isClosed() bool {
 	return l.closed
 }
 
-// begin begins to connect, and returns how many attempts have ended before.
+// begin begins to connect, and returns how many attempts have ended so far.
 func (l *Link) begin() (attempts int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,7 +190,7 @@ func (l *Link) maintain() {
 	}
 }
 
-// kickFor returns what begins the next attempt at once, if the last one failed.
+// kickFor returns the channel that starts the next attempt at once, if the last one failed.
 func (l *Link) kickFor(err error) <-chan struct{} {
 	if err == nil {
 		return nil
@@ -198,7 +198,7 @@ func (l *Link) kickFor(err error) <-chan struct{} {
 	return l.kick
 }
 
-// set notes how an attempt to connect ended.
+// set notes the result of an attempt to connect.
 func (l *Link) set(c *conn, err error) {
 	health := carrier.Ready
 	if err != nil {
@@ -218,7 +218,7 @@ func (l *Link) lose() {
 	l.change(carrier.Connecting)
 }
 
-// change changes the health. The lock is held.
+// change sets the health. The lock is held.
 func (l *Link) change(health carrier.Health) {
 	l.health = health
 	close(l.changed)

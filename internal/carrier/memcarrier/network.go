@@ -1,5 +1,5 @@
-// Package memcarrier is a carrier for tests that moves messages within a process, without gRPC. It
-// shows what a carrier has to do, and that nothing outside of it depends on gRPC.
+// Package memcarrier is a carrier for tests that passes messages within a process, without gRPC. It
+// shows what a carrier must do, and that no other package depends on gRPC.
 package memcarrier
 
 import (
@@ -9,14 +9,14 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// Network has processes at addresses, which can be killed, cut off and lost. Its zero value is
-// ready for use. It is safe for concurrent use.
+// Network has processes at addresses. Tests can kill them, reset their connections, and cut them
+// off. Its zero value is ready for use. It is safe for concurrent use.
 type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 }
 
-// host is where a process takes messages in.
+// host is the process at an address.
 type host struct {
 	addr     string
 	intake   *intake.Intake
@@ -37,8 +37,8 @@ type conn struct {
 
 var errRefused = errors.New("connection refused")
 
-// Serve has a process take messages in at an address, in place of the process that was there.
-// Capacity is how many messages it takes at a time on a connection; 0 for many.
+// Serve serves an intake at an address. It replaces the previous process there. Capacity is how
+// many concurrent messages each connection allows; 0 for many.
 func (n *Network) Serve(addr string, in *intake.Intake, capacity int) {
 	h := &host{addr: addr, intake: in, capacity: int64(capacity), found: make(chan struct{}), conns: map[*conn]bool{}}
 	close(h.found)
@@ -54,7 +54,7 @@ func (n *Network) Serve(addr string, in *intake.Intake, capacity int) {
 	n.hosts[addr] = h
 }
 
-// at returns what is at an address, nil if nothing is.
+// at returns the process at an address, or nil.
 func (n *Network) at(addr string) *host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -68,10 +68,10 @@ func (n *Network) Kill(addr string) {
 	}
 }
 
-// Reset breaks the connections to a process, which takes new ones.
+// Reset breaks the connections to a process. The process accepts new ones.
 func (n *Network) Reset(addr string) { n.at(addr).cut(false) }
 
-// cut breaks all connections. It ends Lose.
+// cut breaks all connections. It also ends Lose.
 func (h *host) cut(dead bool) {
 	h.mu.Lock()
 	conns := h.conns
@@ -83,7 +83,7 @@ func (h *host) cut(dead bool) {
 	h.find()
 }
 
-// Lose makes nothing pass to or from a process, until Find.
+// Lose cuts a process off: no message passes in either direction until Find.
 func (n *Network) Lose(addr string) {
 	h := n.at(addr)
 	h.mu.Lock()
@@ -91,7 +91,7 @@ func (n *Network) Lose(addr string) {
 	h.found = make(chan struct{})
 }
 
-// Find lets messages pass again, also the messages that were sent meanwhile.
+// Find ends Lose. Messages that were sent meanwhile arrive.
 func (n *Network) Find(addr string) { n.at(addr).find() }
 
 func (h *host) find() {
@@ -104,14 +104,14 @@ func (h *host) find() {
 	}
 }
 
-// reachable returns a channel that is closed as soon as messages pass.
+// reachable returns a channel that is closed while messages pass.
 func (h *host) reachable() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.found
 }
 
-// isLost reports whether nothing passes.
+// isLost reports whether the process is cut off.
 func (h *host) isLost() bool {
 	select {
 	case <-h.reachable():
@@ -121,7 +121,7 @@ func (h *host) isLost() bool {
 	}
 }
 
-// dial connects to an address. It waits while the process is lost, or until stop is closed.
+// dial connects to an address. It blocks while the process is cut off, until stop is closed.
 func (n *Network) dial(addr string, stop <-chan struct{}) (*conn, error) {
 	h := n.at(addr)
 	if h == nil {
@@ -159,8 +159,8 @@ func (c *conn) isBroken() bool {
 	}
 }
 
-// pass returns when something passes over the connection, or false when it broke, or ended was
-// closed.
+// pass waits until messages pass over the connection. It returns false if the connection broke, or
+// ended was closed.
 func (c *conn) pass(ended <-chan struct{}) bool {
 	select {
 	case <-c.broken:

@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// places are the places of a link for messages.
+// places are the places for concurrent messages on a link.
 type places struct {
 	mu       sync.Mutex
 	used     int64
@@ -20,7 +20,7 @@ type places struct {
 	closed   bool
 }
 
-// enter takes a place. It waits for one for at most patience.
+// enter takes a place. It waits for a place for at most patience.
 func (p *places) enter(ctx context.Context, patience time.Duration) error {
 	p.mu.Lock()
 	switch {
@@ -51,7 +51,7 @@ func (p *places) enter(ctx context.Context, patience time.Duration) error {
 	return err
 }
 
-// leave gives up waiting, and reports whether a place was given.
+// leave stops waiting, and reports whether a place was given meanwhile.
 func (p *places) leave(turn chan struct{}) (given bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,14 +62,14 @@ func (p *places) leave(turn chan struct{}) (given bool) {
 	return i < 0
 }
 
-// hold takes one more place, whether or not there is one.
+// hold takes one more place, even beyond the capacity.
 func (p *places) hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.used++
 }
 
-// release gives a place back, or to the message that waits longest.
+// release releases a place, or passes it to the message that has waited longest.
 func (p *places) release() {
 	p.mu.Lock()
 	if len(p.waiting) > 0 && p.used <= p.capacity {
@@ -82,14 +82,14 @@ func (p *places) release() {
 	p.retireNow()
 }
 
-// retire closes the link when the last place is given back.
+// retire closes the link when the last place is released.
 func (p *places) retire(done func()) {
 	p.mu.Lock()
 	p.retired = done
 	p.retireNow()
 }
 
-// retireNow ends with the lock released.
+// retireNow releases the lock.
 func (p *places) retireNow() {
 	done := p.retired
 	last := done != nil && p.used == 0
@@ -100,7 +100,7 @@ func (p *places) retireNow() {
 	}
 }
 
-// settle sets the capacity, which is unknown before the first connection.
+// settle sets the capacity, which is not known before the first connection.
 func (p *places) settle(capacity int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

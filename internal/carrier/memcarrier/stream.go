@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// window is how many messages of a stream may be on their way in one direction. A method that sends
-// more waits.
+// window is how many messages of a stream may be unread in one direction. A method that sends more
+// blocks.
 const window = 16
 
 // stream is the sender's end of a stream.
@@ -35,7 +35,7 @@ type stream struct {
 	ended  error
 }
 
-// end is the end of a stream at the process.
+// end is the process's end of a stream.
 type end struct {
 	up     chan []byte   // messages of the client
 	closed chan struct{} // closed when no message follows
@@ -83,7 +83,7 @@ func (l *Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, er
 	return s, nil
 }
 
-// await waits for the first sign of the process, and returns an error if that is one.
+// await waits for the first item, header or error of the process. It returns the error, if any.
 func (s *stream) await() error {
 	sign := s.remote.signed
 	if s.typed == nil { // a multicall has none but items
@@ -114,7 +114,7 @@ func (s *stream) await() error {
 	return nil
 }
 
-// passed returns nil when something that was sent has arrived, or why it did not.
+// passed returns nil when messages pass, or the reason why they do not.
 func (s *stream) passed() error {
 	if s.conn.pass(s.ctx.Done()) {
 		return nil
@@ -131,7 +131,7 @@ func (s *stream) hold() {
 	s.unhook = context.AfterFunc(s.ctx, func() { s.finish(nil) })
 }
 
-// finish ends the stream, if it has not ended, and gives back its place.
+// finish ends the stream, if it has not ended, and releases its place.
 func (s *stream) finish(why error) {
 	s.mu.Lock()
 	unhook, held := s.unhook, s.held

@@ -1,13 +1,15 @@
-// Package session is a carrier that moves small messages on one stream for each process, a session,
-// which costs less than an RPC for each. A session outlives its stream: when the connection breaks,
-// the client opens another stream, and asks the server what became of each message.
+// Package session is a carrier that sends small messages on one stream per process, which is called
+// a session. That costs less than an RPC for each message. A session outlives its stream: when the
+// connection breaks, the client opens another stream, and asks the server for the outcome of each
+// message.
 //
-// Everything else travels as package grpccarrier moves it: messages that are large or have several
-// parts, messages of programs with options of gRPC or with tokens, and all messages while there is
-// no session, or none with credit. So no message fails because there is no session. The first one
-// does not wait for it; messages wait a moment for a session that was lost and is being resumed.
+// All other messages are sent as package grpccarrier does: messages that are large or have several
+// parts, messages of programs with gRPC options or with tokens, and all messages while there is no
+// session, or no session with credit. So no message fails for lack of a session. The first message
+// does not wait for a session. Later messages wait a moment for a lost session that is being
+// resumed.
 //
-// docs/protocol.md says what the two ends owe each other.
+// docs/protocol.md has the obligations of both ends.
 package session
 
 import (
@@ -26,7 +28,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// Carrier moves messages in sessions. It is safe for concurrent use.
+// Carrier sends messages in sessions. It is safe for concurrent use.
 type Carrier struct {
 	*grpccarrier.Carrier
 
@@ -34,7 +36,7 @@ type Carrier struct {
 	// life ends when the carrier is closed.
 	life context.Context //nolint:containedctx // It is the carrier's own.
 	end  context.CancelFunc
-	// pendings keeps the ended ones for the next messages.
+	// pendings has ended messages whose memory is reused.
 	pendings sync.Pool
 
 	mu       sync.Mutex // guards what follows
@@ -44,12 +46,12 @@ type Carrier struct {
 	running  sync.WaitGroup // what the sessions do
 }
 
-// Config says how a carrier makes sessions.
+// Config is the configuration of a carrier.
 type Config struct {
-	// Always has sessions tried with processes that do not announce them, too, and the first
-	// messages wait a moment for theirs.
+	// Always tries sessions even with processes that do not announce them. The first messages then
+	// wait a moment for the session.
 	Always bool
-	// Eager has a link open its session when it connects, instead of with its first message.
+	// Eager makes a link open its session when it connects, and not with its first message.
 	Eager bool
 }
 
@@ -59,8 +61,8 @@ var (
 	_ carrier.Starter = (*link)(nil)
 )
 
-// New returns a carrier that has the connections of another one, and sends messages beside sessions
-// over it. It closes the other one.
+// New returns a carrier that uses the connections of inner, and sends messages outside sessions
+// with inner. It closes inner when it is closed.
 func New(inner *grpccarrier.Carrier, config Config) *Carrier {
 	c := &Carrier{Carrier: inner, config: config, links: map[*peer.Peer]*link{}, sessions: map[*session]bool{}}
 	c.pendings.New = func() any { return &pending{done: make(chan struct{}, 1)} }
@@ -120,16 +122,16 @@ func (l *link) Unlist(is bool) {
 	}
 }
 
-// isUnlisted reports whether discovery lists no instance of the process any more. One that has not
-// been watched any more since is believed to be listed.
+// isUnlisted reports whether discovery no longer lists any instance of the process. A process that
+// is no longer watched keeps the last state.
 func (l *link) isUnlisted() bool {
 	l.carrier.mu.Lock()
 	defer l.carrier.mu.Unlock()
 	return l.vanished || l.holders > 0 && l.unlisted == l.holders
 }
 
-// isDirect reports whether nothing but the process itself can refuse connections at its address: it
-// announced one of this machine.
+// isDirect reports whether connections to the address can only be refused by the process itself:
+// the process announced an address on this machine.
 func (l *link) isDirect() bool { return l.key.BootID != "" && connection.IsLocal(l.key.Addr) }
 
 // Renew implements [carrier.Carrier].
@@ -139,8 +141,8 @@ func (c *Carrier) Renew(of carrier.Link) carrier.Link {
 	return c.hold(c.Carrier.Renew(l.Link).(grpccarrier.Link), l.key)
 }
 
-// Close implements [carrier.Carrier]. It tells servers that their sessions are over, so that they
-// need not wait for another stream.
+// Close implements [carrier.Carrier]. It tells servers that their sessions have ended, so that they
+// do not wait for another stream.
 func (c *Carrier) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -159,10 +161,11 @@ func (c *Carrier) Close() {
 	c.running.Wait()
 }
 
-// partingTime bounds how long servers have to hear that sessions are over.
+// partingTime bounds the time to tell servers that sessions have ended.
 const partingTime = 250 * time.Millisecond
 
-// start has a session run, which ends soon after the carrier is closed, and calls done at its end.
+// start runs a session, which ends soon after the carrier is closed. It calls done when the session
+// has ended.
 func (c *Carrier) start(s *session, done func(ending)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,61 +182,64 @@ func (c *Carrier) start(s *session, done func(ending)) {
 	})
 }
 
-// link is the way to a process.
+// link is the link to a process.
 type link struct {
 	grpccarrier.Link
 
 	carrier *Carrier
 	key     carrier.Key
-	// How many instances have the link, and how many of these discovery does not list any more;
-	// both are guarded by the lock of the carrier.
+	// holders is how many instances use the link, and unlisted how many of these discovery no
+	// longer lists. Both are guarded by the lock of the carrier.
 	holders, unlisted int
-	// large is the connection for large messages, which the lock guards, too; nil for none yet.
+	// large is the connection for large messages, or nil. It is guarded by the lock of the carrier.
 	large carrier.Link
-	// vanished: the last instance that had the link was not listed any more.
+	// vanished is true if the last instance that used the link was no longer listed.
 	vanished bool
 
-	// announced says that the process may take sessions.
+	// announced is true if the process announced that it accepts sessions.
 	announced atomic.Bool
-	// asked says that a message asked for a session.
+	// asked is true once a message has asked for a session.
 	asked atomic.Bool
-	// current takes messages; nil if none does.
+	// current is the session that accepts messages, or nil.
 	current atomic.Pointer[session]
-	// next is when a session may be begun, in Unix nanoseconds.
+	// next is the earliest time to begin a session, in Unix nanoseconds.
 	next atomic.Int64
-	// failed is how often in a row a session failed soon; only the one that begins touches it.
+	// failed counts the sessions in a row that failed soon. It belongs to the goroutine that begins
+	// sessions.
 	failed int
 
 	waiting sync.Mutex // guards what follows
-	// known: the process has a session, or had one that was lost, or one is to be had.
+	// known is true if the process has a session, or lost one, or can be expected to get one.
 	known bool
-	// met: the process had a session. Messages wait longer for the next one.
+	// met is true if the process had a session. Messages then wait longer for the next one.
 	met bool
-	// coming is closed when the session that is being opened takes messages, or is given up; nil
-	// while none is worth waiting for. Messages wait until late.
+	// coming is closed when the opening session accepts messages or was given up. It is nil while
+	// there is none worth waiting for. Messages wait until late.
 	coming chan struct{}
 	late   time.Time
 }
 
 const (
-	// never is while a session is there or being opened.
+	// never is the value of next while a session exists or is being opened.
 	never = int64(1<<63 - 1)
-	// firstBackoff and maxBackoff bound the time until a session is tried again that failed. One
-	// that was taken, and lasted for firstBackoff, did not fail.
+	// firstBackoff and maxBackoff bound the time after a failed session until the next attempt. A
+	// session that was accepted and lasted for firstBackoff did not fail.
 	firstBackoff, maxBackoff = 500 * time.Millisecond, time.Minute
-	// maxShort is how many sessions in a row may end sooner before the next has to wait.
+	// maxShort is how many sessions in a row may end sooner than that before the next one must
+	// wait.
 	maxShort = 2
-	// awayTime is the time until a session is tried again whose server cannot be reached: the server
-	// may be back at any time, and messages wait for its session.
+	// awayTime is the time until the next attempt if the server cannot be reached. It is short,
+	// because the server may be back at any time, and messages wait for its session.
 	awayTime = 200 * time.Millisecond
-	// minStreams is how many streams a process must take at a time so that one can be a session.
+	// minStreams is how many concurrent streams a process must allow before one of them is used for
+	// a session.
 	minStreams = 16
-	// maxBody is the size of the largest content of a message in a session, in bytes.
+	// maxBody is the maximum size of the content of a message in a session, in bytes.
 	maxBody = 32 << 10
-	// returnTime is how long a message waits for the session of a process that had one, while
-	// another stream is opened: in a session, its outcome can be asked for. One with a deadline
-	// waits for half of the time that it has, at most. For the first session of a process, it waits
-	// for firstTime.
+	// returnTime is how long a message waits for another stream to a process that had a session:
+	// only in a session can it ask for its outcome later. A message with a deadline waits at most
+	// half of the time that is left. FirstTime is how long a message waits for the first session of
+	// a process.
 	returnTime, firstTime = 10 * time.Second, 3 * time.Second
 )
 
@@ -261,9 +267,9 @@ func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 	return l.beside(ctx, r)
 }
 
-// sessionFor returns the session for a message; nil for none. The first messages have one begin,
-// and do not wait for it, unless one is known to be had: then they wait until end, which is zero
-// until the message has waited.
+// sessionFor returns the session for a message, or nil. The first messages begin a session but do
+// not wait for it. If a session is known to be possible, a message waits for it until end. End is
+// zero until the message has waited.
 func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Time) *session {
 	if !l.takes(r) {
 		return nil
@@ -288,8 +294,8 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Tim
 	return s
 }
 
-// await waits until end for the session of a process that had one, as long as it is likely to come;
-// nil if it does not.
+// await waits until end for the session of a process that had one, while it is likely to come. It
+// returns nil if none came.
 func (l *link) await(ctx context.Context, end time.Time) *session {
 	l.waiting.Lock()
 	coming, patience := l.coming, min(time.Until(l.late), time.Until(end))
@@ -313,7 +319,8 @@ func (l *link) isKnown() bool {
 	return l.known
 }
 
-// comes notes that a session of the process is being opened, which messages wait for if it had one.
+// comes notes that a session of the process is being opened. Messages wait for it if the process
+// had one before.
 func (l *link) comes() {
 	l.waiting.Lock()
 	defer l.waiting.Unlock()
@@ -322,8 +329,8 @@ func (l *link) comes() {
 	}
 }
 
-// came notes that messages need not wait any more, and whether they are to wait for the session
-// after this one.
+// came notes that messages need not wait any longer. Known says whether messages should wait for
+// the next session.
 func (l *link) came(known bool) {
 	l.waiting.Lock()
 	defer l.waiting.Unlock()
@@ -334,7 +341,7 @@ func (l *link) came(known bool) {
 	}
 }
 
-// suits reports whether a message may travel in a session.
+// suits reports whether a message may be sent in a session.
 func suits(r *carrier.Request) bool {
 	t := r.Typed
 	switch {
@@ -356,8 +363,8 @@ func suits(r *carrier.Request) bool {
 	return ok && proto.Size(t.Message)+len(r.Context) <= maxBody
 }
 
-// begin begins a session in the background, unless there is one, or it is too early. The server is
-// the one that the first message is meant for.
+// begin begins a session in the background, unless there is one or it is too early. Meant is the
+// server of the first message.
 func (l *link) begin(meant identity.Server) {
 	next := l.next.Load()
 	if time.Now().UnixNano() < next || l.Capacity() < minStreams || !l.next.CompareAndSwap(next, never) {

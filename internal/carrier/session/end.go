@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Why the outcome of messages is not asked for any more. The first two prove that no process has
-// it.
+// These errors say why the session no longer asks for the outcome of messages. The first two prove
+// that no process has the outcome.
 var (
 	errOther    = errors.New("another process is at its address, or it does not have the session any more")
 	errDead     = errors.New("nothing listens at its address any more, so its process is dead")
@@ -18,9 +18,9 @@ var (
 	errUnwanted = errors.New("no caller waits for it")
 )
 
-// resume opens another stream for the messages that are outstanding. It goes on while a caller
-// waits, and returns an error if none does, or it is proved that no process has the session. That
-// the server cannot be reached proves nothing.
+// resume opens another stream for the outstanding messages. It tries again while any caller waits.
+// It returns an error if no caller waits, or if it is proven that no process has the session. An
+// unreachable server proves nothing.
 func (s *session) resume(life context.Context) error {
 	lost := time.Now()
 	for pause(life, s.delay()); life.Err() == nil && s.isWanted(); pause(life, s.delay()) {
@@ -45,8 +45,8 @@ func (s *session) resume(life context.Context) error {
 	return errUnwanted
 }
 
-// delay returns how long to wait until another stream is opened: not at all after one that brought
-// a result.
+// delay returns the time until the next stream is opened. It is 0 after a stream that brought a
+// result.
 func (s *session) delay() time.Duration {
 	s.Lock()
 	defer s.Unlock()
@@ -80,7 +80,8 @@ func (s *session) isWanted() bool {
 	return false
 }
 
-// quit ends the session, whatever it has. It returns false if the server cannot be told.
+// quit ends the session, even if messages are outstanding. It returns false if the server cannot be
+// told.
 func (s *session) quit() bool {
 	s.Lock()
 	defer s.Unlock()
@@ -95,7 +96,7 @@ func (s *session) quit() bool {
 	return true
 }
 
-// retire leaves further messages to another session. Those that are there end in this one.
+// retire lets another session take new messages. Outstanding messages end in this session.
 func (s *session) retire() {
 	s.Lock()
 	defer s.Unlock()
@@ -115,7 +116,7 @@ func (s *session) isRetired() bool {
 	return s.retired
 }
 
-// hangUp tells the server that nothing follows. No goroutine sends. The lock is held.
+// hangUp tells the server that no more frames follow. No goroutine is sending. The lock is held.
 func (s *session) hangUp() {
 	s.up, s.over = false, true
 	s.link.current.CompareAndSwap(s, nil)

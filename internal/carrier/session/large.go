@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// largeBody is the size from which a message has the connection for large ones, in bytes. On a
-	// shared one, small messages would wait behind what the network has taken of it, which is
-	// megabytes.
+	// largeBody is the size from which a message uses the separate connection for large messages,
+	// in bytes. On a shared connection, small messages would wait behind the part of it that the
+	// network has buffered, which can be megabytes.
 	largeBody = 256 << 10
 	// largePatience is how long a large message waits for that connection.
 	largePatience = time.Second
 )
 
-// beside sends a message with an RPC of its own.
+// beside sends a message with its own RPC.
 func (l *link) beside(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
 	if !l.isLarge(r) {
 		return l.Link.Do(ctx, r)
@@ -32,7 +32,7 @@ func (l *link) beside(ctx context.Context, r *carrier.Request) (carrier.Reply, e
 	return way.Do(ctx, r)
 }
 
-// isLarge reports whether a message is for the connection for large ones.
+// isLarge reports whether a message should use the connection for large messages.
 func (l *link) isLarge(r *carrier.Request) bool {
 	n := len(r.Kwargs)
 	if r.Typed != nil && r.Typed.Message != nil {
@@ -41,8 +41,8 @@ func (l *link) isLarge(r *carrier.Request) bool {
 	return n >= largeBody && l.isKnown()
 }
 
-// way returns the connection for large messages, connected. It returns false if there is none: then
-// they share the other one.
+// way returns the connected link for large messages. If it returns false, large messages share the
+// other connection.
 func (l *link) way(ctx context.Context) (way grpccarrier.Link, ok bool) {
 	c := l.carrier
 	c.mu.Lock()

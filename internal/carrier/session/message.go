@@ -16,10 +16,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// minHeartbeat is the shortest interval of heartbeats that servers keep.
+// minHeartbeat is the minimum heartbeat interval that servers support.
 const minHeartbeat = 10 * time.Millisecond
 
-// pending is a message in a session, from when it is queued until its caller has the result.
+// pending is a message in a session, from its queueing until its caller has the result.
 type pending struct {
 	wire.Outgoing
 
@@ -29,7 +29,7 @@ type pending struct {
 	timer  *time.Timer   // of the caller; nil if none waited with one
 	begun  *begun        // in place of done and timer, if no goroutine waits; else nil
 
-	// What follows is guarded by the lock of the session, and read by the caller when done.
+	// The lock of the session guards the following fields. The caller reads them after done.
 	seq       uint64
 	end       int // bytes that were sent with it
 	result    wire.SessionResult
@@ -41,7 +41,7 @@ type pending struct {
 	reusable  bool // nothing else uses it any more
 }
 
-// sending is what became of sending a message in a session.
+// sending is the outcome of an attempt to send a message in a session.
 type sending int
 
 const (
@@ -126,7 +126,7 @@ func (s *session) wait(ctx context.Context, p *pending) error {
 	return s.leave(ctx, p, nil)
 }
 
-// setTimer sets the timer of a message, which serves again for others.
+// setTimer sets the timer of a message. The timer is reused for other messages.
 func (p *pending) setTimer(d time.Duration) {
 	if p.timer == nil {
 		p.timer = time.NewTimer(d)
@@ -135,7 +135,7 @@ func (p *pending) setTimer(d time.Duration) {
 	}
 }
 
-// watch is wait for a message that must not go without a sign of life for too long.
+// watch is wait, but it also fails if nothing comes from the server for most.
 func (s *session) watch(ctx context.Context, p *pending, most time.Duration) error {
 	begun, timer := time.Now(), time.NewTimer(most)
 	defer timer.Stop()
@@ -155,7 +155,7 @@ func (s *session) watch(ctx context.Context, p *pending, most time.Duration) err
 	}
 }
 
-// encode encodes a message; false if it cannot travel in a session.
+// encode encodes a message. It returns false if the message cannot be sent in a session.
 func (s *session) encode(ctx context.Context, r *carrier.Request, p *pending) bool {
 	if ctx.Err() != nil {
 		return false
@@ -195,7 +195,7 @@ func (s *session) encode(ctx context.Context, r *carrier.Request, p *pending) bo
 	return true
 }
 
-// errSilent is the error for a call without a sign of life.
+// errSilent is the error for a call without heartbeats.
 func errSilent(after time.Duration) error {
 	return &rpc.Error{Kind: rpc.MonitorTimeout, Message: fmt.Sprintf(
 		"neither a heartbeat nor the reply came for %v; the method may have run", after)}
@@ -243,7 +243,7 @@ func errUnsuitable() error {
 	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server sent a result that does not suit the message; the method may have run"}
 }
 
-// push queues a message, if the session takes it.
+// push queues a message if the session accepts it.
 func (s *session) push(p *pending) sending {
 	s.Lock()
 	defer s.Unlock()
@@ -277,7 +277,8 @@ func (s *session) Leaves(o *wire.Outgoing) {
 	s.told, s.untold = s.taken, 0
 }
 
-// Sent implements [wire.Owner]. What SendMsg returned, the stream's end says, too.
+// Sent implements [wire.Owner]. It ignores the error, because the end of the stream has the same
+// one.
 func (s *session) Sent(o *wire.Outgoing, _ error) {
 	if p, ok := o.Of.(*pending); ok && p.buffer != nil {
 		wire.Recycle(p.buffer)

@@ -18,7 +18,7 @@ func (s *session) control(frame *pb.SessionRequest) {
 	s.PushLocked(&wire.Outgoing{Bytes: b}, wire.Control)
 }
 
-// read reads the frames of the stream until it ends. It waits for nothing else.
+// read reads the frames of the stream until it ends. It never blocks on anything else.
 func (s *session) read() error {
 	var came []wire.SessionResponse
 	frames := wire.Frames{Next: func() wire.Decoder {
@@ -37,7 +37,7 @@ func (s *session) read() error {
 	}
 }
 
-// takeAll takes in frames that came together.
+// takeAll handles frames that arrived together.
 func (s *session) takeAll(frames []wire.SessionResponse) error {
 	s.Lock()
 	s.heard, s.receiving = time.Now(), true
@@ -61,16 +61,16 @@ func (s *session) takeAll(frames []wire.SessionResponse) error {
 	return err
 }
 
-// tell tells the server which results are there. The lock is held.
+// tell tells the server how many results have arrived. The lock is held.
 func (s *session) tell() {
 	s.told, s.untold = s.taken, 0
 	s.control(&pb.SessionRequest{Frame: &pb.SessionRequest_Taken{Taken: &pb.SessionTaken{Count: s.taken}}})
 }
 
-// errMisused is the error of a stream whose server does what the contract does not allow.
+// errMisused is the error of a stream whose server broke the protocol.
 func errMisused(what string) error { return status.Error(codes.Internal, "session: "+what) }
 
-// take takes in a frame. The lock is held.
+// take handles a frame. The lock is held.
 func (s *session) take(f *wire.SessionResponse) error {
 	if f.Other == nil {
 		return s.takeResult(&f.Result)
@@ -94,7 +94,7 @@ func (s *session) take(f *wire.SessionResponse) error {
 	return nil // a frame that is not known yet, or a heartbeat
 }
 
-// takeResult takes in a result.
+// takeResult handles a result.
 func (s *session) takeResult(r *wire.SessionResult) error {
 	p := s.pending[r.Seq]
 	if p == nil {
@@ -107,14 +107,14 @@ func (s *session) takeResult(r *wire.SessionResult) error {
 	return nil
 }
 
-// assembly is a result that comes in parts.
+// assembly is a result that arrives in parts.
 type assembly struct {
 	content []byte
 	got     uint64
 	useless bool // nothing wants it
 }
 
-// takePart takes in a part of a result.
+// takePart handles a part of a result.
 func (s *session) takePart(part *pb.SessionPart) error {
 	a, err := s.assembly(part)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *session) takePart(part *pb.SessionPart) error {
 	}
 }
 
-// assembly returns the result that a part belongs to, and begins one with the first part.
+// assembly returns the result that a part belongs to. It begins one with the first part.
 func (s *session) assembly(part *pb.SessionPart) (*assembly, error) {
 	seq, size := part.GetSeq(), part.GetSize()
 	if a := s.parts[seq]; a != nil {
@@ -162,7 +162,7 @@ func (s *session) assembly(part *pb.SessionPart) (*assembly, error) {
 	return a, nil
 }
 
-// silence returns how long a message may still go without a sign of life.
+// silence returns how long a message may still wait without a frame from the server.
 func (s *session) silence(since time.Time, most time.Duration) time.Duration {
 	s.Lock()
 	defer s.Unlock()
@@ -172,8 +172,8 @@ func (s *session) silence(since time.Time, most time.Duration) time.Duration {
 	return most - time.Since(since)
 }
 
-// tick looks at the session from time to time. It has heartbeats sent while the session waits for
-// something and nothing comes, and ends a session that is idle.
+// tick checks the session regularly. It sends a heartbeat if the session waits and nothing comes,
+// and ends an idle session.
 func (s *session) tick() {
 	s.Lock()
 	defer s.Unlock()

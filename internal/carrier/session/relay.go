@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// begun is a message whose waiter is told of its end by the goroutine that receives.
+// begun is a message whose waiter learns of its end from the goroutine that receives.
 type begun struct {
 	*session
 
@@ -19,7 +19,7 @@ type begun struct {
 
 var _ carrier.Relay = (*link)(nil)
 
-// Begin implements [carrier.Relay]. It sends nothing beside a session, nor waits for one.
+// Begin implements [carrier.Relay]. It uses only an existing session, and does not wait for one.
 func (l *link) Begin(ctx context.Context, r *carrier.Request, w carrier.Waiter) carrier.Begun {
 	s := l.current.Load()
 	if s == nil || r.Silence > 0 || r.Peer != nil || !l.takes(r) {
@@ -46,7 +46,7 @@ func (b *begun) Leave() {
 	}
 }
 
-// tell tells the waiter what came of the message, which has ended.
+// tell tells the waiter the outcome of the message, which has ended.
 func (b *begun) tell() carrier.Drainer {
 	p := &b.pending
 	switch {

@@ -27,26 +27,26 @@ import (
 )
 
 const (
-	// maxFrame is the size of the largest frame with a message, in bytes.
+	// maxFrame is the maximum size of a frame with a message, in bytes.
 	maxFrame = 48 << 10
-	// quota is how many bytes may be on their way until sending might wait: less than gRPC takes for
-	// one stream without waiting.
+	// quota is how many sent bytes may be unprocessed before sending could block. It is less than
+	// gRPC accepts for one stream without blocking.
 	quota = 48 << 10
-	// takenCount is after how many results the server is told that they are there.
+	// takenCount is the number of results after which the server is told that they have arrived.
 	takenCount = 32
-	// tickTime is how often a session is looked at, quietTime is how long nothing came when a
-	// heartbeat is sent, and silentTime when the stream is given up.
+	// tickTime is the interval of checks. After quietTime without a frame, a heartbeat is sent.
+	// After silentTime, the stream is given up.
 	tickTime, quietTime, silentTime = 10 * time.Second, 8 * time.Second, 30 * time.Second
-	// idleTime is how long a session lasts that is not used.
+	// idleTime is how long an unused session lasts.
 	idleTime = time.Minute
-	// handshakeTime bounds the wait for the answer to open.
+	// handshakeTime bounds the wait for the answer to the open frame.
 	handshakeTime = 10 * time.Second
-	// retiredTime is how often a session is looked at that takes no more messages.
+	// retiredTime is the interval of checks of a retired session.
 	retiredTime = 100 * time.Millisecond
-	// absentTime is how long nothing may be at the address of a process of this machine until it
-	// counts as dead.
+	// absentTime is how long connections to a process on this machine must be refused until the
+	// process counts as dead.
 	absentTime = time.Second
-	// minRetry and maxRetry are the times between attempts to open another stream.
+	// minRetry and maxRetry bound the pauses between attempts to open another stream.
 	minRetry, maxRetry = 20 * time.Millisecond, time.Second
 )
 
@@ -75,12 +75,13 @@ type session struct {
 	retired  bool // messages are not taken any more, and another session takes them
 	over     bool // the server was told that nothing follows
 
-	// Results that came on the stream, and how many of them the server was told of.
+	// taken counts the results that arrived on the stream, and told how many of them the server
+	// knows of.
 	taken, told uint64
 	untold      int // their bytes
 	parts       map[uint64]*assembly
-	// telling have ended, and their waiters are told next: by the goroutine that receives, while it
-	// is receiving.
+	// telling are ended messages whose waiters are told next. While receiving is true, the
+	// goroutine that receives tells them.
 	telling   []*begun
 	receiving bool
 
@@ -89,7 +90,7 @@ type session struct {
 	timer       *time.Timer
 }
 
-// server is what the connection of a stream proves of the server.
+// server is the server as the connection of a stream proves it.
 type server struct {
 	line     any // the connection
 	peer     rpc.Peer
@@ -102,13 +103,13 @@ func newSession(l *link, meant identity.Server) *session {
 	return &session{link: l, meant: meant, id: id, boot: l.key.BootID, pending: map[uint64]*pending{}}
 }
 
-// jittered returns a time that is up to a quarter shorter.
+// jittered returns d, shortened by up to a quarter.
 func jittered(d time.Duration) time.Duration { return d - mathrand.N(d/4+1) }
 
-// errOver is the error of a stream after which there is no other.
+// errOver is the error of a stream that must not be replaced by another.
 var errOver = errors.New("the session is over")
 
-// ending is how a session came to its end.
+// ending is how a session ended.
 type ending int
 
 const (
@@ -117,7 +118,7 @@ const (
 	refused               // the process takes no sessions, or not this one
 )
 
-// run has the session from its first stream to the end of its last.
+// run runs the session from the beginning of its first stream to the end of its last.
 func (s *session) run(life context.Context) ending {
 	if err := s.open(life, false); status.Code(err) == codes.Unavailable {
 		return lost
@@ -156,10 +157,10 @@ func (s *session) run(life context.Context) ending {
 	}
 }
 
-// errNotTaken is the error for messages without a result when the server has sent all results.
+// errNotTaken is the error for messages without a result after the server has sent all results.
 func errNotTaken() *rpc.Error { return refusal.New(refusal.Stopping) }
 
-// errNotReceived is the error for messages that did not arrive.
+// errNotReceived is the error for messages that did not reach the server.
 func errNotReceived() *rpc.Error {
 	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: "the connection was lost before the server received the message"}
 }
@@ -195,7 +196,7 @@ func (s *session) open(life context.Context, resume bool) error {
 	return nil
 }
 
-// outstanding returns the messages whose results are wanted, and forgets the others.
+// outstanding returns the messages whose results are wanted. It forgets the others.
 func (s *session) outstanding() (list []uint64) {
 	s.Lock()
 	defer s.Unlock()
@@ -211,7 +212,7 @@ func (s *session) outstanding() (list []uint64) {
 	return list
 }
 
-// attach has the session use a stream.
+// attach makes the session use a stream.
 func (s *session) attach(stream grpc.ClientStream, line any, cut context.CancelFunc, opened *pb.SessionOpened) {
 	s.Lock()
 	defer s.Unlock()
@@ -246,8 +247,8 @@ func (s *session) attach(stream grpc.ClientStream, line any, cut context.CancelF
 	go s.Drain()
 }
 
-// detach notes the end of the stream, and reports whether it was told that nothing follows.
-// Messages that were not sent travel otherwise.
+// detach notes the end of the stream, and reports whether the server said that no more frames
+// follow. Unsent messages are sent by other means.
 func (s *session) detach() (over bool) {
 	s.Lock()
 	defer s.Unlock()
@@ -263,7 +264,7 @@ func (s *session) detach() (over bool) {
 	return s.over
 }
 
-// unsend ends messages that were queued.
+// unsend ends queued messages as unsent.
 func (s *session) unsend(waiting []*wire.Outgoing) {
 	for _, o := range waiting {
 		if p, ok := o.Of.(*pending); ok {
@@ -273,7 +274,7 @@ func (s *session) unsend(waiting []*wire.Outgoing) {
 	}
 }
 
-// fail ends all messages that were sent.
+// fail ends all sent messages with an error.
 func (s *session) fail(why func() *rpc.Error) {
 	s.Lock()
 	defer s.Unlock()
@@ -282,7 +283,7 @@ func (s *session) fail(why func() *rpc.Error) {
 	}
 }
 
-// end ends a message, with an error or, if that is nil, with its result. The lock is held.
+// end ends a message with an error or, if err is nil, with its result. The lock is held.
 func (s *session) end(p *pending, err error) {
 	if p.ended {
 		return
@@ -306,8 +307,8 @@ func (s *session) end(p *pending, err error) {
 	}
 }
 
-// leave ends a message whose caller does not wait any more, and returns its error; nil if the
-// message had ended. Why is nil if its context ended.
+// leave ends a message whose caller no longer waits, and returns its error, or nil if the message
+// had ended already. Why is nil if the context ended.
 func (s *session) leave(ctx context.Context, p *pending, why error) error {
 	s.Lock()
 	defer s.Unlock()

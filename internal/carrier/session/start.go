@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// started is a cast that was sent, and whose caller does not wait yet.
+// started is a sent cast whose caller does not wait for the result yet.
 type started struct {
 	ctx     context.Context //nolint:containedctx // It is of the message.
 	session *session
@@ -15,7 +15,7 @@ type started struct {
 	typed   *carrier.Typed
 }
 
-// Start implements [carrier.Starter]. It sends nothing beside a session, nor waits for one.
+// Start implements [carrier.Starter]. It uses only an existing session, and does not wait for one.
 func (l *link) Start(ctx context.Context, r *carrier.Request) carrier.Started {
 	s := l.current.Load()
 	if s == nil || r.Mode != carrier.Cast || r.Peer != nil || !l.takes(r) {
@@ -58,7 +58,7 @@ func (p *pending) endsBefore(late <-chan struct{}) bool {
 	return true
 }
 
-// takes reports whether a message may travel in a session to the process.
+// takes reports whether a message may be sent to the process in a session.
 func (l *link) takes(r *carrier.Request) bool {
 	return (l.announced.Load() || l.carrier.config.Always) && l.carrier.TakesSessions() && suits(r)
 }
@@ -77,9 +77,9 @@ func (l *link) hasMet() bool {
 	return l.met
 }
 
-// expect has a session begin, unless it is the first message that asks for one: a single message
-// needs none. It waits for the session of a process that is known to have one, also through some
-// that are lost again.
+// expect begins a session, except for the first message that asks for one, since a single message
+// needs none. If the process is known to have sessions, expect waits for one. It continues to wait
+// when a session is lost again.
 func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *session {
 	if !l.asked.Swap(true) && !l.isKnown() {
 		return nil

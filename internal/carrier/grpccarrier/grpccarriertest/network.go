@@ -1,4 +1,4 @@
-// Package grpccarriertest is a network for tests, whose processes speak gRPC.
+// Package grpccarriertest is a network for tests whose processes use gRPC.
 package grpccarriertest
 
 import (
@@ -21,12 +21,12 @@ import (
 
 // Network is a network within the test's process.
 type Network struct {
-	// Options are the program's own, of every carrier and of every server.
+	// Options and ServerOptions are the program's own options, for every carrier and every server.
 	Options       []grpc.DialOption
 	ServerOptions []grpc.ServerOption
-	// Wrap makes another carrier of each; nil to take it as it is.
+	// Wrap wraps each carrier; nil for no wrapping.
 	Wrap func(*grpccarrier.Carrier) carrier.Carrier
-	// Resumes says that messages survive the loss of a connection.
+	// Resumes is true if messages survive the loss of a connection.
 	Resumes bool
 
 	network memnet.Network
@@ -37,7 +37,7 @@ type Network struct {
 	servers   []*grpc.Server // all that ever served
 }
 
-// process is one that serves.
+// process is a serving process.
 type process struct {
 	server *grpc.Server
 	host   *memnet.Host
@@ -45,7 +45,7 @@ type process struct {
 
 var _ carriertest.Harness = (*Network)(nil)
 
-// New returns a network. What runs on it ends with the test.
+// New returns a network. Its processes end with the test.
 func New(t *testing.T) *Network {
 	t.Helper()
 	n := &Network{processes: map[string]*process{}}
@@ -95,14 +95,14 @@ func (n *Network) Serve(addr string, p carriertest.Process) {
 	n.listen(addr)
 }
 
-// listen has a process take connections. The lock is held.
+// listen makes a process accept connections. The lock is held.
 func (n *Network) listen(addr string) {
 	p := n.processes[addr]
 	p.host = n.network.ListenAt(addr)
 	n.serving.Go(func() { _ = p.server.Serve(p.host) }) // it ends when its listener is closed
 }
 
-// at returns the process at an address, nil if there is none.
+// at returns the process at an address, or nil.
 func (n *Network) at(addr string) *process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
