@@ -1,8 +1,8 @@
-// Package endpoint builds what a server dispatches messages to from Go functions and from the
+// Package endpoint builds the dispatchable methods of a server from Go functions and from the
 // methods of Go values.
 //
-// It checks everything when a server starts: the shapes of functions, names, versions, and marks.
-// Mistakes are errors of kind [rpc.Invalid].
+// It checks everything when a server starts: the signatures of functions, names, versions, and
+// marks. Mistakes are errors of kind [rpc.Invalid].
 package endpoint
 
 import (
@@ -15,23 +15,23 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Endpoint is an interface that a server offers, as a program describes it.
+// Endpoint is an interface that a server offers, in the description of a program.
 type Endpoint struct {
 	// Namespace and LegacyNamespaces are the names of the interface.
 	Namespace        string
 	LegacyNamespaces []string
 	// Version is the version that the endpoint implements; empty for 1.0.
 	Version string
-	// Methods and Struct are the methods. A name must not be in both.
+	// Methods and Struct have the methods. A name must not be in both.
 	Methods map[string]Method
 	Struct  Struct
-	// Fallback takes other methods; the zero value is none.
+	// Fallback handles all other methods. The zero value means none.
 	Fallback Method
 	// Since and Deprecated are the versions in which the endpoint appeared and was deprecated.
 	Since, Deprecated string
 }
 
-// Build checks an endpoint and returns it in the form in which messages are dispatched to it.
+// Build checks an endpoint and returns it in the form for the dispatcher.
 func (e Endpoint) Build() (dispatch.Endpoint, error) {
 	built := dispatch.Endpoint{
 		Namespaces: append([]string{e.Namespace}, e.LegacyNamespaces...),

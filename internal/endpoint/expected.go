@@ -5,12 +5,12 @@ import (
 	"reflect"
 )
 
-// ErrorType stands for all errors of a type among those that [Method.Expect] is given.
+// ErrorType stands for all errors of a type, as an argument of [Method.Expect].
 func ErrorType[E error]() error { return anyError[E]{} }
 
 type anyError[E error] struct{}
 
-// Error says what it stands for.
+// Error returns a description.
 func (anyError[E]) Error() string { return "any " + reflect.TypeFor[E]().String() }
 
 func (anyError[E]) accepts(err error) bool {
@@ -18,7 +18,7 @@ func (anyError[E]) accepts(err error) bool {
 	return is
 }
 
-// matcher returns what tells whether an error is an expected one.
+// matcher returns a function that reports whether an error is an expected one.
 func matcher(target error) func(error) bool {
 	if t, ok := target.(interface{ accepts(err error) bool }); ok {
 		return t.accepts

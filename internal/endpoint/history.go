@@ -8,7 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// givenVersion reads the version that a mark was given. 0.0 would be as if nothing was said.
+// givenVersion parses the version of a mark. 0.0 is an error, since it would mean that no version
+// is given.
 func givenVersion(mark, version string) (rpc.Version, error) {
 	v, err := rpc.ParseVersion(version)
 	if err != nil {
@@ -20,7 +21,7 @@ func givenVersion(mark, version string) (rpc.Version, error) {
 	return v, nil
 }
 
-// checkHistory reports what does not fit together in the marks of something in an endpoint.
+// checkHistory returns an error if the marks of a method or an endpoint contradict each other.
 func checkHistory(since, deprecated, endpoint rpc.Version) error {
 	switch {
 	case since.Compare(endpoint) > 0:
@@ -34,7 +35,7 @@ func checkHistory(since, deprecated, endpoint rpc.Version) error {
 	}
 }
 
-// buildHistory reads the marks of a whole endpoint, and checks them and the marks of its methods.
+// buildHistory parses the marks of an endpoint, and checks them and the marks of its methods.
 func (e Endpoint) buildHistory(built *dispatch.Endpoint) (err error) {
 	if e.Since != "" {
 		built.Since, err = givenVersion("Since", e.Since)

@@ -12,14 +12,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Method is a method of an endpoint, or what is wrong with it. It does not change: marks return
-// another one. The zero value is no method.
+// Method is a method of an endpoint, or an error in its definition. It is immutable: marks return a
+// new one. The zero value is no method.
 type Method struct {
 	impl *dispatch.Method
 	err  error
 }
 
-// Func makes a method of a function.
+// Func makes a method from a function.
 func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 	if f == nil {
 		return Method{err: failure.Invalid("Func was given nil")}
@@ -39,7 +39,7 @@ func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 	})
 }
 
-// Stream makes a method of a function that returns its results one by one.
+// Stream makes a method from a function that returns its results one by one.
 func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) Method {
 	if f == nil {
 		return Method{err: failure.Invalid("Stream was given nil")}
@@ -63,8 +63,8 @@ func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) M
 	})
 }
 
-// emitValue emits one item. Its error tells an item that cannot be JSON from a failure of the
-// method. A large item is not encoded before its caller may have more answers.
+// emitValue emits one item. Its error distinguishes an item that cannot be JSON from a failure of
+// the method. A large item is encoded only when its caller may have more answers.
 func emitValue(ctx context.Context, emit dispatch.Emit, v any) error {
 	weight := payload.Weigh(v)
 	if weight > 0 {
@@ -79,7 +79,8 @@ func emitValue(ctx context.Context, emit dispatch.Emit, v any) error {
 	return emit(text)
 }
 
-// newMethod describes a method by the types of its arguments and its result, nil for none.
+// newMethod describes a method by the types of its arguments and its result, which are nil for
+// none.
 func newMethod(args, result reflect.Type, streaming bool, bind func(string) (dispatch.Invocation, error)) Method {
 	if !isArgs(args) {
 		return Method{err: failure.Invalid("the arguments of a method must be %s, not %v", argsShape, args)}
@@ -98,7 +99,7 @@ func newMethod(args, result reflect.Type, streaming bool, bind func(string) (dis
 	return Method{impl: impl}
 }
 
-// argsShape says what isArgs accepts.
+// argsShape describes the types that isArgs accepts.
 const argsShape = "a struct or a pointer to one, a map with string keys, or Raw"
 
 func isArgs(t reflect.Type) bool {
@@ -137,7 +138,7 @@ func (m Method) Deprecated(version string) Method {
 	return m.with(func(impl *dispatch.Method) { impl.Deprecated = v })
 }
 
-// Expect adds errors that a method returns in the ordinary course of things.
+// Expect declares errors that a method is expected to return.
 func (m Method) Expect(errs ...error) Method {
 	if len(errs) == 0 || slices.Contains(errs, nil) {
 		return m.broken(failure.Invalid("Expect was given no error, or nil: name the errors that are expected"))
@@ -149,8 +150,8 @@ func (m Method) Expect(errs ...error) Method {
 	return m.with(func(impl *dispatch.Method) { impl.Expected = slices.Concat(impl.Expected, expected) })
 }
 
-// with returns the method with a change. One that is empty or broken stays as it is, and the
-// server's start says so.
+// with returns the method with a change. An empty or broken method stays the same; the start of the
+// server reports it.
 func (m Method) with(change func(*dispatch.Method)) Method {
 	if m.impl == nil {
 		return m
@@ -160,7 +161,7 @@ func (m Method) with(change func(*dispatch.Method)) Method {
 	return Method{impl: &impl}
 }
 
-// broken returns what stands for a method that was marked wrongly. The first mistake counts.
+// broken returns a method with an error in a mark. The first error counts.
 func (m Method) broken(err error) Method {
 	if m.err != nil {
 		return m

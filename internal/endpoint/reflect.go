@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/payload"
 )
 
-// methodOf makes a method of a Go method. One that seems to be meant as a method but has another
-// shape is broken; ok is false for Go methods that are left out.
+// methodOf makes a method from a Go method. If the Go method seems to be intended but has the wrong
+// signature, the method is broken. Ok is false for Go methods that are left out.
 func methodOf(v reflect.Value, i int) (m Method, ok bool) {
 	f, goName := v.Method(i), v.Type().Method(i).Name
 	m, flaw := reflectMethod(f)
@@ -34,8 +34,8 @@ func takesContext(f reflect.Type) bool {
 	return false
 }
 
-// isForeign reports whether a type has a method because it embeds a type of another package. A
-// type without a name is of no package.
+// isForeign reports whether a type has a method because it embeds a type of another package. A type
+// without a name belongs to no package.
 func isForeign(t reflect.Type, method string) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -69,8 +69,7 @@ var (
 	noArgsType  = reflect.TypeFor[struct{}]()
 )
 
-// reflectMethod makes a method of a Go method value, or says why it does not have the shape of
-// one.
+// reflectMethod makes a method from a Go method value, or says why its signature is not suitable.
 func reflectMethod(f reflect.Value) (m Method, flaw string) {
 	t := f.Type()
 	if t.NumIn() < 1 || t.In(0) != contextType {
@@ -91,7 +90,7 @@ func reflectMethod(f reflect.Value) (m Method, flaw string) {
 	return newMethod(args, result, streaming, r.bind), ""
 }
 
-// reflectResult returns the type of a method's result or items, nil if it has none but an error.
+// reflectResult returns the type of a method's result or items, or nil if it only returns an error.
 func reflectResult(t reflect.Type) (result reflect.Type, streaming, ok bool) {
 	switch {
 	case t.NumOut() == 2 && t.Out(1) == errorType:

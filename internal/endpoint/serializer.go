@@ -8,15 +8,16 @@ import (
 	"github.com/oslorpc/oslorpc/internal/payload"
 )
 
-// Serializer stands between a method's values and what travels. It is used by many goroutines at
-// once.
+// Serializer converts between a method's values and the values in messages. Many goroutines use it
+// at the same time.
 type Serializer interface {
 	SerializeEntity(ctx context.Context, entity any) (any, error)
 	DeserializeEntity(ctx context.Context, entity any) (any, error)
 	DeserializeContext(ctx context.Context, dict map[string]any) (map[string]any, error)
 }
 
-// Serialized returns a method whose messages pass through a serializer; nil for none.
+// Serialized returns a method whose arguments and results are converted by a serializer. If s is
+// nil, it returns m.
 func Serialized(m *dispatch.Method, s Serializer) *dispatch.Method {
 	if s == nil {
 		return m

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// snakeCase returns a Go name in snake case; a run of capitals is one word, so that GetHTTPInfo is
-// get_http_info, and a run of digits is one if they are to be words.
+// snakeCase returns a Go name in snake case. A run of capitals is one word, so GetHTTPInfo becomes
+// get_http_info. With digits, a run of digits is a word, too.
 func snakeCase(name string, digits bool) string {
 	runes := []rune(name)
 	var b strings.Builder

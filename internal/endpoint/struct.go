@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/similar"
 )
 
-// Struct is the methods of a Go value that have the shape of an RPC, with what a program says about
-// them. It does not change: its methods return another one. The zero value has no methods.
+// Struct has the methods of a Go value that are suitable as RPCs, with the program's changes to
+// them. It is immutable: its methods return a new one. The zero value has no methods.
 type Struct struct {
 	value   any
 	given   bool
@@ -22,17 +22,17 @@ type Struct struct {
 // Of returns the methods of a value.
 func Of(v any) Struct { return Struct{value: v, given: true} }
 
-// Rename gives a Go method another name in messages.
+// Rename sets the name of a Go method in messages.
 func (s Struct) Rename(goName, name string) Struct {
 	return s.with(func(p *plan) { p.names[goName] = name })
 }
 
-// DigitsAsWords makes each run of digits in a Go name a word of its own.
+// DigitsAsWords makes each run of digits in a Go name a separate word.
 func (s Struct) DigitsAsWords() Struct {
 	return s.with(func(p *plan) { p.digits = true })
 }
 
-// Omit leaves Go methods out, whatever their shape.
+// Omit leaves Go methods out.
 func (s Struct) Omit(goNames ...string) Struct {
 	return s.with(func(p *plan) {
 		for _, name := range goNames {
@@ -59,7 +59,7 @@ func (s Struct) Expect(goName string, errs ...error) Struct {
 	return s.mark("Expect", []string{goName}, func(m Method) Method { return m.Expect(errs...) })
 }
 
-// mark adds a mark to Go methods. A program that names none means something else.
+// mark adds a mark to Go methods. It is an error to name none.
 func (s Struct) mark(mark string, goNames []string, change func(Method) Method) Struct {
 	return s.with(func(p *plan) {
 		if len(goNames) == 0 && p.err == nil {
@@ -76,7 +76,7 @@ func (s Struct) with(change func(*plan)) Struct {
 	return s
 }
 
-// methods returns the methods by the names that messages ask for.
+// methods returns the methods by their names in messages.
 func (s Struct) methods() (map[string]Method, error) {
 	if !s.given && len(s.changes) == 0 {
 		return nil, nil //nolint:nilnil // There are none.
@@ -111,7 +111,7 @@ func (s Struct) methods() (map[string]Method, error) {
 	return methods, p.err
 }
 
-// missing is the error for a name that the program gave, and that no method to serve has.
+// missing returns the error for a name of the program that no suitable method has.
 func (s Struct) missing(goName string, value reflect.Value) error {
 	var known []string
 	for i := range value.NumMethod() {
@@ -123,7 +123,7 @@ func (s Struct) missing(goName string, value reflect.Value) error {
 		similar.DidYouMean(goName, known, "it has "+strings.Join(known, ", ")))
 }
 
-// shapeless is the error for a value without a method to serve.
+// shapeless is the error for a value without suitable methods.
 func (s Struct) shapeless() error {
 	hint := ""
 	if reflect.TypeOf(s.value).Kind() != reflect.Pointer {
@@ -132,8 +132,8 @@ func (s Struct) shapeless() error {
 	return failure.Invalid("Methods(%T): no exported method looks like func(ctx, struct) (R, error)%s", s.value, hint)
 }
 
-// plan is what a program says about Go methods, by their names. A method that was found is taken
-// out of it.
+// plan has the program's changes to Go methods, by their Go names. Names that were found are
+// removed from it.
 type plan struct {
 	names   map[string]string
 	marks   map[string][]func(Method) Method
@@ -150,7 +150,7 @@ func newPlan(changes []func(*plan)) *plan {
 	return p
 }
 
-// take returns the name and the marked form of a method.
+// take returns the name of a method, and the method with its marks.
 func (p *plan) take(goName string, m Method) (string, Method) {
 	name, renamed := p.names[goName]
 	if !renamed {
@@ -164,7 +164,7 @@ func (p *plan) take(goName string, m Method) (string, Method) {
 	return name, m
 }
 
-// omits reports whether a method is left out. Then its name and its marks do not matter.
+// omits reports whether a method is left out. In that case its other changes are dropped.
 func (p *plan) omits(goName string) bool {
 	omitted := p.omitted[goName]
 	if omitted {
@@ -175,7 +175,7 @@ func (p *plan) omits(goName string) bool {
 	return omitted
 }
 
-// unused returns the names of the methods that were not found.
+// unused returns the names for which no method was found.
 func (p *plan) unused() []string {
 	names := slices.Concat(slices.Collect(maps.Keys(p.names)), slices.Collect(maps.Keys(p.marks)), slices.Collect(maps.Keys(p.omitted)))
 	slices.Sort(names)

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 )
 
-// Map returns an endpoint with other methods: change makes each of them, the fallback included.
+// Map returns an endpoint in which change was applied to each method, including the fallback.
 func Map(e dispatch.Endpoint, change func(*dispatch.Method) *dispatch.Method) dispatch.Endpoint {
 	e.Methods = maps.Clone(e.Methods)
 	for name, m := range e.Methods {

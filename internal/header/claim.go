@@ -7,11 +7,12 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// claimsKey is the key of headers that a message of the contract came with.
+// claimsKey is the context key for the headers of a message of the library's protocol.
 type claimsKey struct{}
 
-// Note returns the context of an RPC of the contract for [Contradiction]. It is ctx itself if no
-// header is of ours, as is usual: the request says everything. It keeps md, which must not change.
+// Note returns the context of an RPC of the library's protocol for [Contradiction]. It returns ctx
+// if no header is ours, which is usual, since the request has all fields. It keeps md, which must
+// not change.
 func Note(ctx context.Context, md metadata.MD) context.Context {
 	if len(md) == len(usual) && hasUsual(md) {
 		return ctx
@@ -27,7 +28,7 @@ func Note(ctx context.Context, md metadata.MD) context.Context {
 // Claims reports whether [Note] kept headers.
 func Claims(ctx context.Context) bool { return ctx.Value(claimsKey{}) != nil }
 
-// usual are the headers that an RPC has without any metadata.
+// usual are the headers of an RPC without metadata.
 var usual = [...]string{":authority", "content-type", "user-agent"}
 
 func hasUsual(md metadata.MD) bool {
@@ -39,10 +40,10 @@ func hasUsual(md metadata.MD) bool {
 	return true
 }
 
-// routes are the headers by which proxies route.
+// routes are the headers that proxies use for routing.
 var routes = [...]string{Exchange, Topic, Server, Version, Instance}
 
-// Routed returns a header that [Note] kept by which proxies route; empty if there is none.
+// Routed returns the name of a noted header that proxies use for routing, or an empty string.
 func Routed(ctx context.Context) string {
 	md, _ := ctx.Value(claimsKey{}).(metadata.MD)
 	if md == nil {
@@ -56,7 +57,7 @@ func Routed(ctx context.Context) string {
 	return ""
 }
 
-// Disagreement is [Contradiction] about one header, for a request that says nothing of the others.
+// Disagreement is [Contradiction] for one header, for requests that have no field for the others.
 func Disagreement(ctx context.Context, key, said string) error {
 	md, _ := ctx.Value(claimsKey{}).(metadata.MD)
 	if md == nil || said == "" {
@@ -65,8 +66,8 @@ func Disagreement(ctx context.Context, key, said string) error {
 	return disagreement(md, key, said)
 }
 
-// Contradiction returns an error if a header that [Note] kept says something else than the request,
-// or is malformed. Proxies route by headers, so the message would not be where it is meant to be.
+// Contradiction returns an error if a noted header is malformed, or differs from the request.
+// Proxies route by headers, so such a message may have reached the wrong server.
 func Contradiction(ctx context.Context, r *Request, version string) error {
 	md, _ := ctx.Value(claimsKey{}).(metadata.MD)
 	if md == nil {
@@ -88,7 +89,7 @@ func Contradiction(ctx context.Context, r *Request, version string) error {
 	return nil
 }
 
-// disagreement returns an error if a header says something else than a request.
+// disagreement returns an error if a header differs from the request.
 func disagreement(md metadata.MD, key, said string) error {
 	value, err := Headers{arrived: md}.escaped(key)
 	switch {

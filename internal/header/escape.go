@@ -9,8 +9,8 @@ import (
 
 const hex = "0123456789ABCDEF"
 
-// plain reports whether a byte stands for itself: visible ASCII, without the percent sign and the
-// comma, at which some implementations part values.
+// plain reports whether a byte needs no encoding: visible ASCII except the percent sign, and except
+// the comma, at which some implementations split values.
 func plain(c byte) bool { return '!' <= c && c <= '~' && c != '%' && c != ',' }
 
 // Escape percent-encodes a name.
@@ -35,8 +35,8 @@ func Escape(s string) string {
 	return string(b)
 }
 
-// Unescape reverses Escape. It also takes bytes that Escape would have encoded, as other programs
-// may send them.
+// Unescape reverses Escape. It also accepts bytes that Escape would have encoded, since other
+// programs may send them.
 func Unescape(s string) (string, error) {
 	if !strings.Contains(s, "%") && utf8.ValidString(s) {
 		return s, nil

@@ -1,6 +1,5 @@
-// Package header is the metadata that typed calls carry: their names, and how what they say is
-// written and read. A typed call sends only what its path and the options of its service do not
-// imply, so most have no header at all.
+// Package header reads and writes the metadata of typed calls. A typed call sends only what its
+// path and the options of its service do not imply, so most calls have none of these headers.
 package header
 
 import (
@@ -16,44 +15,45 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The headers of a request. Names are percent-encoded, because metadata is ASCII.
+// These are the headers of a request. Names are percent-encoded, because metadata is ASCII.
 const (
-	// Version is the lowest version of the service that can serve the call. Absent: the .0 of the
-	// service's major version.
+	// Version is the lowest version of the service that can serve the call, by default the .0 of
+	// the service's major version.
 	Version = "oslorpc-version"
-	// Exchange is the scope of the topic. Absent: not given.
+	// Exchange is the scope of the topic. It is optional.
 	Exchange = "oslorpc-exchange"
-	// Topic is where the service is meant to be. Absent: as the service's options say.
+	// Topic is the topic of the service, by default the one in the service's options.
 	Topic = "oslorpc-topic"
-	// Server is the one server meant. Absent: not given.
+	// Server is the name of the server that must serve the call. It is optional.
 	Server = "oslorpc-server"
-	// Instance is the one process meant. Absent: not given.
+	// Instance is the id of the instance that must serve the call. It is optional.
 	Instance = "oslorpc-instance"
-	// ID is unique to the message. Absent: it cannot be told from a repeated one.
+	// ID is the id of the message. Without it, a repeated message cannot be detected.
 	ID = "oslorpc-id"
 	// Context is the request context, as JSON text.
 	Context = "oslorpc-context-bin"
-	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it
-	// counts beside an id. Absent: none.
+	// Missed is how long ago a message could not be delivered to the server, as a Go duration. It
+	// has an effect only together with ID.
 	Missed = "oslorpc-missed"
-	// OrderKey makes messages with the same key run one after the other. It counts only beside an
-	// id. Absent: none.
+	// OrderKey makes messages with the same key run one after the other. It has an effect only
+	// together with ID.
 	OrderKey = "oslorpc-order-key"
-	// Caller is on whose behalf a gateway sends the message, as an encoded Caller of the contract.
+	// Caller is the original caller, as an encoded Caller of the protocol, if a gateway sends the
+	// message.
 	Caller = "oslorpc-caller-bin"
-	// Report asks for what the server implements.
+	// Report asks which versions the server implements.
 	Report = "oslorpc-report"
 )
 
 // Implemented is the trailer that answers Report: versions, separated by commas.
 const Implemented = "oslorpc-implemented"
 
-// yes is the value of a header that is there or not.
+// yes is the value of headers that only say something by their presence.
 const yes = "1"
 
-// Request is what the headers of a request say. An empty string is an absent header.
+// Request has the headers of a request. An empty string means that the header is absent.
 type Request struct {
-	// Version counts if HasVersion is set.
+	// Version is valid if HasVersion is true.
 	Version                 rpc.Version
 	HasVersion              bool
 	Exchange, Topic, Server string
@@ -63,18 +63,18 @@ type Request struct {
 	Missed                  time.Duration
 }
 
-// Read returns what the headers of a request say, but for Report. The error names the header that
-// is malformed. Callers wrap it with a kind of theirs.
+// Read returns the headers of a request, except Report. An error names the malformed header;
+// callers add the kind.
 //
-// To ask for a header that is not there costs as much as to look at all that are. So some are
-// looked for only where they matter: only a message with an id can tell of another.
+// Looking up an absent header costs as much as scanning all headers. So some headers are looked up
+// only where they have an effect: OrderKey and Missed need an id.
 func Read(ctx context.Context) (Request, error) { return Of(ctx).Read() }
 
 // Of returns the headers of the RPC that is served with ctx.
 func Of(ctx context.Context) Headers { return Headers{ctx: ctx} }
 
-// Arrived is Of for the context of an RPC whose headers nothing has changed since [Arrive], if that
-// was called. Reading them takes a tenth of the time.
+// Arrived is Of for the context of an RPC whose headers have not been changed since [Arrive], if
+// that was called. It reads them in a tenth of the time.
 func Arrived(ctx context.Context) Headers {
 	arrived, _ := ctx.Value(arrivedKey{}).(metadata.MD)
 	return Headers{ctx, arrived}
@@ -82,18 +82,18 @@ func Arrived(ctx context.Context) Headers {
 
 type arrivedKey struct{}
 
-// Arrive returns the context of an RPC of a typed service that arrives with these headers.
+// Arrive returns the context of an arriving RPC of a typed service with these headers.
 func Arrive(ctx context.Context, md metadata.MD) context.Context {
 	return context.WithValue(ctx, arrivedKey{}, md)
 }
 
-// Headers are the headers of a request that is served.
+// Headers are the headers of a served request.
 type Headers struct {
 	ctx     context.Context //nolint:containedctx // It has the headers.
 	arrived metadata.MD     // the same, if it is not nil
 }
 
-// UserAgent returns what the program at the other end calls itself, empty if it does not say.
+// UserAgent returns the name that the peer gives itself, or an empty string.
 func (h Headers) UserAgent() string {
 	if agents := h.values("user-agent"); len(agents) > 0 {
 		return agents[0]
@@ -109,7 +109,7 @@ func (h Headers) values(key string) []string {
 	return metadata.ValueFromIncomingContext(h.ctx, key)
 }
 
-// Read returns what the headers say; see the function of that name.
+// Read returns the headers; see the function Read.
 func (h Headers) Read() (r Request, err error) {
 	if r.Instance, err = h.escaped(Instance); err != nil {
 		return Request{}, err
@@ -138,7 +138,7 @@ func (h Headers) Read() (r Request, err error) {
 	return r, err
 }
 
-// scope returns who is meant, beside the instance or without one. Proxies route by it.
+// scope returns the exchange, topic and server of a request. Proxies route by these.
 func (h Headers) scope() (exchange, topic, server string, err error) {
 	if exchange, err = h.escaped(Exchange); err != nil {
 		return "", "", "", err
@@ -162,12 +162,12 @@ func (r *Request) readVersion(h Headers) error {
 	return nil
 }
 
-// WantsReport reports whether a request asks for what the server implements.
+// WantsReport reports whether a request asks which versions the server implements.
 func WantsReport(ctx context.Context) bool {
 	return len(metadata.ValueFromIncomingContext(ctx, Report)) > 0
 }
 
-// escaped returns the value of a header that is percent-encoded, empty if it is absent.
+// escaped returns the value of a percent-encoded header, or an empty string if it is absent.
 func (h Headers) escaped(key string) (string, error) {
 	text, err := h.single(key)
 	if err != nil || text == "" {
@@ -191,8 +191,9 @@ func (h Headers) missed() (time.Duration, error) {
 	return ago, nil
 }
 
-// single returns the value of a header, empty if it is absent. An empty value can only be a mistake
-// of the caller, and of two it is not known which counts.
+// single returns the value of a header, or an empty string if it is absent. An empty value is an
+// error, because only a mistake explains it. Two values are an error, because it is unclear which
+// counts.
 func (h Headers) single(key string) (string, error) {
 	values := h.values(key)
 	switch {
@@ -206,18 +207,18 @@ func (h Headers) single(key string) (string, error) {
 	return values[0], nil
 }
 
-// prefix is what the names of all headers begin with.
+// prefix is the prefix of the names of all our headers.
 const prefix = "oslorpc-"
 
-// Authorization is the header with a bearer token. It is the program's own, unless the transport
+// Authorization is the header with a bearer token. It belongs to the program, unless the transport
 // sends a token with each RPC, or verifies the tokens of its clients.
 const Authorization = "authorization"
 
-// isOurs reports whether a header is not for programs to write.
+// isOurs reports whether a header is reserved, so that programs must not write it.
 func isOurs(name string) bool { return strings.HasPrefix(name, prefix) }
 
-// IsPlain reports whether gRPC sends metadata of a program as it is: it knows no header of that
-// name, and refuses neither the name nor a value.
+// IsPlain reports whether gRPC sends metadata of a program unchanged: the name is not reserved, and
+// gRPC refuses neither the name nor a value.
 func IsPlain(name string, values []string) bool {
 	switch name {
 	case "", "content-type", "user-agent", "te":
@@ -233,8 +234,8 @@ func IsPlain(name string, values []string) bool {
 	})
 }
 
-// Write returns a context whose calls carry the headers, and no others of ours: headers that a
-// handler passes on with the metadata of the request that it serves describe that request.
+// Write returns a context whose calls carry the headers of r, and no others of ours: if a handler
+// passes on the metadata of the request that it serves, our headers in it describe that request.
 func Write(ctx context.Context, r *Request) context.Context {
 	var room pairs
 	pairs := r.appendTo(room[:0])
@@ -253,9 +254,9 @@ func Write(ctx context.Context, r *Request) context.Context {
 	return with(ctx, md, pairs)
 }
 
-// Amend is Write for a call that may have headers of ours already, as one that a client of oslorpc
-// makes: what r does not say is left as it is, but for Version and Report. Of a call that is not
-// marked as complete, the headers that speak of one message are removed.
+// Amend is Write for a call that may have headers of ours already, because a client of oslorpc
+// makes it. Headers that r lacks stay, except Version and Report. If the call is not marked as
+// complete, headers about a single message are removed.
 func Amend(ctx context.Context, r *Request) context.Context {
 	var room pairs
 	pairs := r.appendTo(room[:0])
@@ -290,8 +291,8 @@ func Complete(ctx context.Context) context.Context {
 	return context.WithValue(ctx, completeKey{}, true)
 }
 
-// Outgoing returns the metadata that a program adds to its calls, without the headers of ours that
-// it passes on. It is nil if there is none. The caller may change it.
+// Outgoing returns the metadata that a program adds to its calls, without our headers. It returns
+// nil if there is none. The caller may change the result.
 func Outgoing(ctx context.Context) rpc.Metadata {
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
 	if !has {
@@ -305,8 +306,8 @@ func Outgoing(ctx context.Context) rpc.Metadata {
 	return rpc.Metadata(md)
 }
 
-// Size returns how much of a header list the metadata takes that a program adds to its calls, as
-// HTTP/2 counts it, without the headers of ours that it passes on.
+// Size returns the size that metadata of a program takes in a header list, as HTTP/2 counts it,
+// without our headers.
 func Size(md map[string][]string) int {
 	n := 0
 	for key, values := range md {
@@ -320,8 +321,8 @@ func Size(md map[string][]string) int {
 	return n
 }
 
-// FieldSize returns how much of a header list one header takes: 32 bytes beside its name and its
-// value, which is in base64 if it is binary.
+// FieldSize returns the size of one header in a header list: 32 bytes plus its name and its value,
+// which is in base64 if it is binary.
 func FieldSize(key, value string) int {
 	n := len(value)
 	if strings.HasSuffix(key, "-bin") {
@@ -330,10 +331,10 @@ func FieldSize(key, value string) int {
 	return len(key) + n + 32
 }
 
-// pairs is room for the headers of most calls, each with its value after it.
+// pairs has room for the headers of most calls, each followed by its value.
 type pairs [8]string
 
-// appendTo appends the headers, each with its value after it.
+// appendTo appends the headers, each followed by its value.
 func (r *Request) appendTo(pairs []string) []string {
 	if r.HasVersion {
 		pairs = append(pairs, Version, r.Version.String())

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// FormatVersions writes the versions of a trailer.
+// FormatVersions formats the versions of a trailer.
 func FormatVersions(versions []rpc.Version) string {
 	texts := make([]string, len(versions))
 	for i, v := range versions {
@@ -18,8 +18,8 @@ func FormatVersions(versions []rpc.Version) string {
 	return strings.Join(texts, ",")
 }
 
-// ParseVersions reads the versions of a trailer. An empty text is none: a server that implements
-// nothing of a namespace.
+// ParseVersions parses the versions of a trailer. An empty text means that the server implements no
+// version of the namespace.
 func ParseVersions(s string) ([]rpc.Version, error) {
 	if s == "" {
 		return nil, nil
@@ -36,8 +36,8 @@ func ParseVersions(s string) ([]rpc.Version, error) {
 	return versions, nil
 }
 
-// ReadImplemented returns what a trailer says; ok is false if it does not say it, or in a way that
-// is not understood.
+// ReadImplemented returns the versions in a trailer. Ok is false if the trailer is missing or
+// malformed.
 func ReadImplemented(trailer metadata.MD) (versions []rpc.Version, ok bool) {
 	values := trailer.Get(Implemented)
 	if len(values) != 1 {

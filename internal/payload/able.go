@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// CheckResult returns an error, of kind Invalid, if no value of a type can be JSON: such as a
-// function, or a struct with a channel.
+// CheckResult returns an error of kind Invalid if no value of a type can be JSON, for example a
+// function or a struct with a channel.
 func CheckResult(t reflect.Type) error {
 	if err := (able{}).check(t, ""); err != nil {
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the result " + err.Error()}
@@ -19,11 +19,11 @@ func CheckResult(t reflect.Type) error {
 	return nil
 }
 
-// able is the types that were checked, since types may contain themselves.
+// able has the types that were checked already, since types may contain themselves.
 type able map[reflect.Type]bool
 
-// check returns an error if no value of a type can be JSON. The place is where the type was found,
-// in Go words.
+// check returns an error if no value of a type can be JSON. Place is where the type was found, in
+// terms of Go.
 func (a able) check(t reflect.Type, place string) error {
 	if a[t] {
 		return nil
@@ -76,7 +76,7 @@ func unable(t reflect.Type, place, why string) error {
 	return fmt.Errorf("%sis of type %s, which cannot be JSON%s", place, shorten(t.String()), why)
 }
 
-// isKey reports whether the names of a JSON object can be read into the keys of a map.
+// isKey reports whether the names of a JSON object can become the keys of a map.
 func isKey(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String, reflect.Float32, reflect.Float64,

@@ -14,9 +14,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// MarshalArgs returns keyword arguments as the text of a JSON object. They are nil for none, a
-// struct whose JSON names are the names of the arguments, a map with string keys, [Raw], or a
-// pointer to one of these.
+// MarshalArgs returns keyword arguments as the text of a JSON object. The arguments are nil for
+// none, a struct whose JSON names are the names of the arguments, a map with string keys, [Raw], or
+// a pointer to one of these.
 func MarshalArgs(args any) (string, error) {
 	switch a := args.(type) {
 	case nil:
@@ -65,8 +65,8 @@ func marshalStruct(v reflect.Value) (string, error) {
 	return Marshal(planned{p, v}, rpc.BadArguments)
 }
 
-// planned is a struct of arguments that its plan writes and reads, as a value that the JSON library
-// knows.
+// planned is a struct of arguments in a form that the JSON library writes and reads through the
+// struct's plan.
 type planned struct { //nolint:recvcheck // the library writes a value and reads into a pointer
 	*plan
 	v reflect.Value
@@ -127,10 +127,11 @@ func writeMember(enc *jsontext.Encoder, name string, value any) error {
 	return json.MarshalEncode(enc, value)
 }
 
-// UnmarshalArgs reads the text of a JSON object into the arguments that dst points to: a struct, a
-// map with string keys, or Raw. Into a struct, names are matched exactly; a plain field must be
-// there, an [Opt] may be absent or null, and an embedded [Extra] takes what has no field. The same
-// holds for structs within, in which members with the tag omitzero or omitempty may be absent, too.
+// UnmarshalArgs parses the text of a JSON object into the arguments that dst points to: a struct, a
+// map with string keys, or Raw. For a struct, names must match exactly. A plain field must be
+// present, an [Opt] may be absent or null, and an embedded [Extra] takes all members that have no
+// field. The same rules apply to nested structs, where fields with the tag omitzero or omitempty
+// may be absent, too.
 func UnmarshalArgs(s string, dst any) error {
 	v := reflect.ValueOf(dst).Elem()
 	for v.Kind() == reflect.Pointer {
@@ -254,8 +255,7 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 	return nil
 }
 
-// unknown is the error for an argument that there is not, or for a member if the struct is within
-// arguments.
+// unknown returns the error for an unknown argument or, in a nested struct, an unknown member.
 func (p *plan) unknown(at jsontext.Pointer, name string) error {
 	var known []string
 	for _, a := range p.args {

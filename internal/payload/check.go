@@ -9,12 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The arguments were read already, so their text is well formed.
+// checkOptions allows duplicate names, because the text was parsed before.
 var checkOptions = jsontext.AllowDuplicateNames(true)
 
-// checkArgs returns an error if a struct within keyword arguments got a member that it lacks, or
-// lacks one that it needs. The arguments, whose shape is s, are checked themselves where they are
-// read.
+// checkArgs returns an error if a struct within keyword arguments gets an unknown member, or lacks
+// a required one. S is the shape of the arguments. The arguments themselves are checked where they
+// are parsed.
 func (s *shape) checkArgs(text string) error {
 	r := textReaders.Get().(*textReader)
 	defer r.putBack()
@@ -41,8 +41,8 @@ func (s *shape) checkArgs(text string) error {
 	return nil
 }
 
-// textReader reads JSON text that it has a copy of. It is used again and again, since its memory is
-// larger than most texts.
+// textReader parses a copy of a JSON text. It is reused, since its memory is larger than most
+// texts.
 type textReader struct {
 	copied bytes.Buffer
 	dec    jsontext.Decoder
@@ -50,10 +50,10 @@ type textReader struct {
 
 var textReaders = sync.Pool{New: func() any { return new(textReader) }}
 
-// maxKept is how large a copy is that is kept for the next text.
+// maxKept is the size of the largest copy whose memory is reused.
 const maxKept = 64 << 10
 
-// read returns a decoder of a text, until putBack.
+// read returns a decoder of a text. It is valid until putBack.
 func (r *textReader) read(text string) *jsontext.Decoder {
 	r.copied.WriteString(text)
 	r.dec.Reset(&r.copied, checkOptions)
@@ -67,7 +67,7 @@ func (r *textReader) putBack() {
 	}
 }
 
-// readName reads the name of a member, and returns where it is among the members of the struct.
+// readName parses the name of a member, and returns its index among the members of the struct.
 func (s *shape) readName(dec *jsontext.Decoder) (i int, known bool, err error) {
 	text, err := dec.ReadValue()
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *shape) readName(dec *jsontext.Decoder) (i int, known bool, err error) {
 	return i, known, err
 }
 
-// check reads a value into a slot, and returns an error if it does not belong there.
+// check parses a value for a slot, and returns an error if the value does not fit there.
 func (s slot) check(dec *jsontext.Decoder) error {
 	kind := dec.PeekKind()
 	switch {
@@ -166,7 +166,7 @@ func (s *shape) unknown(at jsontext.Pointer) error {
 		"there is no member %.64q; the object has %s", at.LastToken(), s.signature())}
 }
 
-// missing returns an error if a member was not there that must be.
+// missing returns an error if a required member is missing.
 func (s *shape) missing(dec *jsontext.Decoder, seen []bool) error {
 	var names []string
 	for i, m := range s.members {

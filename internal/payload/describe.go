@@ -15,11 +15,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxLong bounds what an error shows of a path or the name of a type.
+// maxLong bounds the path and the type name in an error.
 const maxLong = 256
 
-// problem is a complaint of this package on its way through the JSON library, which wraps what it
-// is given.
+// problem is an error of this package within the JSON library, which wraps the errors that it is
+// given.
 type problem struct {
 	path, message string
 	bare          bool // the message names the place already
@@ -27,7 +27,7 @@ type problem struct {
 
 func (p *problem) Error() string { return p.message }
 
-// describe turns an error of the JSON library, or a problem, into one of ours.
+// describe converts an error of the JSON library, or a problem, to an rpc.Error.
 func describe(err error, kind rpc.Kind, explain func(*json.SemanticError) string) error {
 	e := &rpc.Error{Kind: kind, Message: err.Error(), Cause: err}
 	var ours *problem
@@ -52,8 +52,8 @@ func describe(err error, kind rpc.Kind, explain func(*json.SemanticError) string
 	return e
 }
 
-// place returns where an error is. A type that writes itself may give malformed JSON, and the place
-// within is known too.
+// place returns the path of an error. If a type with its own encoding gave malformed JSON, the path
+// leads to the place within that.
 func place(err *json.SemanticError) jsontext.Pointer {
 	var within *jsontext.SyntacticError
 	switch {
@@ -83,8 +83,8 @@ func unwritable(err *json.SemanticError) string {
 	}
 }
 
-// unreadable says what was wanted and what kind of value was there. It never says the value: errors
-// reach logs, and the values of messages may be secret.
+// unreadable says which type was expected and which kind of value was found. It never contains the
+// value: errors are logged, and messages may have secrets.
 func unreadable(err *json.SemanticError) string {
 	got, wanted := kindWord(err.JSONKind), wordAny
 	if err.GoType != nil {
@@ -106,16 +106,16 @@ func unreadable(err *json.SemanticError) string {
 	}
 }
 
-// reason is why this package does not take a value. It does not tell the value.
+// reason is why this package refuses a value. It does not contain the value.
 type reason string
 
 func (r reason) Error() string { return string(r) }
 
-// lengths are the reasons of the JSON library that do not tell the value.
+// lengths are the reasons of the JSON library that do not contain the value.
 var lengths = map[string]bool{"too few array elements": true, "too many array elements": true}
 
-// whyUnread says why a value cannot be read. The errors of types that read themselves often repeat
-// the value, as the errors of package time do, so it names such a type only.
+// whyUnread says why a value cannot be parsed. Errors of types with their own decoding often repeat
+// the value, as in package time, so only the name of such a type is given.
 func whyUnread(err *json.SemanticError) string {
 	_, ours := errors.AsType[reason](err.Err)
 	_, malformed := errors.AsType[*jsontext.SyntacticError](err.Err)
@@ -130,7 +130,7 @@ func isBase64(err error) bool {
 	return is
 }
 
-// fits reports whether a value of this kind is one of the wanted type, by their words.
+// fits reports whether a value of this kind fits the expected type. Both are given in words.
 func fits(got, wanted string) bool {
 	return wanted == wordAny || strings.HasPrefix(wanted, got) || got == wordNumber && wanted == wordInteger
 }

@@ -8,20 +8,20 @@ import (
 	"sync/atomic"
 )
 
-// Most values are structs, lists and pointers of texts, numbers and booleans, and most texts that
-// arrive are as they should be. Those are written and read here, in one pass and without tokens,
-// several times as fast as by the JSON library. All else is left to the library and to the checks
-// around it, which know every rule and every error: what is unusual about a type excludes it from
-// here, and what is unusual about a value or a text ends the attempt. So this code must only ever
-// succeed with what the library would have made.
+// Most values are structs, slices and pointers of strings, numbers and booleans, and most texts are
+// valid. These are written and parsed here, in one pass without tokens, several times as fast as in
+// the JSON library. All other cases are left to the library and the checks around it, which
+// implement every rule and every error: a type with a special rule is excluded in advance, and an
+// unusual value or text ends the attempt. So this code must succeed only with the result that the
+// library would produce.
 
-// direct is how values of a type are written and read.
+// direct is the plan for writing and parsing values of a type directly.
 type direct struct {
 	kind    reflect.Kind
 	members []directMember // of a struct
 	byName  map[string]int
 	elem    *direct // of a pointer or a slice
-	// usual is how many elements a slice had when one was read last.
+	// usual is the number of elements in the slice that was parsed last.
 	usual atomic.Int32
 }
 
@@ -33,12 +33,12 @@ type directMember struct {
 	of    *direct
 }
 
-// maxDirect bounds the members of a struct, which have a bit each.
+// maxDirect bounds the members of a struct, because a bitmap has one bit for each.
 const maxDirect = 64
 
 var directs sync.Map // reflect.Type -> *direct, nil for a type that is left to the library
 
-// directOf returns how values of a type are written and read; nil if the library does that.
+// directOf returns the plan for values of a type, or nil if the library must handle the type.
 func directOf(t reflect.Type) *direct {
 	if made, ok := directs.Load(t); ok {
 		return made.(*direct)
@@ -48,7 +48,7 @@ func directOf(t reflect.Type) *direct {
 	return d
 }
 
-// directing are the types that are looked at.
+// directing has the types above the current one, to detect recursion.
 type directing map[reflect.Type]bool
 
 func (above directing) direct(t reflect.Type) *direct {
@@ -73,14 +73,14 @@ func (above directing) direct(t reflect.Type) *direct {
 	}
 }
 
-// single are the kinds of values that hold no others.
+// single are the kinds of values that contain no other values.
 var single = []reflect.Kind{
 	reflect.String, reflect.Bool, reflect.Float64,
 	reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 	reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
 }
 
-// hasRules reports whether a type has rules of its own, here or in the library.
+// hasRules reports whether a type has special rules, in this package or in the library.
 func hasRules(t reflect.Type) bool {
 	return ownJSON(t) || isOptional(t) || t == rawType || t == durationType || t == timeType || t == bigType || t.Name() == "Number"
 }
@@ -110,7 +110,7 @@ func (above directing) object(d *direct, t reflect.Type) *direct {
 	return d
 }
 
-// isDirectName reports whether a name is a member's as it stands, without options of its tag.
+// isDirectName reports whether a tag is only a name, without options.
 func isDirectName(name string) bool {
 	return !strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'

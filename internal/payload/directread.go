@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// readDirect reads a text into a value that is zero. If it returns false, the library must read the
-// text, and the value is zero again.
+// readDirect parses a text into a zero value. If it returns false, the library must parse the text,
+// and the value is zero again.
 func readDirect(s string, v reflect.Value) bool {
 	d := directOf(v.Type())
 	if d == nil || !v.IsZero() {
@@ -22,15 +22,15 @@ func readDirect(s string, v reflect.Value) bool {
 	return false
 }
 
-// directReader reads a text. Its methods return false for what they leave to the library.
+// directReader parses a text. Its methods return false for cases that they leave to the library.
 type directReader struct {
 	text string
 	at   int
-	// spare is how many bytes lists may have room for before their elements come.
+	// spare is how many bytes may still be allocated for slices before their elements are parsed.
 	spare int
 }
 
-// space skips white space, and returns where the text goes on.
+// space skips white space, and returns the current position.
 func (r *directReader) space() int {
 	for r.at < len(r.text) {
 		switch r.text[r.at] {
@@ -43,7 +43,7 @@ func (r *directReader) space() int {
 	return r.at
 }
 
-// next skips white space, and a byte if it comes next.
+// next skips white space and the byte c. It returns false if another byte follows.
 func (r *directReader) next(c byte) bool {
 	if at := r.space(); at == len(r.text) || r.text[at] != c {
 		return false
@@ -52,7 +52,7 @@ func (r *directReader) next(c byte) bool {
 	return true
 }
 
-// word skips white space, and a word if it comes next.
+// word skips white space and the word w. It returns false if another text follows.
 func (r *directReader) word(w string) bool {
 	if !strings.HasPrefix(r.text[r.space():], w) {
 		return false
@@ -99,7 +99,7 @@ func (r *directReader) read(d *direct, v reflect.Value) bool {
 	}
 }
 
-// string reads a text without escapes. It is a part of the whole text.
+// string parses a string without escapes. The result shares memory with the text.
 func (r *directReader) string() (string, bool) {
 	if !r.next('"') {
 		return "", false
@@ -114,8 +114,8 @@ func (r *directReader) string() (string, bool) {
 	return s, ok && (ascii || utf8.ValidString(s))
 }
 
-// number reads a number that has these bytes, in the form that JSON has without an exponent. It is
-// empty, which is no number, for another one, and for one that is not exact.
+// number parses a number that consists of the given bytes, without an exponent. It returns an empty
+// string for any other number, and for one with too many digits to be exact.
 func (r *directReader) number(of string) string {
 	const exact = 15
 	from := r.space()
@@ -136,7 +136,7 @@ func (r *directReader) number(of string) string {
 	}
 }
 
-// slice reads a list.
+// slice parses an array.
 func (r *directReader) slice(d *direct, v reflect.Value) bool {
 	if !r.next('[') {
 		return false
@@ -167,10 +167,10 @@ func (r *directReader) slice(d *direct, v reflect.Value) bool {
 	}
 }
 
-// maxUsual bounds for how many elements a list has room before they come.
+// maxUsual bounds the number of elements for which a slice gets memory in advance.
 const maxUsual = 16
 
-// object reads an object with each of the members once.
+// object parses an object that has each of the members once, in the order of the fields.
 func (r *directReader) object(d *direct, v reflect.Value) bool {
 	if !r.next('{') {
 		return false

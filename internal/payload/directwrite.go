@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// buffers are for texts that are written directly; large ones are not kept.
+// buffers has buffers for writing. Large ones are not reused.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// writeDirect returns a value as JSON text; false if the library must write it, as it must what is
-// large.
+// writeDirect returns a value as JSON text. It returns false if the library must write the value,
+// for example because it is large.
 func writeDirect(v reflect.Value) (string, bool) {
 	d := directOf(v.Type())
 	if d == nil || d.kind == reflect.String && v.Len() > maxKept {
@@ -83,7 +83,7 @@ func (d *direct) writeSlice(b []byte, v reflect.Value) (_ []byte, ok bool) {
 	return append(b, ']'), true
 }
 
-// appendText appends a text that needs no escapes.
+// appendText appends a string that needs no escapes.
 func appendText(b []byte, s string) ([]byte, bool) {
 	ascii, ok := isPlainText(s)
 	if !ok || !ascii && !utf8.ValidString(s) {
@@ -93,7 +93,7 @@ func appendText(b []byte, s string) ([]byte, bool) {
 	return append(b, '"'), true
 }
 
-// isPlainText reports whether a text is ASCII, and whether it needs no escapes as far as it is.
+// isPlainText reports whether a string is ASCII, and whether its ASCII bytes need no escapes.
 func isPlainText(s string) (ascii, ok bool) {
 	high := byte(0)
 	for i := range len(s) {
@@ -106,7 +106,8 @@ func isPlainText(s string) (ascii, ok bool) {
 	return high < utf8.RuneSelf, true
 }
 
-// appendFloat appends a number as the library and writeFloat do, but for one with an exponent.
+// appendFloat appends a number in the format of the library and writeFloat. It returns false for a
+// number that needs an exponent.
 func appendFloat(b []byte, f float64) ([]byte, bool) {
 	switch size := math.Abs(f); {
 	case isIntegral(f):

@@ -11,7 +11,7 @@ import (
 )
 
 // WithoutTypes returns an error about arguments without the names of Go types. Ok is false if the
-// error is another program's, such as a serializer's, so that its text may say anything.
+// cause is an error of other code, such as a serializer, because its text may contain anything.
 func WithoutTypes(e *rpc.Error) (discreet *rpc.Error, ok bool) {
 	if e.Cause == nil {
 		return e, true

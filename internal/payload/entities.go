@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// MapArgs returns keyword arguments, the text of a JSON object, with what f makes of each value, in
-// the order of their names. Its error is of kind rpc.BadArguments and names the argument.
+// MapArgs applies f to each keyword argument, in the order of the names, and returns the resulting
+// JSON object. Its error is of kind rpc.BadArguments and names the argument.
 func MapArgs(s string, f func(any) (any, error)) (string, error) {
 	var args map[string]any
 	if err := UnmarshalArgs(s, &args); err != nil {
@@ -24,7 +24,8 @@ func MapArgs(s string, f func(any) (any, error)) (string, error) {
 	return MarshalArgs(args)
 }
 
-// MapResult returns a result, JSON text, as f makes it. Its error is of kind rpc.BadResult.
+// MapResult applies f to a result and returns the resulting JSON text. Its error is of kind
+// rpc.BadResult.
 func MapResult(s string, f func(any) (any, error)) (string, error) {
 	var result any
 	if err := Unmarshal(s, &result, rpc.BadResult); err != nil {
@@ -37,8 +38,8 @@ func MapResult(s string, f func(any) (any, error)) (string, error) {
 	return Marshal(result, rpc.BadResult)
 }
 
-// unmapped is the error for a value that its function failed on. The function's error may be one of
-// ours, about another message.
+// unmapped returns the error for a value on which f failed. The error of f may itself be an
+// rpc.Error, about another message.
 func unmapped(err error, kind rpc.Kind, path string) error {
 	message := "the serializer failed: " + err.Error()
 	if path != "" {

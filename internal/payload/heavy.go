@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Encoding a large value takes several times its size for a moment. So only as many at a time are
-// encoded as there are processors: more would not be faster.
+// Encoding a large value needs several times its size for a moment. So at most as many are encoded
+// at a time as there are processors; more would not be faster.
 
-// large has room for the large values that are being encoded.
+// large limits how many large values are encoded at a time.
 var large = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// largeWait bounds the wait for that room. A value whose own encoding waits for another large value
-// could otherwise wait for ever.
+// largeWait bounds the wait for a turn. Without it, a value whose own encoding waits for another
+// large value could deadlock.
 const largeWait = time.Second
 
 // takeTurn waits until a large value may be encoded, and returns the function that ends its turn.
@@ -36,14 +36,14 @@ func takeTurn() (end func()) {
 // largeValue is the size of a large value, in bytes.
 const largeValue = 256 << 10
 
-// maxWeighed is how deep the elements are that count.
+// maxWeighed is the depth down to which elements are weighed.
 const maxWeighed = 3
 
-// samples is how many elements of a collection stand for all.
+// samples is how many elements of a collection are weighed in place of all.
 const samples = 4
 
-// Weigh returns about how large a value is as JSON text, in bytes, judged by a few of its elements;
-// 0 if it is not large.
+// Weigh estimates the size of a value as JSON text, in bytes, from a few of its elements. It
+// returns 0 if the value is not large.
 func Weigh(v any) int {
 	n := 0
 	switch v := v.(type) {
@@ -59,7 +59,7 @@ func Weigh(v any) int {
 	return n
 }
 
-// weigh returns about how many bytes a value has, down to some depth.
+// weigh estimates the size of a value, in bytes, down to some depth.
 func weigh(v any, depth int) int {
 	switch v := v.(type) {
 	case string:
@@ -89,7 +89,7 @@ func weigh(v any, depth int) int {
 	}
 }
 
-// scale returns what n elements weigh of which some weigh sum.
+// scale returns the estimated size of n elements, given that seen of them have the size sum.
 func scale(sum, seen, n int) int { return sum*n/max(1, seen) + 8*n }
 
 func weighReflected(v reflect.Value, depth int) (sum int) {

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// maxSafe is the largest integer that a double holds and no other integer rounds to. A number
-	// beyond it in a protobuf value may already have been rounded by its sender.
+	// maxSafe is the largest integer to which no other integer rounds in a double. A larger number
+	// in a protobuf value may have been rounded by its sender.
 	maxSafe = 1<<53 - 1
-	// maxDigits bounds an integer that is read, as Python does: the time to read one grows with the
-	// square of its length.
+	// maxDigits bounds the digits of a parsed integer, as in Python: the time to parse one grows
+	// with the square of its length.
 	maxDigits = 4300
 )
 
-// writeFloat writes an integral float with a fraction, so that a reader in a language that tells 1
-// from 1.0 gets a float. Everything else is left to the library: NaN, and what must be a string,
-// such as the key of a map.
+// writeFloat writes an integral float with a fraction, so that a peer in a language that
+// distinguishes 1 from 1.0 gets a float. It leaves all other cases to the library: NaN, and values
+// that must be strings, such as the keys of a map.
 func writeFloat(enc *jsontext.Encoder, f float64, bits int) error {
 	if !isIntegral(f) {
 		return errors.ErrUnsupported
@@ -38,8 +38,8 @@ func writeFloat(enc *jsontext.Encoder, f float64, bits int) error {
 	return writeIntegral(enc, f, bits)
 }
 
-// isIntegral reports whether a float is integral and not so large that it is written with an
-// exponent anyway.
+// isIntegral reports whether a float is integral and small enough to be written without an
+// exponent.
 func isIntegral(f float64) bool { return f == math.Trunc(f) && math.Abs(f) < 1e21 }
 
 func writeIntegral(enc *jsontext.Encoder, f float64, bits int) error {
@@ -47,9 +47,9 @@ func writeIntegral(enc *jsontext.Encoder, f float64, bits int) error {
 	return enc.WriteValue(strconv.AppendFloat(buf[:0], f, 'f', 1, bits))
 }
 
-// number decides what a number that was read becomes in an untyped Go value: int64 if it is written
-// as an integer that fits, *big.Int if it does not fit, float64 if it has a fraction or an
-// exponent. Nothing is rounded but what JSON wrote as a float.
+// number returns a parsed number for an untyped Go value: an int64 if it is written as an integer
+// that fits, a *big.Int if it does not fit, and a float64 if it has a fraction or an exponent. Only
+// numbers that JSON writes as floats are rounded.
 func number(dec *jsontext.Decoder, literal string) (any, error) {
 	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
 		return n, nil
@@ -65,7 +65,7 @@ func number(dec *jsontext.Decoder, literal string) (any, error) {
 	return f, nil
 }
 
-// readBig reads a *big.Int; the library would do it without a bound.
+// readBig parses a *big.Int. The library would parse one of any size.
 func readBig(dec *jsontext.Decoder, n *big.Int) error {
 	switch dec.PeekKind() {
 	case '0':
@@ -96,7 +96,7 @@ func setBig(dec *jsontext.Decoder, n *big.Int, literal string) error {
 // isInteger reports whether a JSON number is written as an integer.
 func isInteger(literal string) bool { return !strings.ContainsAny(literal, ".eE") }
 
-// numberError returns an error about the number that was just read, which was meant for a T.
+// numberError returns an error about the number that was just parsed for a T.
 func numberError[T any](dec *jsontext.Decoder, why error) error {
 	return &json.SemanticError{JSONPointer: dec.StackPointer(), JSONKind: '0', GoType: reflect.TypeFor[T](), Err: why}
 }

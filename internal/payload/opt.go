@@ -11,10 +11,10 @@ import (
 // Opt is a keyword argument that may be absent. Its zero value is absent, which is not the zero
 // value of T.
 //
-// Null is read as absent, as the None that Python programs give for an argument that they do not
-// set, unless T has a null of its own, as a pointer, a slice, a map and an interface have: then it
-// is present. An absent argument is not sent. In a nested struct, tag the field `omitzero`, or an
-// absent Opt is written as null.
+// Null counts as absent, since Python programs pass None for arguments that they do not set. If T
+// itself can be null, because it is a pointer, a slice, a map or an interface, null counts as
+// present. An absent argument is not sent. In a nested struct, tag the field `omitzero`; without
+// the tag, an absent Opt is written as null.
 type Opt[T any] struct {
 	value T
 	set   bool
@@ -26,7 +26,7 @@ func Some[T any](v T) Opt[T] { return Opt[T]{value: v, set: true} }
 // Get returns the value, and whether it is present.
 func (o Opt[T]) Get() (T, bool) { return o.value, o.set }
 
-// Or returns the value if it is present, else the default.
+// Or returns the value if it is present, and def otherwise.
 func (o Opt[T]) Or(def T) T {
 	if o.set {
 		return o.value
@@ -34,10 +34,10 @@ func (o Opt[T]) Or(def T) T {
 	return def
 }
 
-// IsZero reports whether the value is absent. (The tag `omitzero` asks for it.)
+// IsZero reports whether the value is absent. The tag `omitzero` uses it.
 func (o Opt[T]) IsZero() bool { return !o.set }
 
-// MarshalJSONTo writes the value, null if it is absent.
+// MarshalJSONTo writes the value, or null if it is absent.
 func (o Opt[T]) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if !o.set {
 		return enc.WriteToken(jsontext.Null)
@@ -45,7 +45,8 @@ func (o Opt[T]) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return json.MarshalEncode(enc, &o.value)
 }
 
-// UnmarshalJSONFrom makes the value present, or absent for a null that T does not have.
+// UnmarshalJSONFrom sets the value to present. For a null that T cannot represent, it sets the
+// value to absent.
 func (o *Opt[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if dec.PeekKind() == 'n' && !nullable(reflect.TypeFor[T]()) {
 		*o = Opt[T]{}
@@ -64,7 +65,7 @@ func (o Opt[T]) MarshalJSON() ([]byte, error) { return json.Marshal(o, marshalOp
 // UnmarshalJSON is UnmarshalJSONFrom for encoding/json.
 func (o *Opt[T]) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, o, unmarshalOptions) }
 
-// optional is what the plan of a struct needs to know of an Opt.
+// optional is the interface of an Opt for plans.
 type optional interface {
 	present() bool
 	// target marks the Opt as present and returns a pointer to its value.
@@ -78,15 +79,15 @@ func (o *Opt[T]) target() any {
 	return &o.value
 }
 
-// Extra takes the keyword arguments that a struct does not name, when it is embedded in the
-// struct. In a struct within arguments or results, it takes the members that the struct does not
-// name; the other fields of such a struct follow the rules of arguments.
+// Extra is for embedding in a struct of keyword arguments. It takes the arguments that the struct
+// has no field for. In a struct within arguments or results, it takes the members without a field,
+// and the other fields of that struct follow the rules of arguments.
 //
 // Numbers in it are int64 if they are written as integers and fit, *big.Int if they do not fit, and
-// float64 otherwise; objects are map[string]any and arrays []any.
+// float64 otherwise. Objects are map[string]any and arrays []any.
 type Extra map[string]any
 
-// catches marks the structs that embed an Extra, for the JSON library.
+// catches marks structs that embed an Extra, for the JSON library.
 func (Extra) catches() {}
 
 type catcher interface{ catches() }

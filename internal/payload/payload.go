@@ -1,10 +1,10 @@
-// Package payload turns Go values into the payloads of messages and back: keyword arguments,
+// Package payload converts Go values to the payloads of messages and back: keyword arguments,
 // request contexts, results.
 //
-// Text is JSON as the contract asks for it: integers of any size, floats that stay floats, names
-// matched exactly, duplicate names refused. Errors are of the kind that the caller gives
-// (BadArguments or BadResult; Invalid for a struct that cannot hold arguments) and name their place
-// as a JSON pointer.
+// The text is JSON as the protocol requires: integers of any size, floats that stay floats, names
+// matched exactly, no duplicate names. Errors have the kind that the caller gives (BadArguments or
+// BadResult; Invalid for a struct that cannot hold arguments), and name their place as a JSON
+// pointer.
 package payload
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Raw is JSON text that is sent or delivered as it is, without being parsed. It must be valid JSON;
-// nothing checks it on the way but the reader at the other end.
+// Raw is JSON text that is sent or received unchanged. It must be valid JSON. Only the peer that
+// parses it checks that.
 type Raw string
 
 // MarshalJSON returns the text.
@@ -52,10 +52,10 @@ var unmarshalOptions = json.JoinOptions(
 	jsonv1.FormatDurationAsNano(true),
 )
 
-// Marshal returns v as JSON text. The error is of kind, and names the place.
+// Marshal returns v as JSON text. An error has the given kind and names the place.
 func Marshal(v any, kind rpc.Kind) (string, error) { return MarshalWeighed(v, Weigh(v), kind) }
 
-// MarshalWeighed is Marshal for a value of which [Weigh] returned the weight.
+// MarshalWeighed is Marshal for a value whose weight is known from [Weigh].
 func MarshalWeighed(v any, weight int, kind rpc.Kind) (string, error) {
 	if raw, ok := v.(Raw); ok {
 		return string(raw), nil
@@ -74,7 +74,8 @@ func MarshalWeighed(v any, weight int, kind rpc.Kind) (string, error) {
 	return text(b), nil
 }
 
-// Unmarshal reads JSON text into what dst points to. The error is of kind, and names the place.
+// Unmarshal parses JSON text into the value that dst points to. An error has the given kind and
+// names the place.
 func Unmarshal(s string, dst any, kind rpc.Kind) error {
 	if raw, ok := dst.(*Raw); ok {
 		*raw = Raw(s)
@@ -89,5 +90,5 @@ func Unmarshal(s string, dst any, kind rpc.Kind) error {
 	return nil
 }
 
-// text returns b as a string without copying it; b must not change any more.
+// text returns b as a string without copying. The caller must not change b afterwards.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above

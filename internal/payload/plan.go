@@ -25,12 +25,12 @@ type argument struct {
 	typ      reflect.Type
 }
 
-// plan is what there is to know about a struct of arguments; it is made once for each type.
+// plan describes a struct of arguments. It is made once for each type.
 type plan struct {
 	args   []argument
 	byName map[string]int
 	extra  []int // index of the embedded Extra, nil if there is none
-	// plain: the struct can be written by the JSON library as it stands.
+	// plain is true if the JSON library can write the struct without the plan.
 	plain bool
 }
 
@@ -68,7 +68,7 @@ func newPlan(t reflect.Type) any {
 	return p
 }
 
-// add plans the fields of t, which is embedded at index.
+// add adds the fields of t to the plan. Index is where t is embedded.
 func (p *plan) add(t reflect.Type, index []int) error {
 	if ownJSON(t) {
 		return fmt.Errorf("%v, or what it embeds, has JSON or text methods of its own: use a struct without, a map or Raw", t)
@@ -141,7 +141,7 @@ func (p *plan) addField(f reflect.StructField, name string, at []int) error {
 
 func isOptional(t reflect.Type) bool { return reflect.PointerTo(t).Implements(optionalType) }
 
-// nullable reports whether null can be told from the zero value of t.
+// nullable reports whether null differs from the zero value of t.
 func nullable(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
@@ -150,8 +150,8 @@ func nullable(t reflect.Type) bool {
 	return t != bigType && t != timeType && (implements[json.Unmarshaler](t) || implements[json.UnmarshalerFrom](t))
 }
 
-// ownJSON reports whether a type writes or reads itself, so that its fields say nothing about its
-// JSON.
+// ownJSON reports whether a type has its own encoding or decoding, so that its fields do not
+// determine its JSON.
 func ownJSON(t reflect.Type) bool {
 	return implements[json.Marshaler](t) || implements[json.MarshalerTo](t) ||
 		implements[json.Unmarshaler](t) || implements[json.UnmarshalerFrom](t) ||

@@ -10,10 +10,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxWords bounds how deep a type is described, since a type may contain itself.
+// maxWords bounds the depth of a type's description, since a type may contain itself.
 const maxWords = 4
 
-// The words for JSON types, in descriptions and in errors.
+// These are the words for JSON types in descriptions and errors.
 const (
 	wordNull    = "null"
 	wordBoolean = "boolean"
@@ -29,12 +29,12 @@ const (
 type Argument struct {
 	Name string
 	// Type is the JSON type in words: string, integer, number, boolean, object, any, or "array of"
-	// and one of these.
+	// and another one.
 	Type     string
 	Optional bool
 }
 
-// Describe returns the keyword arguments that the type t takes, and whether it takes others as
+// Describe returns the keyword arguments that the type t accepts, and whether it accepts others as
 // well. An error, of kind Invalid, means that t cannot hold arguments.
 func Describe(t reflect.Type) (args []Argument, extra bool, err error) {
 	for t.Kind() == reflect.Pointer {
@@ -84,7 +84,7 @@ func typeWords(t reflect.Type, depth int) string {
 	}
 }
 
-// wordOfType returns the word for a type whose JSON differs from its kind's.
+// wordOfType returns the word for a type whose JSON type does not follow from its kind.
 func wordOfType(t reflect.Type) (word string, special bool) {
 	switch {
 	case t == bigType || t == durationType:

@@ -8,19 +8,18 @@ import (
 	"sync"
 )
 
-// shape is what an object of keyword arguments, or a value in them, must look like, as far as
-// structs within it say so. The JSON library by itself ignores members that a struct lacks, and
-// members that are missing. Shapes are made once for each type, may refer to themselves, and are
-// nil for types without structs.
+// shape describes what an object of keyword arguments, or a value in it, must look like, as far as
+// its structs define that. The JSON library itself ignores unknown and missing members. Shapes are
+// made once for each type, may refer to themselves, and are nil for types without structs.
 type shape struct {
-	// members are the members of a struct, in the order of its fields, and byName is where each is;
-	// nil for a list or a map, whose elements are like elem.
+	// members are the members of a struct, in the order of its fields. ByName has the index of
+	// each; it is nil for a list or a map, whose elements have the shape elem.
 	members []memberShape
 	byName  map[string]int
-	// open structs take other members as well.
+	// open is true if the struct accepts unknown members.
 	open bool
 	elem slot
-	// nests: there is something to check in what it contains.
+	// nests is true if there is anything to check within the value.
 	nests bool
 }
 
@@ -41,7 +40,7 @@ type memberShape struct {
 
 var shapes sync.Map // reflect.Type -> *shape
 
-// shapeOf returns the shape of a type, nil if there is nothing to check in its values.
+// shapeOf returns the shape of a type, or nil if its values need no check.
 func shapeOf(t reflect.Type) *shape {
 	if made, ok := shapes.Load(t); ok {
 		return made.(*shape)
@@ -51,7 +50,7 @@ func shapeOf(t reflect.Type) *shape {
 	return s
 }
 
-// shaping makes shapes; it holds the unfinished ones, for types that contain themselves.
+// shaping makes shapes. It has the unfinished ones, for types that contain themselves.
 type shaping map[reflect.Type]*shape
 
 func (m shaping) slot(t reflect.Type) slot {
@@ -82,7 +81,7 @@ func (m shaping) shape(t reflect.Type) *shape {
 	}
 }
 
-// inner returns the type that a pointer, or an Opt, is of.
+// inner returns the type that a pointer points to, or the type of an Opt's value.
 func inner(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer {
 		return t.Elem()
@@ -110,8 +109,7 @@ func (m shaping) object(t reflect.Type) *shape {
 	return s
 }
 
-// field is a field of a struct, or of a struct that is embedded in it, as the JSON library sees
-// it.
+// field is a field of a struct, or of an embedded struct, in the view of the JSON library.
 type field struct {
 	name     string
 	named    bool // by its tag
@@ -121,8 +119,8 @@ type field struct {
 	rest     bool // takes the members that have no field, or may match them by other names
 }
 
-// fieldsOf returns the fields of a struct in their order. Of several with one name, the least deep
-// counts, and of those the one that is named by its tag.
+// fieldsOf returns the fields of a struct in order. If several have the same name, the one with the
+// least depth counts, and among those the one whose tag gives the name.
 func fieldsOf(t reflect.Type) []field {
 	all := appendFields(nil, t, field{}, map[reflect.Type]bool{})
 	var list []field
@@ -147,8 +145,8 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// appendFields appends the fields of t, which is embedded as in says, in structs of the types
-// above.
+// appendFields appends the fields of t. In describes where t is embedded, and above has the types
+// around it.
 func appendFields(list []field, t reflect.Type, in field, above map[reflect.Type]bool) []field {
 	if above[t] {
 		return list

@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Trees of untyped values are written and read here: given functions for some types, as ours for
-// numbers, the library uses reflection for each value within, which takes twice the time to read.
+// Trees of untyped values are written and parsed here. If the library has custom functions for some
+// types, as ours for numbers, it uses reflection for every value, which doubles the time.
 
 func writeMap(enc *jsontext.Encoder, m map[string]any) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
@@ -68,7 +68,7 @@ func writeUntyped(enc *jsontext.Encoder, v any) error {
 	}
 }
 
-// readUntyped reads what an untyped Go value becomes; see [number] for numbers.
+// readUntyped parses a value for an untyped Go variable; see [number] for numbers.
 func readUntyped(dec *jsontext.Decoder, dst *any) (err error) {
 	*dst, err = readTree(dec)
 	return err

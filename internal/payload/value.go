@@ -14,12 +14,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxDepth bounds how deep a protobuf value nests. A level takes up to three messages, and the
-// protobuf libraries give up beyond 10,000 of them (Go) or 100 (C++, Python).
+// maxDepth bounds the nesting of a protobuf value. A level needs up to three messages, and the
+// protobuf libraries fail beyond 10,000 (Go) or 100 (C++, Python) of these.
 const maxDepth = 1000
 
-// FromValue returns a protobuf value as JSON text. An integral number is written as an integer; one
-// beyond 2^53 - 1 may have been rounded by its sender, and is an error of kind that names its path.
+// FromValue returns a protobuf value as JSON text. An integral number is written as an integer. One
+// beyond 2^53 - 1 may have been rounded by its sender, so it is an error of the given kind that
+// names its path.
 func FromValue(v *structpb.Value, kind rpc.Kind) (string, error) {
 	b, err := json.Marshal(fromValue{v})
 	if err != nil {
@@ -28,7 +29,7 @@ func FromValue(v *structpb.Value, kind rpc.Kind) (string, error) {
 	return text(b), nil
 }
 
-// fromValue is a protobuf value that the JSON library can write.
+// fromValue is a protobuf value with a method to write it as JSON.
 type fromValue struct{ v *structpb.Value }
 
 // MarshalJSONTo writes the value.
@@ -98,7 +99,7 @@ func writeStruct(enc *jsontext.Encoder, object *structpb.Struct) error {
 	return enc.WriteToken(jsontext.EndObject)
 }
 
-// next returns the path of the value that is to be written.
+// next returns the path of the value that is written next.
 func next(enc *jsontext.Encoder) string {
 	at := enc.StackPointer()
 	kind, n := enc.StackIndex(enc.StackDepth())
@@ -111,8 +112,8 @@ func next(enc *jsontext.Encoder) string {
 	return string(at.AppendToken(strconv.FormatInt(n, 10)))
 }
 
-// ToValue returns JSON text as a protobuf value. An integer that a double cannot hold safely is an
-// error of kind that names its path.
+// ToValue returns JSON text as a protobuf value. An integer that does not fit exactly into a double
+// is an error of the given kind that names its path.
 func ToValue(s string, kind rpc.Kind) (*structpb.Value, error) {
 	var t toValue
 	if err := json.Unmarshal([]byte(s), &t); err != nil {
@@ -121,7 +122,7 @@ func ToValue(s string, kind rpc.Kind) (*structpb.Value, error) {
 	return t.v, nil
 }
 
-// toValue is a protobuf value that the JSON library can read.
+// toValue is a protobuf value with a method to parse it from JSON.
 type toValue struct{ v *structpb.Value }
 
 // UnmarshalJSONFrom reads the value.
@@ -197,7 +198,7 @@ func readStruct(dec *jsontext.Decoder) (*structpb.Value, error) {
 	return structpb.NewStructValue(object), err
 }
 
-// unsafeInteger does not tell the integer: errors reach logs.
+// unsafeInteger does not contain the integer, because errors are logged.
 const unsafeInteger = "the integer is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: " +
 	"use `json`, in which a server then answers too, or a string"
 

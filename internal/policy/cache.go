@@ -9,15 +9,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// cached is how many verdicts a policy remembers. A question has one place where it can be, so the
-// oldest are replaced without any order to keep.
+// cached is how many verdicts a policy caches. Each query has only one slot, so old verdicts are
+// simply overwritten.
 const cached = 1 << 10
 
-// maxCached bounds the text of a question that is remembered, in bytes.
+// maxCached bounds the text of a cached query, in bytes.
 const maxCached = 1 << 10
 
-// cache remembers verdicts. Callers choose the names that they ask for, so a miss must not cost
-// more than the rules do.
+// cache caches verdicts. Callers choose the names in a query, so a miss must not cost more than the
+// evaluation of the rules.
 type cache struct {
 	seed  maphash.Seed
 	slots []slot
@@ -32,7 +32,7 @@ type entry struct {
 
 func newCache() cache { return cache{seed: maphash.MakeSeed(), slots: make([]slot, cached)} }
 
-// find returns the verdict on a question; if it is not known, the place where to keep it.
+// find returns the verdict on a query. If the verdict is not cached, it returns the slot for it.
 func (c *cache) find(q *Query) (*slot, int) {
 	s := &c.slots[c.hash(q)%cached]
 	if e := s.Load(); e != nil && e.query.equals(q) {
@@ -41,7 +41,7 @@ func (c *cache) find(q *Query) (*slot, int) {
 	return s, Denied
 }
 
-// hash is of what tells questions apart. Questions with the same hash share a place.
+// hash hashes the fields that differ most between queries. Queries with the same hash share a slot.
 func (c *cache) hash(q *Query) uint64 {
 	h := maphash.String(c.seed, q.Method) + 3*maphash.String(c.seed, q.Topic) + 5*maphash.String(c.seed, q.Server) + uint64(len(q.Delivery))
 	if len(q.Caller.Names) > 0 {
@@ -56,7 +56,7 @@ func (q *Query) equals(other *Query) bool {
 		slices.Equal(q.Caller.Names, other.Caller.Names)
 }
 
-// keep remembers a verdict. Names may be parts of a large message, so they are copied.
+// keep caches a verdict. It copies names, because they may share memory with a large message.
 func (s *slot) keep(q *Query, verdict int) {
 	if q.size() > maxCached {
 		return

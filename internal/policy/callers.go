@@ -7,9 +7,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Callers returns a function that reports whether a caller proved a name that one of some patterns
-// has; nil without patterns. The error is of kind Invalid. What says what the patterns are, for
-// that.
+// Callers returns a function that reports whether a caller proved a name that matches one of the
+// patterns. It returns nil without patterns. An error is of kind Invalid; what describes the
+// patterns in it.
 func Callers(what string, texts []string) (func(rpc.Identity) bool, error) {
 	if len(texts) == 0 {
 		return nil, nil //nolint:nilnil // As documented.

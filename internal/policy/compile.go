@@ -11,10 +11,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// anyone stands for all callers.
+// anyone is the pattern for all callers.
 const anyone = "anyone"
 
-// The names of the fields of a rule in a policy file.
+// These are the names of the fields of a rule in a policy file.
 const (
 	fieldName      = "name"
 	fieldFrom      = "from"
@@ -27,14 +27,14 @@ const (
 	fieldServices  = "services"
 )
 
-// deliveries are what rules may allow, and usual those that a rule allows which names none.
+// deliveries are the deliveries that rules may allow. Usual are the ones that a rule allows if it
+// names none.
 var (
 	usual      = []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryMulticall, rpc.DeliveryStream, rpc.DeliveryInspect}
 	deliveries = append(slices.Clone(usual), rpc.DeliveryAttach)
 )
 
-// New compiles a policy that has its rules. The error is of kind [rpc.Invalid] and lists all
-// mistakes.
+// New compiles a policy from its rules. The error is of kind [rpc.Invalid] and lists all mistakes.
 func New(p trust.Policy) (*Policy, error) {
 	if p.File != "" {
 		return nil, failure.Invalid("a policy has rules or a file: leave one out")
@@ -46,7 +46,7 @@ func New(p trust.Policy) (*Policy, error) {
 	return compiled, nil
 }
 
-// compile compiles rules. Places says where they are in a file; nil for rules of a program.
+// compile compiles rules. Places are their places in a file, nil for rules of a program.
 func compile(p trust.Policy, places []place) (*Policy, error) {
 	c := compiler{places: places, names: map[string]int{}}
 	compiled := &Policy{DryRun: p.DryRun, rules: make([]rule, len(p.Rules)), verdicts: newCache()}
@@ -59,7 +59,7 @@ func compile(p trust.Policy, places []place) (*Policy, error) {
 	return compiled, nil
 }
 
-// compiler compiles the rules of a policy, and notes what is wrong with them.
+// compiler compiles the rules of a policy, and collects mistakes.
 type compiler struct {
 	places   []place
 	names    map[string]int // the rules by their names
@@ -100,7 +100,7 @@ func (c *compiler) rule(i int, source *trust.Rule) rule {
 	return r
 }
 
-// at says where something is wrong.
+// at returns the place of a mistake.
 func (c *compiler) at(i int, name, field string, element int) string {
 	if c.places == nil {
 		return fmt.Sprintf("rule %d (%q): ", i+1, name)
@@ -108,7 +108,7 @@ func (c *compiler) at(i int, name, field string, element int) string {
 	return fmt.Sprintf("%d: rule %q: ", c.places[i].of(field, element), name)
 }
 
-// mistake notes what is wrong with an element of a field.
+// mistake notes a mistake in an element of a field.
 type mistake = func(field string, at int, format string, args ...any)
 
 func checkFrom(from []string, wrong mistake) {
@@ -126,7 +126,7 @@ func checkFrom(from []string, wrong mistake) {
 	}
 }
 
-// separator returns what ends the text that a star stands for in the name of a caller.
+// separator returns the byte at which a single star in the name of a caller stops matching.
 func separator(name string) byte {
 	if isDNS(name) {
 		return '.'
@@ -159,7 +159,7 @@ func joined(list []rpc.Delivery) string {
 	return strings.Join(texts, ", ")
 }
 
-// compileServices makes the rule one for plain gRPC services.
+// compileServices compiles a rule for plain gRPC services.
 func (r *rule) compileServices(source *trust.Rule, wrong mistake) {
 	r.plain, r.services, r.methods = true, patterns{}, patterns{} // nil would be any
 	if len(source.Services) == 0 {
@@ -185,7 +185,7 @@ func (r *rule) compileServices(source *trust.Rule, wrong mistake) {
 	}
 }
 
-// receiverField is a field of a rule that says who is meant, or what is to run.
+// receiverField is a field of a rule about the receiver or the method of a message.
 type receiverField struct {
 	name     string
 	texts    []string
@@ -193,7 +193,7 @@ type receiverField struct {
 	asked    func(*Query) string
 }
 
-// receiver returns the fields of a rule that say who is meant, and what is to run.
+// receiver returns the fields of a rule about the receiver and the method of a message.
 func receiver(r *trust.Rule) []receiverField {
 	return []receiverField{
 		{fieldExchange, r.Exchange, func(r *rule) *patterns { return &r.exchange }, func(q *Query) string { return q.Exchange }},

@@ -7,28 +7,29 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Explanation is why a policy gives a verdict.
+// Explanation says why a policy gives a verdict.
 type Explanation struct {
 	Allowed bool
-	// Rule is the rule that allows what is asked, or else the one that comes closest to it. It is
-	// empty if the policy has no rule for such a question.
+	// Rule is the rule that allows the query, or else the rule that comes closest. It is empty if
+	// the policy has no rule for this type of query.
 	Rule string
-	// Line is where the rule is in its file; 0 if it is in none.
+	// Line is the line of the rule in its file, 0 if the rule is not in a file.
 	Line int
-	// Misses are what does not match in the closest rule. There are none if it is allowed.
+	// Misses are the parts of the query that do not match the closest rule. There are none if the
+	// query is allowed.
 	Misses []Miss
 }
 
-// Miss is a part of a question that does not match a rule.
+// Miss is a part of a query that does not match a rule.
 type Miss struct {
 	// Field is the field of the rule.
 	Field string
-	// Got is what was asked, and Want are the patterns of the rule.
+	// Got is the value in the query, and Want are the patterns of the rule.
 	Got  string
 	Want []string
 }
 
-// Explain says why a question has its verdict.
+// Explain says why a query gets its verdict.
 func (p *Policy) Explain(q *Query) Explanation {
 	names := proved(q.Caller)
 	var closest Explanation
@@ -49,8 +50,8 @@ func (p *Policy) Explain(q *Query) Explanation {
 	return closest
 }
 
-// closer reports whether a rule comes closer to a question than another one: it misses fewer parts,
-// or as many, and not the caller.
+// closer reports whether a rule comes closer to a query than another one: it has fewer misses, or
+// the same number but matches the caller.
 func closer(misses, others []Miss) bool {
 	if len(misses) != len(others) {
 		return len(misses) < len(others)

@@ -19,7 +19,7 @@ import (
 // maxFile bounds a policy file, in bytes.
 const maxFile = 1 << 20
 
-// The modes of a policy file.
+// These are the modes of a policy file.
 const (
 	modeEnforce = "enforce"
 	modeDryRun  = "dry-run"
@@ -51,8 +51,8 @@ func Load(path string) (*Policy, error) {
 	return Parse(path, text)
 }
 
-// Parse compiles the text of a policy file. The error is of kind [rpc.Invalid], and lists all
-// mistakes with their lines. Name is the file's, for that.
+// Parse compiles the text of a policy file. An error is of kind [rpc.Invalid], and lists all
+// mistakes with their lines. Name is the name of the file in errors.
 func Parse(name string, text []byte) (*Policy, error) {
 	r := reader{}
 	p := r.document(text)
@@ -75,13 +75,14 @@ func (r *reader) failure(name string) error {
 	return failure.Invalid("%s", strings.Join(list, "\n"))
 }
 
-// place is where a rule is in its file: its line, and the lines of the elements of its fields.
+// place is the place of a rule in its file: its line, and the lines of the elements of its fields.
 type place struct {
 	line   int
 	fields map[string][]int
 }
 
-// of returns the line of an element of a field, or else the line of the field or of the rule.
+// of returns the line of an element of a field. If it is not known, it returns the line of the
+// field or of the rule.
 func (p place) of(field string, element int) int {
 	switch lines := p.fields[field]; {
 	case element < len(lines):
@@ -93,7 +94,7 @@ func (p place) of(field string, element int) int {
 	}
 }
 
-// reader reads a policy file, and notes what is wrong with it.
+// reader parses a policy file, and collects mistakes.
 type reader struct {
 	places   []place
 	mistakes []error
@@ -103,8 +104,8 @@ func (r *reader) wrongf(line int, format string, args ...any) {
 	r.mistakes = append(r.mistakes, fmt.Errorf("%d: %s", line, fmt.Sprintf(format, args...)))
 }
 
-// root returns what a file says, nil if it cannot be read. Empty is what is wrong with an empty
-// one.
+// root returns the root node of a file, or nil if the file cannot be parsed. Empty is the mistake
+// to note for an empty file.
 func (r *reader) root(text []byte, empty string) *yaml.Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
@@ -123,7 +124,7 @@ func (r *reader) root(text []byte, empty string) *yaml.Node {
 	return document.Content[0]
 }
 
-// document reads a policy.
+// document parses a policy.
 func (r *reader) document(text []byte) (p trust.Policy) {
 	root := r.root(text, "the file is empty: write `rules: []` to deny everything")
 	if root == nil {
@@ -147,7 +148,7 @@ func (r *reader) document(text []byte) (p trust.Policy) {
 	return p
 }
 
-// syntax notes an error of the parser, which begins with "yaml: line N: " most times.
+// syntax notes an error of the YAML parser, which usually begins with "yaml: line N: ".
 func (r *reader) syntax(err error) {
 	text, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if n, err := fmt.Sscanf(text, "line %d:", &line); n == 1 && err == nil {
@@ -156,7 +157,7 @@ func (r *reader) syntax(err error) {
 	r.wrongf(line, "%s", strings.ReplaceAll(text, "\n", " "))
 }
 
-// mapping reads the keys of a mapping.
+// mapping parses the keys of a mapping.
 func (r *reader) mapping(node *yaml.Node, what string, fields map[string]func(key, value *yaml.Node)) {
 	if node.Kind != yaml.MappingNode {
 		r.wrongf(node.Line, "%s must be a mapping", what)
@@ -187,7 +188,7 @@ func names(fields map[string]func(key, value *yaml.Node)) string {
 	return strings.Join(list, ", ")
 }
 
-// resolved returns the node that an alias stands for.
+// resolved returns the node that an alias refers to, or the node itself.
 func resolved(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return node.Alias
@@ -230,7 +231,7 @@ func (r *reader) rule(node *yaml.Node) (rule trust.Rule) {
 	return rule
 }
 
-// texts reads a text or a list of texts, with their lines.
+// texts parses a string or a list of strings, with their lines.
 func (r *reader) texts(key, value *yaml.Node) (list []string, lines []int) {
 	elements := []*yaml.Node{value}
 	if value.Kind == yaml.SequenceNode {

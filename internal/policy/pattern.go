@@ -2,14 +2,14 @@ package policy
 
 import "strings"
 
-// pattern is text in which stars stand for other text.
+// pattern is a text in which stars match other text.
 type pattern struct {
 	text string
-	// separator ends what one star stands for. Two stars stand for any text. With 0, one star is as
-	// good as two.
+	// separator is the byte at which a single star stops matching. Two stars match any text. With
+	// 0, a single star does so as well.
 	separator byte
-	// prefix and suffix are the text before the first star and after the last. Without stars, prefix
-	// is everything.
+	// prefix and suffix are the text before the first star and after the last. Without stars,
+	// prefix is the whole text.
 	prefix, suffix string
 	stars          bool
 }
@@ -21,8 +21,7 @@ func newPattern(text string, separator byte) pattern {
 	return p
 }
 
-// matches reports whether text is what the pattern says. It takes the square of the length of text
-// at worst.
+// matches reports whether text matches the pattern. In the worst case it takes quadratic time.
 func (p *pattern) matches(text string) bool {
 	if !p.stars {
 		return p.text == text
@@ -45,22 +44,22 @@ func glob(pattern string, separator byte, text string) bool {
 	return true
 }
 
-// matcher matches a text with a pattern. A mismatch goes back to the last star, which then stands
-// for one byte more. Earlier stars need no second chance: a later one that begins earlier reaches
-// all that it reaches otherwise. When the last single star meets a separator, the last double star
-// is extended.
+// matcher matches a text against a pattern. After a mismatch it returns to the last star and lets
+// that match one byte more. Earlier stars need no other attempt: a later star that begins earlier
+// reaches everything that it could reach otherwise. When the last single star meets a separator,
+// the last double star is extended.
 type matcher struct {
 	pattern, text string
 	separator     byte
 	at, in        int // in the text, and in the pattern
-	// single and double are where the pattern goes on after the last star, and the last two stars.
-	// SingleEnd and doubleEnd are the ends of the text that these stand for.
+	// single and double are where the pattern continues after the last single star and the last
+	// double star. SingleEnd and doubleEnd are the ends of the text that these match.
 	single, singleEnd, double, doubleEnd int
 }
 
 const none = -1
 
-// step goes over stars, or over a byte that is alike; false if it is not.
+// step advances over stars, or over a byte that matches. It returns false on a mismatch.
 func (m *matcher) step() bool {
 	switch {
 	case m.in == len(m.pattern):
@@ -82,7 +81,7 @@ func (m *matcher) step() bool {
 	}
 }
 
-// back lets the last star that can stand for more do so; false if there is none.
+// back extends the last star that can match more. It returns false if there is none.
 func (m *matcher) back() bool {
 	switch {
 	case m.single != none && m.singleEnd < len(m.text) && m.text[m.singleEnd] != m.separator:
@@ -98,10 +97,10 @@ func (m *matcher) back() bool {
 	}
 }
 
-// stars returns how many stars a pattern begins with.
+// stars returns the number of stars at the beginning of a pattern.
 func stars(pattern string) int { return len(pattern) - len(strings.TrimLeft(pattern, "*")) }
 
-// patterns are alternatives; nil is any text.
+// patterns are alternatives. Nil matches any text.
 type patterns []pattern
 
 func newPatterns(texts []string, separator byte) patterns {

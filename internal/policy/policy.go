@@ -1,8 +1,8 @@
-// Package policy decides which callers may send what: it compiles the rules of a [trust.Policy], or
-// of a policy file, and asks them about messages.
+// Package policy decides which callers may send which messages. It compiles the rules of a
+// [trust.Policy], or of a policy file, and evaluates them for messages.
 //
-// A [Policy] is immutable, but for a cache of verdicts. Each question is answered by the first rule
-// that allows it, in the order of the rules. Without such a rule the answer is no.
+// A [Policy] is immutable, except for a cache of verdicts. The first rule that allows a query
+// decides, in the order of the rules. If no rule allows it, the query is denied.
 package policy
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Denied is the verdict on what no rule allows.
+// Denied is the verdict on a query that no rule allows.
 const Denied = -1
 
-// Unknown is the namespace of a message whose namespace cannot be known, since the program does not
-// know its typed service. Only rules for any namespace allow it. No real namespace has control
+// Unknown is the namespace of a message whose namespace is not known, because the program does not
+// know its typed service. Only rules for any namespace allow it. Real namespaces have no control
 // characters.
 const Unknown = "\x00"
 
-// Query is a question to a policy: may a caller do this?
+// Query asks a policy: may this caller send this message?
 type Query struct {
-	// Caller is what the caller proved.
+	// Caller is the identity that the caller proved.
 	Caller rpc.Identity
 	// Exchange, Topic, Namespace, Server and Method are the receiver of a message, and its method.
 	Exchange, Topic, Namespace, Server, Method string
-	// Delivery is how the message comes.
+	// Delivery is the way of delivery of the message.
 	Delivery rpc.Delivery
 	// Service is the full name of a method of a plain gRPC service, such as
 	// "grpc.health.v1.Health/Check". It is empty for messages, whose fields are above.
@@ -36,7 +36,7 @@ type Query struct {
 
 // Policy is a set of rules. It is safe for concurrent use.
 type Policy struct {
-	// DryRun says that denials are logged and counted, and not enforced.
+	// DryRun is true if denials are only logged and counted, and not enforced.
 	DryRun bool
 
 	rules    []rule
@@ -47,12 +47,13 @@ type Policy struct {
 type rule struct {
 	name string
 	line int // in the file; 0 for none
-	// anyone allows callers that proved nothing, too.
+	// anyone is true if the rule also allows callers that proved nothing.
 	anyone bool
 	from   patterns
-	// plain says that the rule is for plain gRPC services.
+	// plain is true if the rule is for plain gRPC services.
 	plain bool
-	// services match names of services, methods match names of services with a method.
+	// services are patterns for names of services, and methods are patterns for full names of
+	// methods.
 	services, methods                          patterns
 	exchange, topic, namespace, server, method patterns
 	deliveries                                 []rpc.Delivery // nil for the usual ones
@@ -60,7 +61,7 @@ type rule struct {
 	source trust.Rule
 }
 
-// Rules returns the names of the rules. A verdict is an index of this list.
+// Rules returns the names of the rules. A verdict is an index into this list.
 func (p *Policy) Rules() []string {
 	names := make([]string, len(p.rules))
 	for i := range p.rules {
@@ -69,7 +70,7 @@ func (p *Policy) Rules() []string {
 	return names
 }
 
-// Rule returns the name of the rule of a verdict, empty for [Denied].
+// Rule returns the name of the rule of a verdict, or an empty string for [Denied].
 func (p *Policy) Rule(verdict int) string {
 	if verdict == Denied {
 		return ""
@@ -77,7 +78,7 @@ func (p *Policy) Rule(verdict int) string {
 	return p.rules[verdict].name
 }
 
-// Decide returns the index of the first rule that allows what is asked, [Denied] if there is none.
+// Decide returns the index of the first rule that allows a query, or [Denied] if there is none.
 func (p *Policy) Decide(q *Query) int {
 	slot, verdict := p.verdicts.find(q)
 	if slot == nil {
@@ -99,7 +100,7 @@ func (p *Policy) scan(q *Query) int {
 	return Denied
 }
 
-// proved returns the names of a caller as they are compared: DNS names in lower case.
+// proved returns the names of a caller in the form for comparison: DNS names in lower case.
 func proved(caller rpc.Identity) []string {
 	for i, name := range caller.Names {
 		if isDNS(name) && strings.ToLower(name) != name {
@@ -124,7 +125,8 @@ func folded(name string) string {
 	return name
 }
 
-// allows reports whether the rule allows what is asked. What tells rules apart most is asked first.
+// allows reports whether the rule allows a query. The fields that differ most between rules come
+// first.
 func (r *rule) allows(q *Query, names []string) bool {
 	if r.plain || q.Service != "" {
 		return r.plain && r.allowsService(q.Service) && r.allowsCaller(names)
@@ -133,8 +135,8 @@ func (r *rule) allows(q *Query, names []string) bool {
 		r.server.match(q.Server) && r.exchange.match(q.Exchange) && r.allowsCaller(names)
 }
 
-// Reaches reports whether some rule lets a caller send something, whatever it is, to the server
-// that a question is about. Method, namespace and delivery of the question do not count.
+// Reaches reports whether some rule allows the caller to send anything to the server of a query.
+// The method, namespace and delivery of the query do not count.
 func (p *Policy) Reaches(q *Query) bool {
 	names := proved(q.Caller)
 	return slices.ContainsFunc(p.rules, func(r rule) bool {

@@ -9,31 +9,31 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Case is a question with the verdict that it is to have.
+// Case is a query with its expected verdict.
 type Case struct {
-	// Line is where the case is in its file.
+	// Line is the line of the case in its file.
 	Line int
 	Query
-	// Allowed is the expected verdict. Rule is the rule that is to allow it; empty for any.
+	// Allowed is the expected verdict. Rule is the rule that must allow the query, empty for any.
 	Allowed bool
 	Rule    string
 }
 
-// The names of the fields of a case, beside the fields of a rule.
+// These are the names of the fields of a case, besides the fields of a rule.
 const (
 	fieldService = "service"
 	fieldExpect  = "expect"
 	fieldRule    = "rule"
 )
 
-// The verdicts that a case expects.
+// These are the verdicts that a case can expect.
 const (
 	expectAllowed = "allowed"
 	expectDenied  = "denied"
 )
 
-// ParseCases reads a table of cases. The error is of kind [rpc.Invalid], and lists all mistakes
-// with their lines. Name is the file's, for that.
+// ParseCases parses a table of cases. An error is of kind [rpc.Invalid], and lists all mistakes
+// with their lines. Name is the name of the file in errors.
 func ParseCases(name string, text []byte) ([]Case, error) {
 	r := reader{}
 	var list []Case

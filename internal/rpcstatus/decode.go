@@ -16,28 +16,30 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Evidence is what is known of an RPC beside the error that it ended with.
+// Evidence is what is known about an RPC besides the error that it ended with.
 type Evidence struct {
-	// Sent: a stream was opened for it. If not, nothing can have run.
+	// Sent is true if a stream was opened for the RPC. If not, no method can have run.
 	Sent bool
-	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc
-	// put a detail into each refusal of one.
+	// Contract is true for an RPC of the library's protocol, and false for a typed service of the
+	// program. Servers of oslorpc put a detail into every refusal of an RPC of the protocol.
 	Contract bool
-	// Headers: the server sent headers before the status. One that refuses a message sends none.
+	// Headers is true if the server sent headers before the status. A server that refuses a message
+	// sends none.
 	Headers bool
-	// Unanswered: it is known that the peer sent neither headers nor a status. The error is then of
-	// gRPC at this end.
+	// Unanswered is true if it is known that the peer sent neither headers nor a status, so that
+	// the error comes from gRPC at this end.
 	Unanswered bool
-	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever
-	// the status says.
+	// Replied is true if a reply, or an item of a stream, arrived before the status. Then the
+	// method ran, whatever the status says.
 	Replied bool
 }
 
-// Decode turns the error of an RPC into one of ours. Sent says whether a stream was opened for it.
+// Decode converts the error of an RPC to an rpc.Error. Sent says whether a stream was opened for
+// the RPC.
 func Decode(err error, sent bool) *rpc.Error { return Evidence{Sent: sent}.Decode(err) }
 
-// Decode turns the error of an RPC into one of ours. Once a message was sent, only a detail of
-// ours proves what happened to it. Status codes prove nothing, with one exception: see foreign.
+// Decode converts the error of an RPC to an rpc.Error. Once a message was sent, only our detail
+// proves what happened to it. Status codes prove nothing, with one exception: see foreign.
 func (v Evidence) Decode(err error) *rpc.Error {
 	st, _ := status.FromError(err)
 	if short := Short(st); short != st {
@@ -54,7 +56,7 @@ func (v Evidence) Decode(err error) *rpc.Error {
 	return v.decodeBare(st, err)
 }
 
-// decodeBare is Decode for a status without a detail of ours.
+// decodeBare is Decode for a status without our detail.
 func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !v.Sent}
 	switch {
@@ -76,11 +78,11 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	return e
 }
 
-// unprocessed reports whether gRPC says that the server proved, as HTTP/2 lets it, that it did not
-// look at a request: it refused the stream, or went away and named an earlier stream as its last.
-// gRPC has no other sign of it than these texts. A handler of a program's own service may return
-// an error with such a text, which it got from elsewhere, so there it counts only if no status
-// came; in the contract no server returns one.
+// unprocessed reports whether gRPC says that the server proved by means of HTTP/2 that it did not
+// process a request: it refused the stream, or went away and named an earlier stream as its last.
+// gRPC says so only with these texts. A handler of a typed service may return an error with such a
+// text that it got from elsewhere, so for typed services the text counts only if no status came. In
+// the library's protocol no server returns one.
 func (v Evidence) unprocessed(st *status.Status) bool {
 	if believed := v.Unanswered || v.Contract && !v.Headers; !believed || st.Code() != codes.Unavailable {
 		return false
@@ -96,11 +98,12 @@ func (v Evidence) unprocessed(st *status.Status) bool {
 
 const unwritten = "the stream ended before the message was written"
 
-// ErrUnwritten is the error of an RPC whose message gRPC did not write, as no server saw it.
+// ErrUnwritten is the error of an RPC whose message gRPC did not write, so that no server received
+// it.
 var ErrUnwritten = status.Error(codes.Unavailable, unwritten)
 
-// unproven returns the kind and the message for a message that was sent and that nothing of ours
-// is said about.
+// unproven returns the kind and the message for an error after a message was sent, if there is no
+// detail of ours.
 func unproven(st *status.Status) (rpc.Kind, string) {
 	switch st.Code() {
 	case codes.ResourceExhausted:
@@ -124,9 +127,10 @@ func lost(st *status.Status) string {
 	return "the connection was lost after the message was sent" + why + "; it may have run: check that before you send it again"
 }
 
-// foreign returns the error for an RPC of the contract that was answered with a bare
-// UNIMPLEMENTED. gRPC, and an HTTP server as 404, answer so for a service that they do not know. A
-// server of oslorpc never does, not even if an interceptor in it would: see [Seal].
+// foreign returns the error for an RPC of the library's protocol that was answered with
+// UNIMPLEMENTED without our detail. gRPC servers answer so for services that they do not have, and
+// HTTP servers with 404. A server of oslorpc never does, even if one of its interceptors would: see
+// [Seal].
 func foreign(st *status.Status) *rpc.Error {
 	if strings.Contains(st.Message(), "grpc-encoding") { // gRPC's refusal of a compressor, which any server may lack
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the server does not know the compressor: " + st.Message()}
@@ -136,9 +140,9 @@ func foreign(st *status.Status) *rpc.Error {
 	return e
 }
 
-// Seal keeps the promise that servers of oslorpc answer no RPC of the contract with a bare
-// UNIMPLEMENTED, which clients take for another program: an interceptor may return one, before the
-// method or after it.
+// Seal makes sure that a server of oslorpc never answers an RPC of the library's protocol with
+// UNIMPLEMENTED without our detail, which clients take for another program. An interceptor may
+// return such an error, before the method or after it.
 func Seal(err error) error {
 	if err == nil || status.Code(err) != codes.Unimplemented {
 		return err
@@ -151,9 +155,9 @@ func Seal(err error) error {
 		"which does not say whether the method ran: " + st.Message()}, nil).Err()
 }
 
-// unsent returns the error when no stream was opened. As internal counts for gRPC what it cannot
-// send, for a header, a codec or a compressor: that fares no better elsewhere, unless it is for
-// the sake of the server.
+// unsent returns the error for when no stream was opened. gRPC uses INTERNAL for requests that it
+// cannot send because of a header, a codec or a compressor. Such a request fails with every server,
+// unless the limit is this server's.
 func unsent(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Kind: rpc.Unreachable, Message: Plain(st.Message()), Cause: err, NotStarted: true}
 	if st.Code() != codes.Internal {
@@ -167,7 +171,7 @@ func unsent(st *status.Status, err error) *rpc.Error {
 	return e
 }
 
-// soFar says how far a message got that its sender gave up.
+// soFar says how far a message got before its sender gave up.
 func soFar(sent bool) string {
 	if sent {
 		return "no answer came; the method may have run"
@@ -175,8 +179,9 @@ func soFar(sent bool) string {
 	return "it was not sent"
 }
 
-// detailOf returns our detail of a status, nil if it has none. Servers of oslorpc never send
-// several, nor one that cannot be read: what such a garbled status means is open.
+// detailOf returns our detail in a status, or nil if there is none. Servers of oslorpc never send
+// several details, nor a malformed one. If a status has that, it is garbled, and its meaning is not
+// known.
 func detailOf(st *status.Status) (detail *pb.ErrorDetail, garbled bool) {
 	for _, d := range st.Proto().GetDetails() {
 		if !d.MessageIs(detail) {
@@ -191,14 +196,13 @@ func detailOf(st *status.Status) (detail *pb.ErrorDetail, garbled bool) {
 	return detail, false
 }
 
-// garbled returns the error for a message that a peer answered with a status that cannot be
-// understood.
+// garbled returns the error for a garbled status.
 func (v Evidence) garbled(st *status.Status, err error) *rpc.Error {
 	return &rpc.Error{Kind: rpc.OutcomeUnknown, NotStarted: !v.Sent, Cause: err, Message: fmt.Sprintf(
 		"the RPC ended with %v and several details, or one that cannot be read, which do not say whether the method ran: %s", st.Code(), st.Message())}
 }
 
-// decodeDetail returns what a server says of a message, as far as it can be believed: a peer may
+// decodeDetail returns the error that a server describes, as far as it is credible: a peer may
 // contradict itself.
 func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
 	if proto.Size(d) > maxStatus { // servers of oslorpc cut their details themselves
@@ -229,7 +233,7 @@ func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error 
 	return e
 }
 
-// causeOf returns what a detail says of the cause; nil for nothing.
+// causeOf returns the cause that a detail describes, or nil.
 func causeOf(d *pb.ErrorDetail) error {
 	if r := d.GetRemote(); r != nil {
 		return &rpc.RemoteError{
@@ -242,7 +246,7 @@ func causeOf(d *pb.ErrorDetail) error {
 	return nil
 }
 
-// kindOf returns the kind for one on the wire. One that is not known says nothing about the
+// kindOf returns the kind for a kind of the protocol. An unknown kind says nothing about the
 // outcome.
 func kindOf(wire pb.ErrorKind) (kind rpc.Kind, known bool) {
 	for _, f := range refusals {
@@ -268,7 +272,7 @@ func refusalOf(wire pb.ErrorKind) refusal.Reason {
 	return refusal.Reason("for a reason that this client does not know")
 }
 
-// canBeUnstarted reports whether an error of a kind may arise before the method runs.
+// canBeUnstarted reports whether an error of this kind may occur before the method runs.
 func canBeUnstarted(k rpc.Kind) bool {
 	return k != rpc.Remote && k != rpc.BadResult && k != rpc.OutcomeUnknown
 }

@@ -12,26 +12,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// failure is an error of ours that is a gRPC status as well, for programs that know only those.
+// failure is an rpc.Error that is also a gRPC status, for programs that only know gRPC's errors.
 //
-// The status is without our detail. It may say that the method did not start, which a handler that
-// returns the error of a call of its own would repeat to its caller, of whom it is not true.
+// The status lacks our detail. A detail may say that the method did not start. If a handler
+// returned the error of its own call to its caller, that would be false for the handler.
 type failure struct {
 	ours   *rpc.Error
 	status *status.Status
 }
 
-// Error returns the text of our error.
+// Error returns the text of the rpc.Error.
 func (f *failure) Error() string { return f.ours.Error() }
 
-// GRPCStatus makes it work with package status.
+// GRPCStatus makes the error work with package status.
 func (f *failure) GRPCStatus() *status.Status { return f.status }
 
-// Unwrap lets errors.As find our error.
+// Unwrap lets errors.As find the rpc.Error.
 func (f *failure) Unwrap() error { return f.ours }
 
-// WithStatus returns an error as one that is a gRPC status as well: the one that it came with, if
-// there is one, else that which a server would send for it.
+// WithStatus returns an error that is also a gRPC status: the status that the error came with, if
+// any, or else the status that a server would send.
 func WithStatus(e *rpc.Error, came *status.Status) error {
 	if came != nil && came.Code() != codes.OK {
 		return &failure{ours: e, status: WithoutDetail(came)}
@@ -39,7 +39,7 @@ func WithStatus(e *rpc.Error, came *status.Status) error {
 	return &failure{ours: e, status: status.New(codeOf(e), e.Error())}
 }
 
-// codeOf returns the code of an error, whether or not a server ever sends it.
+// codeOf returns the status code of an error, even for kinds that servers never send.
 func codeOf(e *rpc.Error) codes.Code {
 	switch e.Kind {
 	case rpc.VersionCapExceeded:
@@ -59,15 +59,16 @@ func codeOf(e *rpc.Error) codes.Code {
 	return codes.Unknown
 }
 
-// WithoutDetail returns a status without the detail of ours that says what became of a message: it
-// is to be said of another one.
+// WithoutDetail returns a status without our detail about the outcome of a message, so that the
+// status can be used for another message.
 func WithoutDetail(st *status.Status) *status.Status {
 	p := st.Proto()
 	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*pb.ErrorDetail)(nil)) })
 	return status.FromProto(p)
 }
 
-// kept is the cause of an error that came as a status, for programs that know only those.
+// kept is the cause of an error that was made from a status. It keeps the status for programs that
+// only know gRPC's errors.
 type kept struct {
 	cause  error // the cause that the error would have; may be nil
 	status *status.Status
@@ -84,7 +85,7 @@ func (k kept) Error() string {
 // Unwrap returns the cause.
 func (k kept) Unwrap() error { return k.cause }
 
-// KeepStatus returns an error with the status that it was made from, for [StatusOf].
+// KeepStatus returns an error that keeps the status from which it was made, for [StatusOf].
 func KeepStatus(ours *rpc.Error, came error) *rpc.Error {
 	st, _ := status.FromError(came)
 	keeping := *ours
@@ -92,7 +93,7 @@ func KeepStatus(ours *rpc.Error, came error) *rpc.Error {
 	return &keeping
 }
 
-// StatusOf returns the status that an error was made from, nil if it was not.
+// StatusOf returns the status from which an error was made, or nil.
 func StatusOf(err error) *status.Status {
 	if k, ok := errors.AsType[kept](err); ok {
 		return k.status

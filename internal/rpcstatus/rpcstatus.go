@@ -1,5 +1,5 @@
-// Package rpcstatus carries errors over gRPC: the one place that knows which kind of error has
-// which status code and details, and what a status proves about whether the method ran.
+// Package rpcstatus converts errors to gRPC statuses and back. It is the only place that knows the
+// status code and details of each kind, and what a status proves about whether the method ran.
 package rpcstatus
 
 import (
@@ -14,14 +14,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// form is how a kind looks on the wire.
+// form is the representation of a kind in the protocol.
 type form struct {
 	kind rpc.Kind
 	wire pb.ErrorKind
 	code codes.Code
 }
 
-// forms has one entry a kind that a server can send. Refused has one for each reason; see refusals.
+// forms has one entry for each kind that a server can send. Refused has one for each reason; see
+// refusals.
 var forms = []form{
 	{rpc.InvalidTarget, pb.ErrorKind_ERROR_KIND_INVALID_TARGET, codes.InvalidArgument},
 	{rpc.UnsupportedVersion, pb.ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION, codes.FailedPrecondition},
@@ -43,8 +44,8 @@ var refusals = map[refusal.Reason]form{
 	refusal.Declined:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_REFUSED, codes.Unavailable},
 }
 
-// Encode returns err as a status with an ErrorDetail. An error that is not of our family is a
-// defect of ours; it is sent as an internal error without a claim about whether the method ran.
+// Encode returns err as a status with an ErrorDetail. An error that is not an rpc.Error is a defect
+// of the library; it is sent as an internal error that does not say whether the method ran.
 func Encode(err error, seen []*pb.Implementation) *status.Status {
 	var e *rpc.Error
 	if !errors.As(err, &e) {
@@ -70,8 +71,8 @@ func Encode(err error, seen []*pb.Implementation) *status.Status {
 	return st
 }
 
-// newDetail returns the detail for an error. It shares nothing with the error: it is cut to size
-// later.
+// newDetail returns the detail for an error. It shares no memory with the error, because it is
+// trimmed later.
 func newDetail(e *rpc.Error, f form, seen []*pb.Implementation) *pb.ErrorDetail {
 	detail := &pb.ErrorDetail{
 		Kind: f.wire, NotStarted: e.NotStarted, Message: e.Message, Method: e.Method, Path: e.Path,

@@ -14,17 +14,18 @@ import (
 
 const (
 	// maxStatus bounds a status with its detail. Other gRPC implementations allow 8 KiB of
-	// metadata, of which it takes four thirds of its size, in base64, and its text once more.
+	// metadata. In it, the detail takes four thirds of its size, in base64, and the text occurs
+	// twice.
 	maxStatus = 4 << 10
-	// maxText bounds the text of a status as HTTP/2 carries it, which is percent-encoded.
+	// maxText bounds the text of a status in HTTP/2, where it is percent-encoded.
 	maxText = 1 << 10
-	// envelope is what a status has beside its text and its detail: the code, the name of the
+	// envelope is the size of a status besides its text and its detail: the code, the name of the
 	// detail's type, tags and lengths.
 	envelope = 64
 )
 
-// trim cuts a detail to size: stack lines first, then what is there twice, then the data, then the
-// longest texts and lists. It returns the text of the status, cut as well.
+// trim trims a detail to its maximum size: stack lines first, then duplicate text, then the data,
+// then the longest texts and lists. It returns the text of the status, trimmed as well.
 func trim(d *pb.ErrorDetail, text string) string {
 	text = trimText(text)
 	for _, s := range texts(d) {
@@ -44,7 +45,7 @@ func trim(d *pb.ErrorDetail, text string) string {
 	return text
 }
 
-// trimStack removes as many lines from the end of a stack as hold excess bytes.
+// trimStack removes lines from the end of a stack until excess bytes are gone.
 func trimStack(r *pb.RemoteError, excess int) {
 	stack := r.GetStack()
 	for len(stack) > 0 && excess > 0 {
@@ -57,7 +58,7 @@ func trimStack(r *pb.RemoteError, excess int) {
 	}
 }
 
-// shorten cuts each text of a detail to limit bytes, and its lists to what may be about as long.
+// shorten cuts each text of a detail to limit bytes, and its lists to about the same size.
 func shorten(d *pb.ErrorDetail, limit int) {
 	const usual = 64 // bytes that an entry of a list has
 	d.Implemented = first(d.GetImplemented(), limit/usual)
@@ -71,7 +72,7 @@ func shorten(d *pb.ErrorDetail, limit int) {
 
 func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }
 
-// texts returns all texts of a detail.
+// texts returns pointers to all texts of a detail.
 func texts(d *pb.ErrorDetail) []*string {
 	all := []*string{&d.Message, &d.Method, &d.Path, &d.Server, &d.InstanceId}
 	for _, i := range d.GetImplemented() {
@@ -90,7 +91,8 @@ func texts(d *pb.ErrorDetail) []*string {
 	return all
 }
 
-// valid replaces what is not UTF-8, which protobuf would refuse: the texts come from users' errors.
+// valid replaces invalid UTF-8, which protobuf would refuse. The texts come from errors of
+// programs.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 const ellipsis = "…"
@@ -110,7 +112,7 @@ func cut(s string, n int) string {
 	return s[:n] + ellipsis
 }
 
-// trimText makes a text fit for a status.
+// trimText trims a text to the maximum for a status.
 func trimText(s string) string {
 	s = valid(s)
 	size, end := 0, 0
@@ -125,8 +127,8 @@ func trimText(s string) string {
 	return s
 }
 
-// Short returns a status whose text is no longer than one that a server of oslorpc sends: peers
-// may send megabytes, which would end up in logs.
+// Short returns a status with a text no longer than a server of oslorpc sends. Other peers may send
+// megabytes, which would be logged.
 func Short(st *status.Status) *status.Status {
 	if len(st.Message()) <= maxText {
 		return st
@@ -136,8 +138,8 @@ func Short(st *status.Status) *status.Status {
 	return status.FromProto(p)
 }
 
-// Bound returns a status that is no larger than others take: without the details of a program's
-// own, if it must be.
+// Bound returns a status within the size limit of other implementations. If necessary, it removes
+// the program's own details.
 func Bound(st *status.Status) *status.Status {
 	p := st.Proto()
 	if proto.Size(p) <= maxStatus {
@@ -148,7 +150,7 @@ func Bound(st *status.Status) *status.Status {
 	return status.FromProto(p)
 }
 
-// encodedSize is the size of a character when it is percent-encoded.
+// encodedSize is the size of a percent-encoded character.
 func encodedSize(r rune) int {
 	if ' ' <= r && r <= '~' && r != '%' {
 		return 1

@@ -8,17 +8,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxAnys is how many google.protobuf.Any within each other are looked into: each decodes the rest
-// again.
+// maxAnys is the maximum nesting of google.protobuf.Any. Each level decodes the rest again, so
+// deeper ones are ignored.
 const maxAnys = 32
 
-// The fields of google.protobuf.Any.
+// These are the fields of google.protobuf.Any.
 const (
 	anyType  = 1
 	anyValue = 2
 )
 
-// any returns what the message in a google.protobuf.Any needs, as walk.message does.
+// any returns what the message in a google.protobuf.Any needs, in the way of walk.message.
 func (w *walk) any(m protoreflect.Message) (version, floor rpc.Version) {
 	within := *w
 	if within.anys++; within.anys > maxAnys {
@@ -31,8 +31,8 @@ func (w *walk) any(m protoreflect.Message) (version, floor rpc.Version) {
 	return within.message(p, inner.Interface())
 }
 
-// unpack returns the message in a google.protobuf.Any and its plan; nil if it is of an unknown
-// type, cannot be decoded, or has no rules.
+// unpack returns the message in a google.protobuf.Any and its plan. It returns nil if the type is
+// unknown, the message cannot be decoded, or it has no rules.
 func unpack(m protoreflect.Message) (*plan, protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	url, value := fields.ByNumber(anyType), fields.ByNumber(anyValue)
@@ -54,7 +54,7 @@ func unpack(m protoreflect.Message) (*plan, protoreflect.Message) {
 	return p, inner
 }
 
-// repack puts a message back into a google.protobuf.Any from which it was unpacked.
+// repack puts a message back into the google.protobuf.Any that it was unpacked from.
 func repack(m, inner protoreflect.Message) {
 	encoded, err := proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(inner.Interface())
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Blame returns what in the message needs a later version than this, of what may not be dropped:
-// the most demanding, and of several the first. ok is false if nothing does, that is, if the
-// message's Floor is not later.
+// Blame returns the element of a message that needs a later version than this and must not be
+// dropped: the one that needs the latest version, and of several the first. Ok is false if there is
+// no such element, which means that the message's Floor is not later.
 func (m *Method) Blame(message proto.Message, version rpc.Version) (e Element, ok bool) {
 	e.Since = m.Since
 	if p := m.look(message); p != nil {
@@ -24,8 +24,8 @@ func (m *Method) Blame(message proto.Message, version rpc.Version) (e Element, o
 	return e, true
 }
 
-// blame finds the most demanding element that may not be dropped. Its methods return most, or what
-// is worse.
+// blame finds the element that needs the latest version and must not be dropped. Its methods return
+// most, or an element that needs a later version.
 type blame struct{ walk }
 
 func (b blame) message(p *plan, m protoreflect.Message, most Element) Element {
@@ -69,7 +69,8 @@ func (b blame) field(f *field, m protoreflect.Message, most Element) Element {
 	}
 }
 
-// entries finds the first in the order of paths: a map has none.
+// entries examines the values of a map. Of several equal ones it returns the first by path, since a
+// map has no order.
 func (b blame) entries(f *field, all protoreflect.Map, name string, most Element) Element {
 	worst := most
 	all.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
@@ -82,7 +83,7 @@ func (b blame) entries(f *field, all protoreflect.Map, name string, most Element
 	return worst
 }
 
-// quoteKey writes a key as Go does.
+// quoteKey formats a key in Go syntax.
 func quoteKey(key protoreflect.MapKey) string {
 	if s, ok := key.Interface().(string); ok {
 		return strconv.Quote(s)
@@ -90,7 +91,7 @@ func quoteKey(key protoreflect.MapKey) string {
 	return fmt.Sprint(key.Interface())
 }
 
-// value looks at one value of a field, which is called path.
+// value examines one value of a field. Path is the path of the field.
 func (b blame) value(f *field, value protoreflect.Value, path string, most Element) Element {
 	if f.message != nil {
 		inner := b.message(f.message, value.Message(), Element{Since: most.Since})
@@ -108,7 +109,7 @@ func (b blame) value(f *field, value protoreflect.Value, path string, most Eleme
 	return Element{Path: path + ": " + valueName(f, number), Since: r.since}
 }
 
-// valueName returns the name of a value with a rule.
+// valueName returns the name of an enum value with a rule.
 func valueName(f *field, number protoreflect.EnumNumber) string {
 	d := f.descriptor
 	if d.IsMap() {

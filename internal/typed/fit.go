@@ -7,10 +7,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Fit returns the message for a server that implements version: itself if nothing need be dropped,
-// or if dropping does not help because the version is below the message's Floor; else a copy
-// without what is newer. Of something that may be dropped nothing is left if something in it is
-// newer and may not be dropped. The message itself is never changed.
+// Fit returns the message for a server that implements version. It returns the message itself if
+// nothing need be dropped, or if dropping does not help because the version is below the message's
+// Floor. Otherwise it returns a copy without newer elements. If an element may be dropped, but
+// something in it is newer and must not be dropped, the whole element is dropped. Fit never changes
+// the message itself.
 func (m *Method) Fit(message proto.Message, version rpc.Version) proto.Message {
 	n := m.Need(message)
 	if !later(n.Version, version) || later(n.Floor, version) {
@@ -21,7 +22,7 @@ func (m *Method) Fit(message proto.Message, version rpc.Version) proto.Message {
 	return fitted
 }
 
-// fit drops what is later than a version, and returns what is needed then.
+// fit drops elements that are later than a version, and returns which version the rest needs.
 type fit struct {
 	walk    // what may be dropped, and how deep it is
 	version rpc.Version
@@ -81,7 +82,7 @@ func (t fit) values(f *field, m protoreflect.Message) (need rpc.Version) {
 	}
 }
 
-// value returns what an enum value needs, or that it goes.
+// value returns which version an enum value needs, or that it is dropped.
 func (t fit) value(f *field, number protoreflect.EnumNumber) (need rpc.Version, gone bool) {
 	r := f.values[number]
 	if t.drops(r) && !f.pinned && later(latest(r.since, f.since), t.version) {
@@ -129,8 +130,8 @@ func (t fit) entries(f *field, m protoreflect.Message) (need rpc.Version) {
 	return need
 }
 
-// any drops from the message in a google.protobuf.Any, which stays as it was encoded if there is
-// nothing to drop.
+// any drops elements of the message in a google.protobuf.Any. If there is nothing to drop, the
+// encoded message stays unchanged.
 func (t fit) any(m protoreflect.Message) (need rpc.Version) {
 	if t.anys++; t.anys > maxAnys {
 		return need

@@ -11,44 +11,42 @@ import (
 	oslorpcv1 "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// plan is what to look at in messages of one type. Types without rules, and from which none can be
-// reached, have none: nil.
+// plan says which fields of messages of one type to examine. It is nil for types that have no rules
+// and refer to no type with rules.
 type plan struct {
 	descriptor protoreflect.MessageDescriptor
 	fields     []field
-	// goType is the type of a pointer to the generated struct; nil if there is none.
+	// goType is the type of a pointer to the generated struct, or nil if there is none.
 	goType reflect.Type
-	// any is that the type is google.protobuf.Any, which has rules that only its value tells.
+	// any is true for google.protobuf.Any, whose rules depend on its value.
 	any bool
 }
 
-// field is one field worth looking at.
+// field is a field to examine.
 type field struct {
 	rule
 	descriptor protoreflect.FieldDescriptor
-	// pinned is that it may not be cleared for the sake of its value: it is in a oneof, or
+	// pinned is true if the field must not be cleared because of its value: it is in a oneof, or
 	// required.
 	pinned bool
 	place  place
 	list   bool
-	// message is the plan of its message, or of those that are the elements of a list or the values
-	// of a map.
+	// message is the plan of the field's message, or of the elements of a list or a map.
 	message *plan
-	// values are the enum values with rules, as for message.
+	// values are the enum values with rules, of the field or of its elements.
 	values map[protoreflect.EnumNumber]rule
 }
 
-// anyName is the type whose values are messages of any type.
+// anyName is the type that contains messages of any type.
 const anyName = "google.protobuf.Any"
 
-// compiler makes the plans of message types that refer to each other.
+// compiler makes the plans of message types, which may refer to each other.
 type compiler struct {
 	plans map[protoreflect.MessageDescriptor]*plan
 	enums map[protoreflect.EnumDescriptor]map[protoreflect.EnumNumber]rule
-	// worthy are those that reach rules.
+	// worthy has the plans from which rules can be reached.
 	worthy map[*plan]bool
-	// order is the order of the plans' making, which makes what is reported of several mistakes the
-	// same each time.
+	// order is the order in which plans were made. It makes errors deterministic.
 	order []*plan
 }
 
@@ -61,7 +59,7 @@ func newCompiler() *compiler {
 	}
 }
 
-// compile returns the plan of a message type, nil if it reaches no rules.
+// compile returns the plan of a message type, or nil if it reaches no rules.
 func (c *compiler) compile(root protoreflect.MessageDescriptor) (*plan, error) {
 	first := len(c.order)
 	c.add(root)
@@ -77,7 +75,7 @@ func (c *compiler) compile(root protoreflect.MessageDescriptor) (*plan, error) {
 	return nil, nil
 }
 
-// add returns the plan of a type, to be filled if it is new.
+// add returns the plan of a type. A new plan is filled later.
 func (c *compiler) add(d protoreflect.MessageDescriptor) *plan {
 	p := c.plans[d]
 	if p == nil {
@@ -88,7 +86,7 @@ func (c *compiler) add(d protoreflect.MessageDescriptor) *plan {
 	return p
 }
 
-// fill reads the rules of a type's fields, and adds the types that they refer to.
+// fill reads the rules of a type's fields, and adds the types that the fields refer to.
 func (c *compiler) fill(p *plan) error {
 	fields := p.descriptor.Fields()
 	for i := range fields.Len() {
@@ -118,7 +116,7 @@ func (c *compiler) fill(p *plan) error {
 	return nil
 }
 
-// droppable says why a field may not be removed from a message: nil if it may.
+// droppable returns an error if a field must not be removed from a message.
 func droppable(d protoreflect.FieldDescriptor) error {
 	if o := d.ContainingOneof(); o != nil && !o.IsSynthetic() {
 		return fmt.Errorf("may not be dropped: it is in oneof %s", o.Name())
@@ -129,8 +127,8 @@ func droppable(d protoreflect.FieldDescriptor) error {
 	return nil
 }
 
-// valuesOf reads the rules of an enum's values; nil if there are none. A number with several names
-// is as old as the oldest of them, since that is all that is sent.
+// valuesOf reads the rules of an enum's values. It returns nil if there are none. If a number has
+// several names, the oldest counts, since only the number is sent.
 func (c *compiler) valuesOf(d protoreflect.EnumDescriptor) (map[protoreflect.EnumNumber]rule, error) {
 	if known, ok := c.enums[d]; ok {
 		return known, nil
@@ -158,8 +156,8 @@ func (c *compiler) valuesOf(d protoreflect.EnumDescriptor) (map[protoreflect.Enu
 	return all, nil
 }
 
-// prune leaves only what is worth looking at: first what has rules itself, then, until nothing
-// changes, what refers to that.
+// prune removes everything that need not be examined. It keeps types that have rules, and then,
+// until nothing changes, types that refer to kept types.
 func (c *compiler) prune(plans []*plan) {
 	for changed := true; changed; {
 		changed = false
@@ -175,7 +173,7 @@ func (c *compiler) prune(plans []*plan) {
 	}
 }
 
-// reaches reports whether a type has rules, as far as is known.
+// reaches reports whether a type is known to reach rules.
 func (p *plan) reaches(worthy map[*plan]bool) bool {
 	if p.any {
 		return true
@@ -188,7 +186,7 @@ func (p *plan) reaches(worthy map[*plan]bool) bool {
 	return false
 }
 
-// counts reports whether a field has rules, as far as is known.
+// counts reports whether a field is known to reach rules.
 func (f *field) counts(worthy map[*plan]bool) bool {
 	return f.rule != (rule{}) || f.values != nil || worthy[f.message]
 }
@@ -208,12 +206,12 @@ func (p *plan) reduce(worthy map[*plan]bool) {
 	p.fields = left
 }
 
-// compiled is a plan that was made, or nothing, if the options cannot be read.
+// compiled caches plans, and nil for types without rules or with unreadable options.
 var compiled sync.Map // of *plan by protoreflect.MessageDescriptor
 
-// planOf returns the plan of a type that is known only from a message. Malformed options are as
-// none: this is no time to complain. Only types that are linked in are remembered, as there is no
-// end to others.
+// planOf returns the plan of a type that is only known from a message. Malformed options count as
+// no options, because it is too late to report them. Only plans of linked types are cached, because
+// the number of other types is unbounded.
 func planOf(d protoreflect.MessageDescriptor) *plan {
 	if known, ok := compiled.Load(d); ok {
 		return known.(*plan)

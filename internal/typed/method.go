@@ -9,11 +9,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// empty is what a method returns that is answered before it has a result.
+// empty is the result type of methods that are answered before they have a result.
 const empty = "google.protobuf.Empty"
 
-// compileMethod reads the options of a method and of its messages. The options of its result are
-// checked only: a server does not answer with what was not asked for.
+// compileMethod reads the options of a method and of its messages. For the result, it only checks
+// the options, because a server sends only what was requested.
 func compileMethod(s *Service, declared protoreflect.MethodDescriptor, plans *compiler) (*Method, error) {
 	m := &Method{
 		Service:       s,
@@ -37,7 +37,7 @@ func compileMethod(s *Service, declared protoreflect.MethodDescriptor, plans *co
 	return m, nil
 }
 
-// read takes over the method's own options.
+// read reads the method's own options.
 func (m *Method) read(declared protoreflect.MethodDescriptor) error {
 	rules, err := option[*oslorpcv1.MethodRules](declared, oslorpcv1.E_Method)
 	if err != nil || rules == nil {
@@ -60,8 +60,8 @@ func (m *Method) read(declared protoreflect.MethodDescriptor) error {
 	return err
 }
 
-// since reads the version of an option of a method: at most the service's, at least the beginning
-// of its major version.
+// since parses the version in an option of a method. It must not be later than the service's
+// version, nor earlier than the beginning of its major version.
 func (s *Service) since(option, text string) (rpc.Version, error) {
 	v, err := rpc.ParseVersion(text)
 	switch {
@@ -74,7 +74,7 @@ func (s *Service) since(option, text string) (rpc.Version, error) {
 	}
 }
 
-// beginning is the first version of the service's major version.
+// beginning returns the first version of the service's major version.
 func beginning(s *Service) rpc.Version { return rpc.Version{Major: s.Version.Major} }
 
 func delivery(declared protoreflect.MethodDescriptor, d oslorpcv1.Delivery) (Delivery, error) {

@@ -9,11 +9,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// unlimited is later than every version that exists.
+// unlimited is later than every real version.
 var unlimited = rpc.Version{Major: math.MaxUint32, Minor: math.MaxUint32, Revision: math.MaxUint32}
 
-// Need returns what a message of the method needs. Messages that are not of the method's input type
-// need the method's own version.
+// Need returns which versions a message of the method needs. If the message is not of the method's
+// input type, it needs the method's own version.
 func (m *Method) Need(message proto.Message) Need {
 	p := m.look(message)
 	if p == nil {
@@ -25,8 +25,8 @@ func (m *Method) Need(message proto.Message) Need {
 }
 
 // Steps returns the versions at which a message can be sent, the latest first: Version, and each
-// that dropping leads to, down to Floor. Each is what the message needs that Fit returns for it. A
-// server takes the first that it is not too old for.
+// lower one that dropping leads to, down to Floor. Each is the version that the result of Fit
+// needs. A server gets the first version that it implements.
 func (m *Method) Steps(message proto.Message) []rpc.Version {
 	n := m.Need(message)
 	steps := []rpc.Version{n.Version}
@@ -42,7 +42,7 @@ func (m *Method) Steps(message proto.Message) []rpc.Version {
 	return steps
 }
 
-// look returns the plan of a message, nil if there is nothing to look at.
+// look returns the plan of a message, or nil if there is nothing to examine.
 func (m *Method) look(message proto.Message) *plan {
 	if message == nil {
 		return nil

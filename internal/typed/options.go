@@ -10,9 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// option returns what the options of a declaration have of this extension, nil if nothing. In
-// descriptors that were not generated it may be of another type or not decoded, so it is read from
-// the encoded form.
+// option returns an extension of a declaration's options, or nil if it is not set. It reads the
+// encoded form, because in descriptors that were not generated the extension may have another type
+// or may not be decoded.
 func option[T proto.Message](declared protoreflect.Descriptor, extension protoreflect.ExtensionType) (rules T, err error) {
 	options := declared.Options()
 	if options == nil || !options.ProtoReflect().IsValid() {
@@ -36,8 +36,8 @@ func option[T proto.Message](declared protoreflect.Descriptor, extension protore
 	return proto.GetExtension(fresh.Interface(), extension).(T), nil
 }
 
-// rule says since when a field or an enum value exists. Its zero value is for an element that
-// always did.
+// rule says in which version a field or an enum value appeared. The zero value is for elements
+// without a rule.
 type rule struct {
 	since rpc.Version
 	drop  bool

@@ -14,25 +14,25 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// found is a service that was looked up, or why it cannot be used.
+// found is the result of looking up a service: the service, or why it cannot be used.
 type found struct {
 	service *Service
 	err     error
 }
 
 var (
-	// services has a found by the full name of each service that was asked for and is linked in;
-	// others are not remembered, as their names may come from the network.
+	// services caches the result for each linked service by its full name. Names of other services
+	// are not cached, since they may come from the network.
 	services sync.Map
 
-	// methods has the methods of these services by path. It is replaced, never changed: a sync.Map
-	// would allocate to look up a string.
+	// methods has the methods of these services by path. The map is replaced, never changed: a
+	// sync.Map would allocate to look up a string.
 	methods   atomic.Pointer[map[string]*Method]
 	methodsMu sync.Mutex
 )
 
-// FindService returns a service of this program by its full name. The error says what is wrong with
-// its options, or that it is not linked in.
+// FindService returns a service of this program by its full name. It fails if the service is not
+// linked in, or if its options are wrong.
 func FindService(name string) (*Service, error) {
 	if known, ok := services.Load(name); ok {
 		f := known.(*found)
@@ -53,8 +53,7 @@ func FindService(name string) (*Service, error) {
 	return f.service, f.err
 }
 
-// FindMethod returns the method that gRPC names path. It does not allocate for a path that it
-// knows.
+// FindMethod returns the method with this gRPC path. It does not allocate for known paths.
 func FindMethod(path string) (*Method, error) {
 	if known := methods.Load(); known != nil {
 		if m := (*known)[path]; m != nil {
@@ -76,7 +75,7 @@ func FindMethod(path string) (*Method, error) {
 	return m, nil
 }
 
-// index adds the methods of a service to those that are found by path.
+// index adds the methods of a service to methods.
 func index(s *Service) {
 	methodsMu.Lock()
 	defer methodsMu.Unlock()
@@ -90,7 +89,7 @@ func index(s *Service) {
 	methods.Store(&all)
 }
 
-// compileService reads the options of a service and of all that belongs to it.
+// compileService reads the options of a service, its methods and its messages.
 func compileService(declared protoreflect.ServiceDescriptor) (*Service, error) {
 	name := string(declared.FullName())
 	s := &Service{Name: name, Namespace: name, Version: rpc.DefaultVersion, Methods: make(map[string]*Method)}
@@ -109,7 +108,7 @@ func compileService(declared protoreflect.ServiceDescriptor) (*Service, error) {
 	return s, nil
 }
 
-// read takes over the service's own options.
+// read reads the service's own options.
 func (s *Service) read(declared protoreflect.ServiceDescriptor) error {
 	rules, err := option[*oslorpcv1.ServiceRules](declared, oslorpcv1.E_Service)
 	if err != nil || rules == nil {

@@ -1,10 +1,10 @@
-// Package typed is the version rules of typed services: what the options of their protobuf
-// declarations say, and which version a message needs. It is pure: the client, the server and the
-// interceptors ask it.
+// Package typed implements the version rules of typed services: it reads the options in protobuf
+// declarations, and computes which version a message needs. It has no state and no side effects.
+// The client, the server and the interceptors use it.
 //
-// The rules of a method count only if they are later than the method itself: no server that has the
-// method is older than the others, so that those neither raise what a message needs nor permit
-// dropping. Extension fields are not looked at.
+// A rule within a method counts only if its version is later than the method's. Every server that
+// has the method is at least that new, so earlier rules neither raise the needed version nor permit
+// dropping. Extension fields are ignored.
 package typed
 
 import (
@@ -13,26 +13,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Delivery says how a method's messages travel.
+// Delivery is how a method's messages are delivered.
 type Delivery uint8
 
-// The deliveries.
+// These are the deliveries.
 const (
-	// Call goes to one server, and is answered with its result; with streams as well.
+	// Call goes to one server, which answers with the result. Methods with streams use it, too.
 	Call Delivery = iota
-	// Cast goes to one server, and is answered when accepted.
+	// Cast goes to one server, which answers when it has accepted the message.
 	Cast
-	// Fanout goes to every server, and is answered when accepted.
+	// Fanout goes to every server. Each answers when it has accepted the message.
 	Fanout
 )
 
-// Service is what the options of a service say. It is immutable.
+// Service has the options of a service. It is immutable.
 type Service struct {
-	// Name is its full protobuf name.
+	// Name is the full protobuf name.
 	Name string
-	// Topic is where it is served; empty if the options do not say.
+	// Topic is the topic in the options, empty if they have none.
 	Topic string
-	// Namespace is its interface. A service without options has its own name as its namespace.
+	// Namespace is the namespace of its interface. A service without options uses its name.
 	Namespace string
 	// Version is the version that its file describes, 1.0 without options.
 	Version rpc.Version
@@ -40,39 +40,40 @@ type Service struct {
 	Methods map[string]*Method
 }
 
-// Method is what the options of a method say, and the rules of its messages. It is immutable.
+// Method has the options of a method, and the rules of its messages. It is immutable.
 type Method struct {
 	Service *Service
 	Name    string
-	// Path is how gRPC names it: "/package.Service/Method".
+	// Path is the gRPC path: "/package.Service/Method".
 	Path string
-	// Since is the version in which it appeared, at least the .0 of the service's major version.
+	// Since is the version in which the method appeared, at least the .0 of the service's major
+	// version.
 	Since rpc.Version
-	// Deprecated is the version since which it is deprecated, at least the .0 of the service's
-	// major version; zero if it is not.
+	// Deprecated is the version in which the method was deprecated, at least the .0 of the
+	// service's major version. It is zero if the method is not deprecated.
 	Deprecated rpc.Version
 	Delivery   Delivery
-	// ClientStreams and ServerStreams say which side sends a stream.
+	// ClientStreams and ServerStreams say which sides send a stream.
 	ClientStreams, ServerStreams bool
 
 	input protoreflect.MessageDescriptor
 	plan  *plan // of input
 }
 
-// Need is which versions a message can be sent at.
+// Need says which versions a message can be sent at.
 type Need struct {
-	// Version is what it needs as it is.
+	// Version is the version that the unchanged message needs.
 	Version rpc.Version
-	// Floor is what it needs without everything that may be dropped: equal to Version if that
-	// changes nothing. What is inside something that may be dropped does not count.
+	// Floor is the version that the message needs without all droppable elements. It equals Version
+	// if dropping changes nothing. Elements within droppable elements do not count.
 	Floor rpc.Version
 }
 
-// Element is a part of a message that a version does not have.
+// Element is a part of a message that a version lacks.
 type Element struct {
-	// Path is where it is, such as "disks[3].serial", "roles[\"a\"].mode",
-	// "driver.(dhcp.v1.Lease).time", or with the name of an enum value "mode: MODE_FAST"; empty for
-	// the method itself.
+	// Path is the path of the element, such as "disks[3].serial", "roles[\"a\"].mode",
+	// "driver.(dhcp.v1.Lease).time", or with the name of an enum value "mode: MODE_FAST". It is
+	// empty for the method itself.
 	Path  string
 	Since rpc.Version
 }

@@ -10,12 +10,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// view is a message for reading. Asking the reflection of protobuf whether a field is set costs
-// tens of nanoseconds, so that generated structs with exported fields are read directly. Everything
-// else, such as dynamic messages, is asked.
+// view reads a message. Protobuf reflection takes tens of nanoseconds to report whether a field is
+// set, so exported fields of generated structs are read directly. All other messages, such as
+// dynamic ones, are read by reflection.
 type view struct {
 	message proto.Message
-	// fields is the struct; invalid if it is not of the plan's Go type.
+	// fields is the struct. It is invalid if the message is not of the plan's Go type.
 	fields reflect.Value
 }
 
@@ -27,7 +27,7 @@ func viewOf(p *plan, message proto.Message) view {
 	return v
 }
 
-// is reports whether the view is of a message that the plan is of.
+// is reports whether the message is of the plan's type.
 func (v *view) is(p *plan) bool {
 	return v.fields.IsValid() || v.message.ProtoReflect().Descriptor() == p.descriptor
 }
@@ -51,7 +51,7 @@ func (v *view) has(f *field) bool {
 // get returns the value of a field.
 func (v *view) get(f *field) protoreflect.Value { return v.message.ProtoReflect().Get(f.descriptor) }
 
-// nested returns the message in a field that is set and has a single one.
+// nested returns the message in a singular field that is set.
 func (v *view) nested(f *field) proto.Message {
 	if f.place.how == byZero && v.fields.IsValid() {
 		if m, ok := reflect.TypeAssert[proto.Message](v.fields.Field(f.place.index)); ok {
@@ -61,7 +61,7 @@ func (v *view) nested(f *field) proto.Message {
 	return v.get(f).Message().Interface()
 }
 
-// number returns the enum value in a field that is set and has a single one.
+// number returns the enum value in a singular field that is set.
 func (v *view) number(f *field) protoreflect.EnumNumber {
 	if f.place.how == byZero && v.fields.IsValid() {
 		if value := v.fields.Field(f.place.index); value.Kind() == reflect.Int32 {
@@ -71,7 +71,7 @@ func (v *view) number(f *field) protoreflect.EnumNumber {
 	return v.get(f).Enum()
 }
 
-// how is the way to see whether a field is set.
+// how is the way to check whether a field is set.
 type how uint8
 
 const (
@@ -81,14 +81,14 @@ const (
 	inOneof             // it is in an interface that is nil if nothing of the oneof is set
 )
 
-// place is where a field is in a generated struct.
+// place is the place of a field in a generated struct.
 type place struct {
 	index int
 	how   how
 }
 
-// locate finds the Go type of a plan that is linked in, and the places of its fields. The tags of
-// generated structs are what the reflection of protobuf itself goes by.
+// locate finds the Go type of a plan, if it is linked in, and the places of its fields. It uses the
+// tags of generated structs, as protobuf reflection does.
 func (p *plan) locate() {
 	known, err := protoregistry.GlobalTypes.FindMessageByName(p.descriptor.FullName())
 	if err != nil || known.Descriptor() != p.descriptor {

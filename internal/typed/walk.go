@@ -7,27 +7,28 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// walk finds out what a message needs.
+// walk computes which version a message needs.
 type walk struct {
-	// base is the method's version: rules that are not later do not count.
+	// base is the method's version. Rules that are not later do not count.
 	base rpc.Version
-	// limit is from which version on that is left out which may be dropped.
+	// limit is the version from which on droppable elements are left out.
 	limit rpc.Version
-	// anys is how many google.protobuf.Any are around.
+	// anys is the current nesting of google.protobuf.Any.
 	anys int
 }
 
 // sum is what the values of a field need.
 type sum struct {
-	// version is what those need that are below the limit, floor what those need that may not be
-	// dropped.
+	// version is what the values below the limit need, and floor what the values need that must not
+	// be dropped.
 	version, floor rpc.Version
-	// some is that there are any below the limit, solid that there are any that may not be dropped.
+	// some is true if any value is below the limit, and solid if any value must not be dropped.
 	some, solid bool
 }
 
-// message returns what a message needs without what may be dropped and is not below the limit, and
-// what without all that may be dropped. Versions that are not later than base mean nothing.
+// message returns two versions: what a message needs without droppable elements at or above the
+// limit, and what it needs without any droppable elements. Versions that are not later than base
+// have no meaning.
 func (w *walk) message(p *plan, m proto.Message) (version, floor rpc.Version) {
 	v := viewOf(p, m)
 	if !v.is(p) {
@@ -50,7 +51,7 @@ func (w *walk) message(p *plan, m proto.Message) (version, floor rpc.Version) {
 	return version, floor
 }
 
-// field returns what a field that is set needs, as for message.
+// field returns what a field needs that is set, in the way of message.
 func (w *walk) field(f *field, v *view) (version, floor rpc.Version) {
 	drops := w.drops(f.rule)
 	if f.message == nil && f.values == nil { // quickly, what most are
@@ -79,8 +80,8 @@ func (w *walk) field(f *field, v *view) (version, floor rpc.Version) {
 	return s.version, rpc.Version{}
 }
 
-// drops reports whether something may be dropped: rules that are as old as the method concern no
-// peer.
+// drops reports whether an element may be dropped. Rules that are not later than the method concern
+// no peer.
 func (w *walk) drops(r rule) bool { return r.drop && later(r.since, w.base) }
 
 // values returns what the values of a field need.
@@ -113,7 +114,7 @@ func (w *walk) entries(f *field, all protoreflect.Map) (s sum) {
 	return s
 }
 
-// with counts one value of a field.
+// with adds one value of a field to a sum.
 func (w *walk) with(s sum, f *field, value protoreflect.Value) sum {
 	if f.message != nil {
 		return w.withMessage(s, f, value.Message().Interface())
@@ -131,14 +132,15 @@ func (w *walk) withNumber(s sum, f *field, number protoreflect.EnumNumber) sum {
 	if !w.drops(r) || f.pinned {
 		return s.with(r.since, r.since)
 	}
-	// Without its last value the field is not set, so that the value goes if either is too new.
+	// Without its last value the field would not be set, so the value is dropped if either is too
+	// new.
 	if since := latest(r.since, f.since); later(w.limit, since) {
 		s.some, s.version = true, latest(since, s.version)
 	}
 	return s
 }
 
-// with counts a value that stays.
+// with adds a value that stays.
 func (s sum) with(version, floor rpc.Version) sum {
 	return sum{version: latest(version, s.version), floor: latest(floor, s.floor), some: true, solid: true}
 }
