@@ -1,5 +1,6 @@
-// Package anycarrier has the tests of a package run on one of the carriers, another one each time.
-// What clients and servers promise does not depend on the carrier, so all their tests pass on each.
+// Package anycarrier runs the tests of a package on one of the carriers, chosen at random each
+// time. The guarantees of clients and servers do not depend on the carrier, so all their tests pass
+// on each.
 package anycarrier
 
 import (
@@ -14,20 +15,21 @@ import (
 )
 
 const (
-	// variable has the carrier of transports whose programs and URLs name none.
+	// variable selects the carrier of transports for which neither the program nor the URL selects
+	// one.
 	variable = "OSLORPC_CARRIER"
-	// seedVariable has what the carrier is chosen by, if the variable above is not set.
+	// seedVariable has the seed for the choice, if the variable above is not set.
 	seedVariable = "OSLORPC_TEST_SEED"
 )
 
-// All are the carriers that tests run on. [rpc.CarrierAuto] is one of the two, as servers decide.
+// All are the carriers that tests run on. [rpc.CarrierAuto] uses one of them, as servers decide.
 var All = []rpc.Carrier{rpc.CarrierUnary, rpc.CarrierSession}
 
 // Main is [leak.Main] on one of the carriers. If the tests fail, it prints how to repeat them:
 //
 //	func TestMain(m *testing.M) { anycarrier.Main(m) }
 //
-// Processes that the tests start have the same carrier.
+// Processes that the tests start use the same carrier.
 func Main(m *testing.M, after ...func()) {
 	if os.Getenv(variable) == "" {
 		if err := choose(); err != nil {
@@ -54,7 +56,7 @@ func choose() error {
 	return os.Setenv(variable, string(All[seed%uint64(len(All))]))
 }
 
-// Each runs a test on each carrier. It must not run beside others.
+// Each runs a test on each carrier. It must not run in parallel with other tests.
 func Each(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	for _, c := range All {

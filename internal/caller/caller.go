@@ -1,4 +1,4 @@
-// Package caller reads and writes who sent a message that gateways forward.
+// Package caller encodes and decodes the original sender of messages that gateways forward.
 package caller
 
 import (
@@ -10,27 +10,28 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Caller is who sent a message, as the first gateway knows it.
+// Caller is the sender of a message, in the view of the first gateway.
 type Caller struct {
-	// Names are what the caller proved, Addr is its network address, and Agent the name that it
-	// gives itself.
+	// Names is what the caller proved, Addr its network address, and Agent the name that it gives
+	// itself.
 	Names       []string
 	Addr, Agent string
-	// Gateways are the boot ids of the gateways that forwarded the message, the first one first.
+	// Gateways are the boot ids of the gateways that forwarded the message, in order.
 	Gateways []string
 }
 
-// The bounds of what a message may say.
+// These are the bounds of an encoded caller.
 const (
 	maxSize     = 8 << 10
 	maxNames    = 64
 	maxGateways = 8
 )
 
-// ErrTooMuch is the error for a caller that no gateway states.
+// ErrTooMuch is the error for a caller that exceeds the bounds, so that no gateway can have sent
+// it.
 var ErrTooMuch = errors.New("`caller` has more than a gateway says: leave it out")
 
-// Encode returns the caller as the contract has it.
+// Encode returns the caller in the form of the protocol.
 func (c *Caller) Encode() string {
 	encoded, err := proto.Marshal(&pb.Caller{Names: c.Names, Address: c.Addr, Agent: c.Agent, Gateways: c.Gateways})
 	if err != nil { // a name is not UTF-8, so nothing is said but who forwarded it
@@ -39,7 +40,7 @@ func (c *Caller) Encode() string {
 	return string(encoded)
 }
 
-// Decode reads what Encode returned.
+// Decode decodes the result of Encode.
 func Decode(encoded string) (*Caller, error) {
 	if len(encoded) > maxSize {
 		return nil, ErrTooMuch

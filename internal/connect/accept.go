@@ -13,9 +13,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Interceptor returns what has servers accept only messages that Consul's intentions allow: from
-// the service that the sender's certificate proves, to the service of the topic. Whether an
-// instance is there, any service of the mesh may ask.
+// Interceptor returns an interceptor for servers that accepts only messages which Consul's
+// intentions allow: from the service that the sender's certificate proves, to the service of the
+// topic. Any service of the mesh may ask whether an instance is alive.
 func (n *Native) Interceptor() rpc.Interceptor { return rpc.Interceptor{Accept: n.accept} }
 
 func (n *Native) accept(ctx context.Context, m *rpc.Message) (context.Context, error) {
@@ -27,7 +27,8 @@ func (n *Native) accept(ctx context.Context, m *rpc.Message) (context.Context, e
 	return ctx, nil
 }
 
-// topicsOf returns the topics that a message is for. A question about the whole process is for all.
+// topicsOf returns the topics that a message concerns. An introspection request about the whole
+// process concerns all its topics.
 func (n *Native) topicsOf(m *rpc.Message) []registry.Topic {
 	switch {
 	case m.Delivery != rpc.DeliveryInspect:
@@ -46,10 +47,11 @@ func (n *Native) topicsOf(m *rpc.Message) []registry.Topic {
 	return list
 }
 
-// noService is why a sender is denied that is no member of the mesh.
+// noService is the reason for denying a sender that is not a member of the mesh.
 const noService = "the sender proved no service: connect with connect=native in the transport URL, or by a proxy of Consul"
 
-// authorize compares a message with the intentions for one of its topics, and writes the audit log.
+// authorize checks a message against the intentions for one of its topics, and writes the audit
+// log.
 func (n *Native) authorize(ctx context.Context, m *rpc.Message, t registry.Topic) error {
 	sender := senderOf(m)
 	if sender == nil {
@@ -82,7 +84,7 @@ func (n *Native) authorize(ctx context.Context, m *rpc.Message, t registry.Topic
 	return err
 }
 
-// callerOf and queryOf say in the words of the audit log who sends what.
+// callerOf and queryOf describe a message for the audit log.
 func callerOf(m *rpc.Message) *gate.Caller { return &gate.Caller{Peer: m.Peer, Claimed: m.Caller} }
 
 func queryOf(m *rpc.Message, t registry.Topic) *policy.Query {
@@ -91,7 +93,7 @@ func queryOf(m *rpc.Message, t registry.Topic) *policy.Query {
 	}
 }
 
-// senderOf returns the certificate that the sender of a message proved; nil for none.
+// senderOf returns the verified certificate of the sender of a message, or nil.
 func senderOf(m *rpc.Message) *x509.Certificate {
 	state := m.Peer.TLS
 	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
@@ -104,7 +106,7 @@ func denied(format string, args ...any) *rpc.Error {
 	return &rpc.Error{Kind: rpc.AccessDenied, NotStarted: true, Message: fmt.Sprintf(format, args...)}
 }
 
-// adviceFor says what to do about a denial.
+// adviceFor says how to allow what was denied.
 func adviceFor(reason, source, destination string) string {
 	if strings.Contains(reason, "L7 intention") {
 		return "; an intention with permissions (L7) is for proxies, which read HTTP, and denies native services all: " +

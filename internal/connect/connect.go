@@ -1,13 +1,13 @@
-// Package connect makes a process a native member of Consul's service mesh, Connect: the agent
-// gives it certificates and the authorities to trust, and says which services may send to which.
+// Package connect makes a process a native member of Consul's service mesh, Connect. The agent
+// provides certificates and the authorities to trust, and decides which services may send to which.
 //
-// A process proves to others that it is a service: the one that the program names, when it sends,
-// and the service of a topic, when it serves the topic. Each topic has a service of its own in
-// Consul, and a process has a certificate for each of the topics that it serves. A client asks for
-// the one that it means, and has a connection for each topic of a process.
+// When a process sends, it proves the service that the program names. When it serves a topic, it
+// proves the service of the topic. Each topic is a separate service in Consul, so a process has a
+// certificate for each topic that it serves. A client asks for the certificate of its topic, and
+// has a separate connection for each topic of a process.
 //
-// A connection proves which service sends, and a message says which topic it is for, so each
-// message is compared with Consul's intentions before it is accepted: see [Native.Interceptor].
+// A connection proves the sender's service, and a message names its topic, so each message is
+// checked against Consul's intentions before it is accepted: see [Native.Interceptor].
 package connect
 
 import (
@@ -31,42 +31,42 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Agent is what a process asks the Consul agent. With an index, Roots and Leaf wait until there is
-// something newer. An error of kind rpc.Invalid means that the agent refuses, and that asking again
-// does not help until something is mended.
+// Agent is the interface to the Consul agent. With an index, Roots and Leaf wait until there is a
+// newer result. An error of kind rpc.Invalid means that the agent refuses, and that another attempt
+// does not help until an operator corrects something.
 type Agent interface {
 	// Roots returns the authorities to trust.
 	Roots(ctx context.Context, index uint64) (Roots, uint64, error)
 	// Leaf returns the certificate of a service.
 	Leaf(ctx context.Context, service string, index uint64) (Leaf, uint64, error)
-	// Authorize says whether the intentions allow a service, which a certificate names, to send to
-	// another one, and why.
+	// Authorize returns whether the intentions allow the service in a certificate to send to
+	// another service, and why.
 	Authorize(ctx context.Context, service, uri, serial string) (allowed bool, reason string, err error)
 }
 
 // Roots are the authorities of a mesh.
 type Roots struct {
-	// TrustDomain is the host of all SPIFFE IDs of the mesh.
+	// TrustDomain is the host in all SPIFFE IDs of the mesh.
 	TrustDomain string
 	// Certificates are in PEM.
 	Certificates []string
 }
 
-// Leaf is a certificate, followed by any intermediate ones, and its private key, in PEM.
+// Leaf is a certificate, followed by intermediate ones if any, and its private key, in PEM.
 type Leaf struct{ Certificate, Key string }
 
-// Config says which service a process is, and of which agent.
+// Config is the configuration of a membership.
 type Config struct {
 	Agent Agent
-	// Service is the service that the process is when it sends.
+	// Service is the service that the process proves when it sends.
 	Service string
-	// Datacenter is where the servers are that the process sends to; empty for its own.
+	// Datacenter is the data center of the servers that the process sends to, empty for its own.
 	Datacenter string
-	// ServiceName returns the service of a topic.
+	// ServiceName returns the name of the service of a topic.
 	ServiceName func(registry.Topic) string
-	// DryRun lets in what intentions deny, and logs it.
+	// DryRun accepts messages that intentions deny, and logs them.
 	DryRun bool
-	// Log gets the audit log, in the group "audit", beside what becomes of certificates.
+	// Log gets the audit log, in the group "audit", and events about certificates.
 	Log *slog.Logger
 }
 
@@ -90,7 +90,7 @@ type Native struct {
 	said    map[string]string  // what was logged of the faults
 }
 
-// served is a certificate for a topic that the process serves.
+// served is the certificate of a served topic.
 type served struct {
 	leaf        Leaf
 	certificate *tls.Certificate
@@ -101,7 +101,7 @@ var (
 	_ identity.Naming = (*Native)(nil)
 )
 
-// Of returns the membership that comes with a registry; nil for none.
+// Of returns the membership of a registry, or nil if there is none.
 func Of(r registry.Registry) *Native {
 	if native, is := r.(interface{ Native() *Native }); is {
 		return native.Native()
@@ -109,7 +109,7 @@ func Of(r registry.Registry) *Native {
 	return nil
 }
 
-// New returns a membership that asks the agent from now on, until Close.
+// New returns a membership. It queries the agent in the background until Close.
 func New(c Config) *Native {
 	audit := gate.NewAudit(c.Log)
 	c.Log = lograte.New(c.Log)
@@ -126,8 +126,8 @@ func New(c Config) *Native {
 	return n
 }
 
-// Close ends the questions to the agent. What the agent gave can still be used. It may be called
-// again.
+// Close stops the queries to the agent. Certificates that the agent has provided can still be used.
+// Close may be called again.
 func (n *Native) Close() {
 	n.end()
 	n.running.Wait()
@@ -137,8 +137,8 @@ func (n *Native) Close() {
 // Material implements [trust.Source].
 func (n *Native) Material() *trust.Material { return n.material.Load() }
 
-// Await waits until the agent has given a certificate and authorities. An error says why it has
-// not: of kind rpc.Invalid if it refuses to.
+// Await waits until the agent has provided a certificate and authorities. An error says why it has
+// not. The error is of kind rpc.Invalid if the agent refuses.
 func (n *Native) Await(ctx context.Context) error {
 	for n.material.Load() == nil {
 		n.mu.Lock()
@@ -159,9 +159,9 @@ func (n *Native) Await(ctx context.Context) error {
 	return nil
 }
 
-// CertificateFor returns the certificate that a client asks for by the name of a service, or by the
-// name that proxies of Connect have for one, which begins with it. A client that asks for none gets
-// the one of the only topic.
+// CertificateFor returns the certificate for the name of a service, or for the name that Connect's
+// proxies use, which begins with the name of the service. If a client gives no name, it gets the
+// certificate of the only topic.
 func (n *Native) CertificateFor(name string) *tls.Certificate {
 	service, _, _ := strings.Cut(name, ".")
 	n.mu.Lock()
@@ -182,7 +182,7 @@ func (n *Native) ServerName(exchange, topic string) string {
 	return n.config.ServiceName(registry.Topic{Exchange: exchange, Name: topic})
 }
 
-// Check implements [identity.Rule]: the certificate must be the one of the service of the topic.
+// Check implements [identity.Rule]. The certificate must belong to the service of the topic.
 func (n *Native) Check(s *identity.Server, c *x509.Certificate) error {
 	n.mu.Lock()
 	own := n.own
@@ -202,8 +202,8 @@ func (n *Native) Check(s *identity.Server, c *x509.Certificate) error {
 	return nil
 }
 
-// Serve has the process ready to prove that it serves the topics of instances, in place of those
-// that it served before. It returns when the agent has given the certificates.
+// Serve gets the certificates for the topics of the instances, which replace the previous topics.
+// It returns when the agent has provided them.
 func (n *Native) Serve(ctx context.Context, instances []rpc.Instance) error {
 	var topics []registry.Topic
 	for _, i := range instances {
@@ -237,7 +237,7 @@ func (n *Native) Serve(ctx context.Context, instances []rpc.Instance) error {
 	return nil
 }
 
-// ask asks for the certificate of a topic. It returns the one before if that is still the same.
+// ask gets the certificate of a topic. It returns before if the certificate did not change.
 func (n *Native) ask(ctx context.Context, service string, before *served) (*served, error) {
 	leaf, _, err := n.config.Agent.Leaf(ctx, service, 0)
 	if err != nil || before != nil && before.leaf == leaf {

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// firstPause and maxPause bound the time until the agent is asked again that did not answer.
+	// firstPause and maxPause bound the pauses between attempts while the agent does not answer.
 	firstPause, maxPause = 250 * time.Millisecond, 10 * time.Second
-	// servedTime is how often the agent is asked for the certificates of the topics that are
-	// served. It answers at once, and gives a new one when the authority has changed.
+	// servedTime is the interval of queries for the certificates of served topics. The agent
+	// answers them at once, with a new certificate after the authority changed.
 	servedTime = 5 * time.Second
 )
 
-// What the agent is asked for, in n.faults.
+// These are the queries to the agent, as keys of n.faults.
 const (
 	askedRoots = "authorities"
 	askedOwn   = "certificate"
 	askedTopic = "certificates of topics"
 )
 
-// followRoots follows the authorities.
+// followRoots keeps the authorities up to date.
 func (n *Native) followRoots(ctx context.Context) {
 	n.follow(ctx, askedRoots, func(index uint64) (uint64, error) {
 		roots, next, err := n.config.Agent.Roots(ctx, index)
@@ -41,7 +41,7 @@ func (n *Native) followRoots(ctx context.Context) {
 	})
 }
 
-// followOwn follows the certificate of the process's own service.
+// followOwn keeps the certificate of the process's own service up to date.
 func (n *Native) followOwn(ctx context.Context) {
 	n.follow(ctx, askedOwn, func(index uint64) (uint64, error) {
 		leaf, next, err := n.config.Agent.Leaf(ctx, n.config.Service, index)
@@ -57,8 +57,8 @@ func (n *Native) followOwn(ctx context.Context) {
 	})
 }
 
-// followServed asks for the certificates of the topics that are served, once in a while: a query
-// that waits would take a connection for each.
+// followServed queries the certificates of served topics regularly. Waiting queries would need a
+// connection for each.
 func (n *Native) followServed(ctx context.Context) {
 	for sleep(ctx, jittered(servedTime)) {
 		n.mu.Lock()
@@ -86,7 +86,7 @@ func (n *Native) followServed(ctx context.Context) {
 	}
 }
 
-// follow asks again and again, each time for what is newer, until ctx ends.
+// follow queries again and again, each time for a newer result, until ctx ends.
 func (n *Native) follow(ctx context.Context, what string, ask func(index uint64) (uint64, error)) {
 	pause, index := firstPause, uint64(0)
 	for ctx.Err() == nil {
@@ -112,7 +112,7 @@ func (n *Native) follow(ctx context.Context, what string, ask func(index uint64)
 	}
 }
 
-// update changes what the agent gave, and what new connections are made with.
+// update changes the state that the agent provides, and the material for new connections.
 func (n *Native) update(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,7 +128,7 @@ func (n *Native) update(change func()) {
 	n.tell()
 }
 
-// note takes in how a question ended. A fault is logged once.
+// note handles the result of a query. It logs a fault once.
 func (n *Native) note(what string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -148,17 +148,17 @@ func (n *Native) note(what string, err error) {
 	}
 }
 
-// tell tells that something changed. The lock is held.
+// tell wakes the waiting goroutines after a change. The lock is held.
 func (n *Native) tell() {
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
 
-// fault returns why there is no certificate or no authority; nil if that is not known. The lock is
-// held.
+// fault returns why the certificate or the authorities are missing, or nil if that is not known.
+// The lock is held.
 func (n *Native) fault() error { return errors.Join(n.faults[askedOwn], n.faults[askedRoots]) }
 
-// refused returns why the agent refuses to give one; nil if it does not. The lock is held.
+// refused returns the agent's refusal, or nil if it did not refuse. The lock is held.
 func (n *Native) refused() error {
 	for _, what := range []string{askedRoots, askedOwn} {
 		if err := n.faults[what]; errors.Is(err, rpc.Invalid) {
@@ -168,7 +168,7 @@ func (n *Native) refused() error {
 	return nil
 }
 
-// sleep waits, and reports whether ctx goes on.
+// sleep sleeps for a time. It returns false if ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -180,7 +180,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// jittered returns a time of which processes that began together take different parts.
+// jittered returns d, shortened by up to a quarter, so that processes that started together do not
+// act in step.
 func jittered(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/4+1))
 }

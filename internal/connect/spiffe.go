@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// The parts of the path of a SPIFFE ID of a service: /ns/NAMESPACE/dc/DATACENTER/svc/SERVICE, with
-// /ap/PARTITION before it where that is not the default one.
+// The path of a service's SPIFFE ID is /ns/NAMESPACE/dc/DATACENTER/svc/SERVICE, after /ap/PARTITION
+// if that is not the default partition.
 const (
 	partDatacenter = "/dc/"
 	partService    = "/svc/"
 )
 
-// authorities are roots that were read.
+// authorities are parsed roots.
 type authorities struct {
 	domain string
 	pool   *x509.CertPool
 	list   []*x509.Certificate
 }
 
-// parse reads the roots.
+// parse parses the roots.
 func (r Roots) parse() (*authorities, error) {
 	a := &authorities{domain: strings.ToLower(r.TrustDomain), pool: x509.NewCertPool()}
 	for _, text := range r.Certificates {
@@ -45,13 +45,14 @@ func (r Roots) parse() (*authorities, error) {
 	return a, nil
 }
 
-// same reports whether others are the same authorities. It may be called on nil.
+// same reports whether both have the same authorities. A may be nil.
 func (a *authorities) same(other *authorities) bool {
 	return a != nil && a.domain == other.domain && slices.EqualFunc(a.list, other.list, (*x509.Certificate).Equal)
 }
 
-// verify is the function of trust.Material: an authority of the mesh must have certified that the
-// other end is a service of the mesh. The authorities certify the agents of Consul, too.
+// verify is the function of trust.Material. It checks that an authority of the mesh certified the
+// other end as a service of the mesh. The authorities also certify Consul agents, which are
+// refused.
 func (a *authorities) verify(sent []*x509.Certificate, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 	leaf := sent[0]
 	options := x509.VerifyOptions{Roots: a.pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{usage}}
@@ -71,8 +72,8 @@ func (a *authorities) verify(sent []*x509.Certificate, usage x509.ExtKeyUsage) (
 	return chains, nil
 }
 
-// serviceID returns the SPIFFE ID of a service. A certificate has one, and no other name that would
-// count: see package identity.
+// serviceID returns the SPIFFE ID of a service. A certificate must have exactly one, and no other
+// name that counts as an identity: see package identity.
 func serviceID(c *x509.Certificate) (string, error) {
 	switch {
 	case len(c.URIs) != 1 || c.URIs[0].Scheme != "spiffe":
@@ -85,7 +86,7 @@ func serviceID(c *x509.Certificate) (string, error) {
 	return c.URIs[0].String(), nil
 }
 
-// serviceIn returns the service that a certificate names; empty for none.
+// serviceIn returns the service in a certificate, or an empty string.
 func serviceIn(c *x509.Certificate) string {
 	if len(c.URIs) == 0 {
 		return ""
@@ -97,8 +98,8 @@ func serviceIn(c *x509.Certificate) string {
 	return service
 }
 
-// sibling returns the SPIFFE ID of another service of the mesh than the one of a certificate: in
-// the same namespace, and in a data center, or the same one if that is empty.
+// sibling returns the SPIFFE ID of another service of the mesh, in the same namespace as the
+// service of a certificate, and in the given data center, or in the same one if that is empty.
 func sibling(c *x509.Certificate, datacenter, service string) string {
 	id, _, _ := strings.Cut(c.URIs[0].String(), partService)
 	if before, _, found := strings.Cut(id, partDatacenter); found && datacenter != "" {
@@ -107,7 +108,7 @@ func sibling(c *x509.Certificate, datacenter, service string) string {
 	return id + partService + service
 }
 
-// serial returns the serial number of a certificate as Consul writes it.
+// serial returns the serial number of a certificate in Consul's format.
 func serial(c *x509.Certificate) string {
 	var b bytes.Buffer
 	for i, octet := range c.SerialNumber.Bytes() {
@@ -119,7 +120,7 @@ func serial(c *x509.Certificate) string {
 	return b.String()
 }
 
-// parse reads the certificate.
+// parse parses the certificate and its key.
 func (l Leaf) parse() (*tls.Certificate, error) {
 	c, err := tls.X509KeyPair([]byte(l.Certificate), []byte(l.Key))
 	if err != nil {
@@ -131,7 +132,7 @@ func (l Leaf) parse() (*tls.Certificate, error) {
 	return &c, nil
 }
 
-// certificates reads certificates in PEM.
+// certificates parses certificates in PEM.
 func certificates(text string) (list []*x509.Certificate, err error) {
 	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		c, err := x509.ParseCertificate(block.Bytes)

@@ -8,37 +8,36 @@ import (
 )
 
 const (
-	// verdictTime is how long a verdict counts before the agent is asked again. A changed intention
-	// is in force after that.
+	// verdictTime is how long a verdict is cached. A changed intention takes effect after that.
 	verdictTime = time.Second
-	// staleTime is how long the last verdict counts while the agent does not answer.
+	// staleTime is how long a cached verdict is used while the agent does not answer.
 	staleTime = time.Minute
-	// askTime bounds a question to the agent.
+	// askTime bounds a request to the agent.
 	askTime = 2 * time.Second
-	// maxVerdicts bounds how many verdicts are kept. Few services send to one process.
+	// maxVerdicts bounds the cached verdicts. Few services send to one process.
 	maxVerdicts = 4096
 )
 
-// question is what the agent is asked: whether a service may send to another one.
+// question is a question to the agent: may a service send to another one?
 type question struct {
 	uri     string // the SPIFFE ID of the sender
 	service string // of the topic
 }
 
-// verdict is what the agent said about a question.
+// verdict is the agent's answer to a question.
 type verdict struct {
 	allowed bool
 	reason  string
-	// at is when it was said; zero for never.
+	// at is the time of the answer, zero if there is none.
 	at time.Time
-	// asked is when the last question ended, whether the agent answered or not.
+	// asked is when the last request ended, even if it failed.
 	asked time.Time
 	err   error // of the last question; nil if it was answered
-	// asking is closed when the question that is on its way has ended; nil if none is.
+	// asking is closed when the running request ends. It is nil if there is none.
 	asking chan struct{}
 }
 
-// verdicts has the last verdicts of the agent. It is safe for concurrent use.
+// verdicts caches the answers of the agent. It is safe for concurrent use.
 type verdicts struct {
 	agent  Agent
 	asking sync.WaitGroup
@@ -49,11 +48,11 @@ type verdicts struct {
 
 func newVerdicts(a Agent) *verdicts { return &verdicts{agent: a, known: map[question]*verdict{}} }
 
-// wait returns when no question is on its way.
+// wait returns when no request is running.
 func (v *verdicts) wait() { v.asking.Wait() }
 
-// of returns the verdict about a question. An error means that there is none: the agent does not
-// answer, and did not for a while.
+// of returns the verdict on a question. An error means that the agent does not answer, and that no
+// cached verdict is recent enough.
 func (v *verdicts) of(ctx context.Context, q question, c *x509.Certificate) (verdict, error) {
 	for {
 		v.mu.Lock()
@@ -89,7 +88,7 @@ func (v *verdicts) of(ctx context.Context, q question, c *x509.Certificate) (ver
 	}
 }
 
-// ask asks the agent.
+// ask sends a question to the agent.
 func (v *verdicts) ask(q question, c *x509.Certificate, is *verdict) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
@@ -103,8 +102,8 @@ func (v *verdicts) ask(q question, c *x509.Certificate, is *verdict) {
 	}
 }
 
-// forget makes room for verdicts: it drops those that do not count any more, and then any, until
-// there is room for a while. The lock is held.
+// forget makes room for verdicts. It removes stale ones, and then any, until there is room for a
+// while. The lock is held.
 func (v *verdicts) forget() {
 	if len(v.known) < maxVerdicts {
 		return

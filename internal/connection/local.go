@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// IsLocal reports whether only this machine can reach an address: a socket, or a host of the
-// loopback interface, with a port or without.
+// IsLocal reports whether only this machine can reach an address: a Unix socket, or a host of the
+// loopback interface, with or without a port.
 func IsLocal(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -19,6 +19,6 @@ func IsLocal(address string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// IsXDS reports whether an address is a name that a control plane of xDS resolves, and not one
-// process: "xds:///NAME".
+// IsXDS reports whether an address is a name that an xDS control plane resolves, "xds:///NAME", and
+// not the address of one process.
 func IsXDS(address string) bool { return strings.HasPrefix(address, "xds://") }

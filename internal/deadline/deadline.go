@@ -1,6 +1,6 @@
-// Package deadline has contexts that end at a time. Unlike contexts of package context, they make a
-// timer and a channel only for what waits for their end. Most messages are answered before
-// something does, or their carriers wait with timers that serve one message after the other.
+// Package deadline has contexts with a deadline. Unlike the contexts of package context, they make
+// a timer and a channel only when a goroutine waits for their end. Most messages are answered
+// before that, or their carriers wait with reused timers.
 package deadline
 
 import (
@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Context ends at a time, or with another context. It is safe for concurrent use.
+// Context is a context with a deadline, which also ends with an outer context. It is safe for
+// concurrent use.
 type Context struct {
 	outer context.Context //nolint:containedctx // It is one.
 	at    time.Time
@@ -20,8 +21,8 @@ type Context struct {
 	ended bool
 }
 
-// New returns a context that ends at a time, or with another context. Call End when nothing uses it
-// any more.
+// New returns a context that ends at a time, or with another context. Call End when it is no longer
+// used.
 func New(outer context.Context, at time.Time) *Context { return &Context{outer: outer, at: at} }
 
 // End ends the context. It does nothing if c is nil.
@@ -37,7 +38,7 @@ func (c *Context) End() {
 	}
 }
 
-// make makes the inner context. The lock is held.
+// make makes the inner context, if there is none. The lock is held.
 func (c *Context) make() {
 	if c.inner == nil {
 		c.inner, c.end = context.WithDeadline(c.outer, c.at)
@@ -47,14 +48,14 @@ func (c *Context) make() {
 	}
 }
 
-// made returns the inner context, nil if there is none yet.
+// made returns the inner context, or nil if there is none.
 func (c *Context) made() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.inner
 }
 
-// Deadline returns when the context ends at the latest.
+// Deadline returns the earlier deadline of both.
 func (c *Context) Deadline() (at time.Time, ok bool) {
 	if sooner, ok := c.outer.Deadline(); ok && sooner.Before(c.at) {
 		return sooner, true
@@ -62,7 +63,7 @@ func (c *Context) Deadline() (at time.Time, ok bool) {
 	return c.at, true
 }
 
-// Done returns a channel that is closed at the end.
+// Done returns a channel that is closed when the context ends.
 func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +71,7 @@ func (c *Context) Done() <-chan struct{} {
 	return c.inner.Done()
 }
 
-// Err returns why the context ended; nil if it has not.
+// Err returns why the context ended, or nil if it has not.
 func (c *Context) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,8 +84,9 @@ func (c *Context) Err() error {
 	return c.inner.Err()
 }
 
-// Value returns a value of the outer context. It makes the inner one known to package context,
-// which then needs no goroutine to derive another context from this one.
+// Value returns a value of the outer context. If there is an inner context, it returns that
+// context's value, so that package context finds it and needs no goroutine to derive a context from
+// this one.
 func (c *Context) Value(key any) any {
 	if inner := c.made(); inner != nil {
 		return inner.Value(key)
@@ -92,9 +94,9 @@ func (c *Context) Value(key any) any {
 	return c.outer.Value(key)
 }
 
-// Split returns a context that ends sooner or with ctx, and the time at which ctx ends besides;
-// zero if that is all. A caller that waits for both waits for the end of ctx, and need not have ctx
-// make a timer.
+// Split splits ctx into a context and a deadline: ctx ends with the first of both. The time is zero
+// if the context already includes it. A caller that waits for both need not make ctx allocate a
+// timer.
 func Split(ctx context.Context) (outer context.Context, at time.Time) {
 	if c, ok := ctx.(*Context); ok && c.made() == nil {
 		return c.outer, c.at

@@ -1,5 +1,5 @@
-// Package errtype gives the Go errors of a program names that travel, so that they arrive as the
-// same Go errors.
+// Package errtype registers names for the Go errors of a program, so that they arrive at callers as
+// the same Go errors.
 package errtype
 
 import (
@@ -14,30 +14,30 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Registry has the errors that a program registered. It must not be changed once it is used.
+// Registry has the registered errors of a program. It must not be changed once it is in use.
 type Registry struct {
-	// Log is told of errors that cannot be sent or rebuilt.
+	// Log gets errors that cannot be encoded or rebuilt.
 	Log *slog.Logger
 
 	list []registered // in the order of their registration
 }
 
-// registered is what a program registered for a name.
+// registered is the registration of one name.
 type registered struct {
 	name string
 	err  error // what is wrong with the registration
-	// is reports whether an error has the type, whatever it wraps.
+	// is reports whether an error has the type. It does not look at wrapped errors.
 	is func(error) bool
-	// data returns the fields of such an error as JSON text.
+	// data returns the fields of an error as JSON text.
 	data func(error) (string, error)
-	// rebuild makes the error of what arrived.
+	// rebuild makes the Go error from a remote error.
 	rebuild func(*rpc.RemoteError) (error, error)
 }
 
-// AddType registers the errors of a type under a name.
+// AddType registers a name for the errors of a type.
 func (r *Registry) AddType(name string, t reflect.Type) { r.list = append(r.list, newType(name, t)) }
 
-// AddValue registers one error under a name.
+// AddValue registers a name for one error value.
 func (r *Registry) AddValue(name string, value error) { r.list = append(r.list, newValue(name, value)) }
 
 func newType(name string, t reflect.Type) registered {
@@ -74,7 +74,7 @@ func newType(name string, t reflect.Type) registered {
 	return known
 }
 
-// baseOf returns the type of an error without the pointer: methods may return either.
+// baseOf returns the type of an error without a pointer, since methods may return either.
 func baseOf(err error) reflect.Type {
 	t := reflect.TypeOf(err)
 	if t.Kind() == reflect.Pointer {
@@ -102,8 +102,8 @@ func newValue(name string, value error) registered {
 	return known
 }
 
-// isOurs reports whether an error is of the library's own family. Such an error says what became of
-// a message, and must not be said of another message.
+// isOurs reports whether an error is one of the library's. Such an error describes the outcome of a
+// message, and must not be used for another message.
 func isOurs(err any) bool {
 	switch err.(type) {
 	case *rpc.Error, *rpc.RemoteError, rpc.Kind:
@@ -116,7 +116,7 @@ func isOurs(err any) bool {
 // IsEmpty reports whether nothing is registered.
 func (r *Registry) IsEmpty() bool { return len(r.list) == 0 }
 
-// Check returns what is wrong with the registrations.
+// Check returns an error if a registration is invalid.
 func (r *Registry) Check() error {
 	names := map[string]bool{"": true, "panic": true, "error": true}
 	for _, known := range r.list {
@@ -132,7 +132,7 @@ func (r *Registry) Check() error {
 }
 
 // Describe returns the name of the registered type of an error, and its fields as JSON text. The
-// name is empty if it has no registered type.
+// name is empty if the type is not registered.
 func (r *Registry) Describe(err error) (name, data string) {
 	known, err := r.find(err)
 	if known == nil {
@@ -144,8 +144,8 @@ func (r *Registry) Describe(err error) (name, data string) {
 	return known.name, data
 }
 
-// find returns the outermost error of a chain that has a registered type, and the type. What came
-// from another server has its name already.
+// find returns the outermost error in a chain that has a registered type, and that type. Errors
+// from other servers have a name already, so it stops at these.
 func (r *Registry) find(err error) (*registered, error) {
 	if err == nil || isOurs(err) {
 		return nil, nil
@@ -168,9 +168,8 @@ func (r *Registry) find(err error) (*registered, error) {
 	return nil, nil
 }
 
-// Rebuild completes the error of a method with the Go error that is registered for it. An error
-// that cannot be rebuilt stays as it is: what happened at the server is worth more than why this
-// program cannot read it.
+// Rebuild adds the registered Go error to the error of a method. If the Go error cannot be rebuilt,
+// err stays the same: the server's failure matters more than a problem in reading it.
 func (r *Registry) Rebuild(err error) error {
 	if err == nil || len(r.list) == 0 {
 		return err
@@ -191,7 +190,7 @@ func (r *Registry) Rebuild(err error) error {
 	return err
 }
 
-// guard calls a function that leads to the JSON methods of a type, which may panic.
+// guard calls a function that uses the JSON methods of a type, and recovers from panics.
 func guard[A, R any](f func(A) (R, error), a A) (result R, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -1,4 +1,4 @@
-// Package failure makes changed copies of errors. An *rpc.Error is not changed once it was
+// Package failure makes changed copies of errors. An *rpc.Error must not be changed once it was
 // returned, since several goroutines may have it.
 package failure
 
@@ -9,8 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// With returns a changed copy of the *rpc.Error in err. An error that has none, and nil, stay as
-// they are.
+// With returns a changed copy of the *rpc.Error in err. It returns err if there is none.
 func With(err error, change func(e *rpc.Error)) error {
 	ours, ok := errors.AsType[*rpc.Error](err)
 	if !ok {
@@ -21,12 +20,12 @@ func With(err error, change func(e *rpc.Error)) error {
 	return &changed
 }
 
-// Name completes an error with the message that it is about.
+// Name adds the target and the method of a message to an error.
 func Name(err error, target rpc.Target, method string) error {
 	return With(err, func(e *rpc.Error) { e.Target, e.Method = target, method })
 }
 
-// NotStarted marks an error that came before anything was sent.
+// NotStarted marks an error that occurred before anything was sent.
 func NotStarted(err error) error {
 	return With(err, func(e *rpc.Error) { e.NotStarted = true })
 }
@@ -36,7 +35,7 @@ func Invalid(format string, args ...any) error {
 	return &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf(format, args...), NotStarted: true}
 }
 
-// Text returns the text of an error without its kind, for a text that names another kind.
+// Text returns the text of an error without its kind, for use in a text that names another kind.
 func Text(err error) string {
 	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Message != "" {
 		return e.Message

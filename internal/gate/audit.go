@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/policy"
 )
 
-// The verdicts in the audit log.
+// These are the verdicts in the audit log.
 const (
 	allow     = "allowed"
 	deny      = "denied"
@@ -20,18 +20,18 @@ const (
 )
 
 const (
-	// burst is how many denials of one caller are logged at once, and refill how many more each
-	// second. The others are counted.
+	// burst is how many denials of one caller are logged at once, and refill how many more per
+	// second. Other denials are only counted.
 	burst, refill = 50, 5
-	// maxTracked bounds how many callers have a share of their own. The others share one.
+	// maxTracked bounds the callers with a separate quota. All others share one.
 	maxTracked = 1 << 10
-	// maxText bounds a text that a caller chose, in bytes.
+	// maxText bounds texts that callers choose, in bytes.
 	maxText = 256
 )
 
-// Audit writes the audit log. Denials are warnings, what is allowed is for debugging. It is safe
-// for concurrent use. A process has one for its policy, and one for what else decides about
-// messages.
+// Audit writes the audit log. Denials are warnings. Allowed messages are logged at the level Debug.
+// It is safe for concurrent use. A process has one Audit for its policy, and one for Consul's
+// intentions.
 type Audit struct {
 	log *slog.Logger
 
@@ -40,7 +40,7 @@ type Audit struct {
 	rest   share // of the callers that have no share of their own
 }
 
-// share is how many denials of a caller may be logged.
+// share is a caller's quota of log lines for denials.
 type share struct {
 	used     float64 // of the burst
 	at       time.Time
@@ -52,15 +52,15 @@ func NewAudit(log *slog.Logger) *Audit {
 	return &Audit{log: log.WithGroup("audit"), shares: map[string]*share{}}
 }
 
-// Allowed logs that something is allowed: by a rule of the policy, or for another reason.
+// Allowed logs that a message is allowed by a rule of the policy, or for another reason.
 func (a *Audit) Allowed(ctx context.Context, from *Caller, q *policy.Query, rule, reason string) {
 	if a.log.Enabled(ctx, slog.LevelDebug) {
 		a.write(ctx, slog.LevelDebug, from, q, line{verdict: allow, rule: rule, reason: reason})
 	}
 }
 
-// Denied logs that something is denied, or in a dry run that it would be, unless too much was
-// denied to the caller lately. The reason is empty if no rule of the policy allows it.
+// Denied logs that a message is denied, or would be without dry run, unless the caller's quota is
+// used up. Reason is empty if no rule of the policy allows the message.
 func (a *Audit) Denied(ctx context.Context, dryRun bool, from *Caller, q *policy.Query, reason string) {
 	if !a.log.Enabled(ctx, slog.LevelWarn) {
 		return
@@ -75,7 +75,7 @@ func (a *Audit) Denied(ctx context.Context, dryRun bool, from *Caller, q *policy
 	}
 }
 
-// line is what a line says beside the caller and the message.
+// line is the part of a log line besides the caller and the message.
 type line struct {
 	verdict, rule, reason string
 	unlogged              int64
@@ -103,7 +103,7 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:maxText], "") + "..."
 }
 
-// keyOf returns what callers are told apart by: what they proved, or else where they are.
+// keyOf returns the key of a caller: the identity that it proved, or else its address.
 func keyOf(from *Caller) string {
 	if key := from.Peer.Identity.Key(); key != "" {
 		return key
@@ -114,8 +114,8 @@ func keyOf(from *Caller) string {
 	return from.Peer.Addr
 }
 
-// take takes a line out of the share of a caller, and returns how many were left out before it. It
-// returns false if the share is used up.
+// take takes a line out of a caller's quota, and returns how many were omitted before it. It
+// returns false if the quota is used up.
 func (a *Audit) take(key string) (unlogged int64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -143,13 +143,13 @@ func (s *share) refill(now time.Time) {
 	s.at = now
 }
 
-// leftOut is how many denials of a caller the log leaves out.
+// leftOut is how many denials of a caller were omitted from the log.
 type leftOut struct {
 	caller string
 	n      int64
 }
 
-// Follow logs how many denials the log leaves out, until ctx ends.
+// Follow regularly logs how many denials were omitted, until ctx ends.
 func (a *Audit) Follow(ctx context.Context) {
 	defer a.flush(ctx)
 	ticker := time.NewTicker(interval)
@@ -164,7 +164,7 @@ func (a *Audit) Follow(ctx context.Context) {
 	}
 }
 
-// flush logs how many denials were left out, once their callers are quiet, and forgets the callers.
+// flush logs how many denials of quiet callers were omitted, and forgets these callers.
 func (a *Audit) flush(ctx context.Context) {
 	for _, l := range a.quiet(time.Now()) {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "access denials left out",
@@ -172,7 +172,7 @@ func (a *Audit) flush(ctx context.Context) {
 	}
 }
 
-// quiet forgets the callers that are quiet, and returns what the log leaves out of them.
+// quiet forgets quiet callers, and returns how many of their denials were omitted.
 func (a *Audit) quiet(now time.Time) (list []leftOut) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package gate lets in what a policy allows: it asks the policy about each message before anything
-// of the message is looked at, counts the verdicts, and writes the audit log.
+// Package gate enforces a policy. It evaluates the policy for each message before any other part of
+// the message is examined, counts the verdicts, and writes the audit log.
 //
-// A nil [Gate] lets everything in. A policy from a file is read again when the file changes. A file
-// that cannot be read leaves the policy as it was.
+// A nil [Gate] allows everything. A policy file is read again when it changes. If the file is
+// invalid, the previous policy stays in force.
 package gate
 
 import (
@@ -26,11 +26,11 @@ type Gate struct {
 	audit *Audit
 
 	active atomic.Pointer[active]
-	// denied and wouldDeny count what no rule allows: in force, and in a dry run.
+	// denied and wouldDeny count messages that no rule allows: enforced, and in dry run.
 	denied, wouldDeny atomic.Int64
-	// counters are of the rules, by their names. Only the constructor and Watch use them.
+	// counters has the counters of the rules, by their names. Only New and Watch use it.
 	counters map[string]*atomic.Int64
-	// problem is why the file is not the policy in force; nil if it is.
+	// problem is why the content of the file is not in force, nil if it is.
 	problem atomic.Pointer[string]
 }
 
@@ -42,8 +42,8 @@ type active struct {
 	since   time.Time
 }
 
-// New returns the gate for a policy, nil for none. The logger gets the audit log, in the group
-// "audit", and what becomes of the file.
+// New returns the gate for a policy, or nil for no policy. The logger gets the audit log, in the
+// group "audit", and events about the file.
 func New(p *trust.Policy, log *slog.Logger) (*Gate, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // A nil gate lets everything in.
@@ -71,7 +71,7 @@ func (g *Gate) compile(p *trust.Policy) (*policy.Policy, error) {
 	return policy.Parse(p.File, []byte(g.read.text))
 }
 
-// enforce puts a policy in force. Rules keep their counts, by their names.
+// enforce puts a policy in force. Rules with the same name keep their counts.
 func (g *Gate) enforce(p *policy.Policy) {
 	a := &active{Policy: p, since: time.Now()}
 	for _, name := range p.Rules() {
@@ -83,16 +83,16 @@ func (g *Gate) enforce(p *policy.Policy) {
 	g.active.Store(a)
 }
 
-// Caller is the sender of a message, or of a question.
+// Caller is the sender of a message or an introspection request.
 type Caller struct {
 	// Peer is the process at the other end of the connection.
 	Peer rpc.Peer
-	// Claimed is the name that it gives itself.
+	// Claimed is the name that the caller gives itself.
 	Claimed string
 }
 
-// Enter returns an error if the caller may not do this. All denials are alike. The caller's
-// identity is taken from its peer.
+// Enter returns an error if the caller may not send a message. All denials have the same text. The
+// caller's identity is from its peer.
 func (g *Gate) Enter(ctx context.Context, from *Caller, q *policy.Query) error {
 	if g == nil {
 		return nil
@@ -108,7 +108,7 @@ func (g *Gate) Enter(ctx context.Context, from *Caller, q *policy.Query) error {
 	return g.deny(ctx, a, from, q)
 }
 
-// Deny is Enter for what is known to be denied.
+// Deny is Enter for a message that is known to be denied.
 func (g *Gate) Deny(ctx context.Context, from *Caller, q *policy.Query) error {
 	q.Caller = from.Peer.Identity
 	return g.deny(ctx, g.active.Load(), from, q)
@@ -134,8 +134,7 @@ func (g *Gate) Shows(from *Caller, q *policy.Query) bool {
 	return a.DryRun || a.Decide(q) != policy.Denied
 }
 
-// Reaches reports whether a caller may send something, whatever it is, to a server. It neither
-// counts nor logs.
+// Reaches reports whether a caller may send any message to a server. It neither counts nor logs.
 func (g *Gate) Reaches(from *Caller, q *policy.Query) bool {
 	if g == nil {
 		return true
@@ -145,26 +144,26 @@ func (g *Gate) Reaches(from *Caller, q *policy.Query) bool {
 	return a.DryRun || a.Reaches(q)
 }
 
-// Report is what a gate has done.
+// Report has the counts of a gate.
 type Report struct {
 	DryRun bool
 	// Since is when the policy came into force.
 	Since time.Time
-	// Rules are in their order.
+	// Rules are in the order of the policy.
 	Rules []RuleCount
-	// Denied and WouldDeny count what no rule allowed: in force, and in a dry run.
+	// Denied and WouldDeny count messages that no rule allows: enforced, and in dry run.
 	Denied, WouldDeny int64
-	// Problem is why the policy file is not in force as it is; empty if it is.
+	// Problem is why the content of the policy file is not in force, empty if it is.
 	Problem string
 }
 
-// RuleCount is how often a rule allowed something.
+// RuleCount is how many messages a rule allowed.
 type RuleCount struct {
 	Name    string
 	Allowed int64
 }
 
-// Report returns the counts since the gate was made; nil for a nil gate.
+// Report returns the counts since New. It returns nil for a nil gate.
 func (g *Gate) Report() *Report {
 	if g == nil {
 		return nil

@@ -8,11 +8,11 @@ import (
 	"github.com/oslorpc/oslorpc/internal/policy"
 )
 
-// interval is how often the file is read. A change counts once it was read twice, since an editor
-// may write a file in parts.
+// interval is how often the file is read. A change takes effect when it was read twice, since an
+// editor may write a file in parts.
 const interval = 500 * time.Millisecond
 
-// reading is what a file said at one time: its text, or why it could not be read.
+// reading is the result of reading a file: its text, or why it could not be read.
 type reading struct{ text, problem string }
 
 func read(path string) reading {
@@ -23,8 +23,7 @@ func read(path string) reading {
 	return reading{text: string(text)}
 }
 
-// Watch follows the file of the policy, and logs how many denials the audit log leaves out, until
-// ctx ends.
+// Watch watches the policy file, and logs how many denials the audit log omits, until ctx ends.
 func (g *Gate) Watch(ctx context.Context) {
 	if g == nil {
 		return
@@ -53,7 +52,7 @@ func (g *Gate) Watch(ctx context.Context) {
 	}
 }
 
-// follow puts in force what the file says now, unless there is something wrong with it.
+// follow puts the new content of the file in force, if it is valid.
 func (g *Gate) follow(now reading) {
 	if now.problem == "" {
 		p, err := policy.Parse(g.file, []byte(now.text))

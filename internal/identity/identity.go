@@ -1,4 +1,4 @@
-// Package identity reads what the ends of a connection prove about themselves.
+// Package identity reads which identity each end of a connection proves.
 package identity
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Certified returns the identity that a handshake proved: the names of a certificate that was
-// verified. A certificate that was merely shown proves nothing.
+// Certified returns the identity that a handshake proved: the names in a verified certificate. An
+// unverified certificate proves nothing.
 func Certified(state *tls.ConnectionState) rpc.Identity {
 	if len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
 		return rpc.Identity{}
@@ -26,12 +26,13 @@ func Of(c *x509.Certificate) rpc.Identity {
 	return rpc.Identity{Proof: rpc.ProofTLS, Names: names}
 }
 
-// kinds are how names begin that no URI proves. An authority that checks DNS names may certify any
-// URI, such as dns:db.example.
+// kinds are prefixes of names that no URI may prove. An authority that checks DNS names may certify
+// any URI, even dns:db.example.
 var kinds = map[string]bool{"dns": true, "ip": true, "user": true, "token": true}
 
-// namesOf returns the names in a certificate: URIs, then DNS names, then addresses. The common name
-// is no name: RFC 6125 retired it. A URI that would pass for a name of another kind is left out.
+// namesOf returns the names in a certificate: URIs, then DNS names, then IP addresses. The common
+// name does not count; RFC 6125 retired it. A URI that looks like a name of another kind is left
+// out.
 func namesOf(c *x509.Certificate) []string {
 	names := make([]string, 0, len(c.URIs)+len(c.DNSNames)+len(c.IPAddresses))
 	for _, u := range c.URIs {

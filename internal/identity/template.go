@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Server is a server that a client means.
+// Server is the server that a client wants to reach.
 type Server struct{ Exchange, Topic, Name string }
 
-// Template is the name that the certificate of each server must have. It does not change.
+// Template is the name that the certificate of each server must have. It is immutable.
 type Template struct {
 	text string
 	dns  bool
-	// parts are the segments of a path, or the labels of a DNS name, with what stands before them.
+	// parts are the segments of a path, or the labels of a DNS name, each with its separator.
 	parts []part
 }
 
@@ -36,8 +36,8 @@ const (
 	dnsScheme    = "dns:"
 )
 
-// ParseTemplate reads a template. One that could give two servers the same name is an error, except
-// that it may leave out the exchange, the topic or the server altogether.
+// ParseTemplate parses a template. It fails if two servers could get the same name, unless the
+// template leaves out the exchange, the topic or the server altogether.
 func ParseTemplate(text string) (*Template, error) {
 	t := &Template{text: text}
 	scheme, separator := spiffeScheme, "/"
@@ -64,7 +64,7 @@ func ParseTemplate(text string) (*Template, error) {
 	return t, t.checkFields()
 }
 
-// checkFields returns what is wrong with the placeholders.
+// checkFields returns an error if the placeholders are wrong.
 func (t *Template) checkFields() error {
 	used := map[string]bool{}
 	for _, p := range t.parts {
@@ -94,8 +94,8 @@ func (t *Template) wrong(format string, args ...any) error {
 		"or dns:{server}.{topic}.example", append([]any{t.text}, args...)...)
 }
 
-// parsePart reads a segment. It may have one placeholder: between two of them, it would be unclear
-// where one value ends.
+// parsePart parses a segment. It may have only one placeholder, since the boundary between two
+// values would be unclear.
 func (t *Template) parsePart(segment string) (part, error) {
 	before, rest, open := strings.Cut(segment, "{")
 	p := part{before: before}
@@ -126,7 +126,7 @@ func (t *Template) safeSigns() string {
 	return ". _ -"
 }
 
-// unsafe reports whether a character cannot stand in a segment or a label as it is.
+// unsafe reports whether a character must be escaped in a segment or a label.
 func (t *Template) unsafe(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '-':
@@ -138,9 +138,9 @@ func (t *Template) unsafe(r rune) bool {
 	}
 }
 
-// Name returns the name that a certificate must have to serve for a server. An error means that no
-// certificate can: a value is not known, or has no form in a name of this kind. Different servers
-// have different names, as far as the template has what distinguishes them.
+// Name returns the name that the certificate of a server must have. It fails if no certificate can
+// have it: a value is not known, or cannot be written in this kind of name. Different servers get
+// different names, unless they differ only in parts that the template leaves out.
 func (t *Template) Name(s *Server) (string, error) {
 	var b strings.Builder
 	for i := range t.parts {
@@ -169,7 +169,7 @@ const (
 	maxLabel = 63
 )
 
-// write appends a value, such that nothing in it can be taken for another segment.
+// write appends a value so that no part of it can be mistaken for another segment.
 func (t *Template) write(b *strings.Builder, p *part, value string) error {
 	if t.dns {
 		label := strings.TrimPrefix(strings.TrimPrefix(p.before, dnsScheme), ".") + value + p.after
@@ -191,7 +191,7 @@ func (t *Template) write(b *strings.Builder, p *part, value string) error {
 	return nil
 }
 
-// Check returns an error unless a certificate has the name for a server. The error names both.
+// Check returns an error unless a certificate has the name of a server. The error has both names.
 func (t *Template) Check(s *Server, c *x509.Certificate) error {
 	want, err := t.Name(s)
 	if err != nil {
@@ -208,7 +208,7 @@ func (t *Template) Check(s *Server, c *x509.Certificate) error {
 	return errors.New("must prove " + want + "; it proved " + proved(c))
 }
 
-// proved lists the names in a certificate, as many as a person reads.
+// proved lists the first names in a certificate.
 func proved(c *x509.Certificate) string {
 	const few = 4
 	names := namesOf(c)

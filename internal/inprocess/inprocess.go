@@ -1,5 +1,6 @@
-// Package inprocess is what package oslorpctest replaces in a transport, so that it is one of
-// several processes within a test. Only these two packages, and what is below them, use it.
+// Package inprocess has the parts of a transport that package oslorpctest replaces, so that one
+// test can have several simulated processes. Only these two packages, and packages below them, use
+// it.
 package inprocess
 
 import (
@@ -12,25 +13,24 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Process stands for the process that a transport believes to be in. All fields are required.
+// Process is a simulated process of a transport. All fields are required.
 type Process struct {
-	// Registry returns what the transport uses in place of the registry of its URL.
+	// Registry returns the registry to use in place of the one in the URL.
 	Registry func(registry.Registry) registry.Registry
-	// Listen and Dial are the network: Listen returns a listener with the address to announce.
+	// Listen and Dial are the network. Listen returns a listener and the address to publish.
 	Listen func() (net.Listener, string)
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
-	// Starts is told the phase of a server that starts, before its first message.
+	// Starts gets the phase of a starting server, before its first message.
 	Starts func(*phase.Machine)
-	// Accepted is told of each message that the server of a target accepts; it must not wait for
-	// anything.
+	// Accepted is called for each message that the server of a target accepts. It must not block.
 	Accepted func(at rpc.Target, r *dispatch.Request)
-	// Before is called before each method of an endpoint runs, on its goroutine. An error is
-	// returned in the method's place.
+	// Before is called before each method of an endpoint runs, on the same goroutine. If it returns
+	// an error, the method does not run, and the error is its result.
 	Before func(context.Context) error
 }
 
-// Option is a TransportOption of package oslorpc that puts the transport into a process. The type
-// is here, so that it is not part of that package's interface.
+// Option is a TransportOption of package oslorpc that puts the transport into a simulated process.
+// The type is here to keep it out of that package's interface.
 type Option interface {
 	// InProcess returns the process.
 	InProcess() *Process

@@ -1,5 +1,5 @@
-// Package introspection translates what processes report about themselves from the contract's
-// messages to package rpc.
+// Package introspection converts the reports of processes from the protocol's messages to package
+// rpc.
 package introspection
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Decode returns what a process reported. Malformed versions, which only a foreign server sends,
-// become zero versions, and impossible times the nearest possible ones.
+// Decode converts the report of a process. Malformed versions, which only a foreign server sends,
+// become zero versions, and impossible times become the nearest possible ones.
 func Decode(m *pb.GetInfoResponse) *rpc.Info {
 	return &rpc.Info{
 		BootID: m.GetBootId(), ProcessID: int(m.GetProcessId()), Build: m.GetBuild(),
@@ -106,20 +106,20 @@ func each[M, V any](list []M, decode func(M) V) []V {
 	return values
 }
 
-// version reads a version that a server may leave out.
+// version parses a version that a server may omit.
 func version(text string) rpc.Version {
 	v, _ := rpc.ParseVersion(text)
 	return v
 }
 
-// earliest and latest bound the times that RFC 3339, and with it JSON, can express.
+// earliest and latest bound the times that RFC 3339, and with it JSON, can represent.
 var (
 	earliest = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// moment returns the time that a server reports, or the nearest time that JSON can express: the
-// clock of the server may be far off.
+// moment returns a reported time, or the nearest time that JSON can represent, since the clock of a
+// server may be far off.
 func moment(reported *timestamppb.Timestamp) time.Time {
 	seconds := min(max(reported.GetSeconds(), earliest.Unix()), latest.Unix())
 	nanos := min(max(reported.GetNanos(), 0), int32(time.Second-1))

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// patience is how long goroutines have to end after the tests: closing a connection is seen by its
-// readers a little later.
+// patience is how long goroutines may take to end after the tests. For example, readers notice a
+// closed connection a little later.
 const patience = 5 * time.Second
 
-// Main runs the tests of a package and exits; if they pass but goroutines stay, it prints their
-// stacks and exits with 1. Use it as
+// Main runs the tests of a package and exits. If the tests pass but goroutines are left, it prints
+// their stacks and exits with 1. Use it as
 //
 //	func TestMain(m *testing.M) { leak.Main(m) }
 //
-// What is to be done after the tests comes first, such as removing what they shared.
+// The functions in after run first, for example to remove what tests shared.
 func Main(m *testing.M, after ...func()) { os.Exit(Run(m, after...)) }
 
-// Run is Main, and returns the code in place of exiting.
+// Run is Main, but returns the exit code.
 func Run(m *testing.M, after ...func()) int {
 	code := m.Run()
 	for _, do := range after {
@@ -37,8 +37,8 @@ func Run(m *testing.M, after ...func()) int {
 	return code
 }
 
-// wait returns the stacks of the goroutines that are still there after so long; none as soon as
-// none is left.
+// wait returns the stacks of the goroutines that are left after a time. It returns none as soon as
+// all have ended.
 func wait(long time.Duration) []string {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -49,7 +49,7 @@ func wait(long time.Duration) []string {
 	return leaked
 }
 
-// running returns the stacks of all goroutines but those that every test binary may have.
+// running returns the stacks of all goroutines except those that every test binary may have.
 func running() []string {
 	var stacks []string
 	for stack := range strings.SplitSeq(allStacks(), "\n\n") {
@@ -60,8 +60,9 @@ func running() []string {
 	return stacks
 }
 
-// expected reports whether a stack is of the main goroutine, which no other created, or of one that
-// the testing package, the runtime or os/signal started; the latter never ends its one.
+// expected reports whether a stack belongs to the main goroutine, which has no creator, or to a
+// goroutine that the testing package, the runtime or os/signal started. The goroutine of os/signal
+// never ends.
 func expected(stack string) bool {
 	_, creator, found := strings.Cut(stack, "\ncreated by ")
 	if !found {

@@ -1,5 +1,5 @@
-// Package lograte keeps peers from filling a log: of lines that say the same of one method, it
-// writes the first few in each interval, and then how many it left out.
+// Package lograte keeps peers from filling a log. Of lines with the same message about the same
+// method, it writes the first few in each interval, and then how many it omitted.
 package lograte
 
 import (
@@ -10,27 +10,28 @@ import (
 )
 
 const (
-	// Interval is how long equal lines are counted together.
+	// Interval is the period over which equal lines are counted.
 	Interval = 10 * time.Second
 	// Burst is how many equal lines are written in an interval.
 	Burst = 5
-	// maxKinds bounds the kinds of lines that are told apart at once: peers choose some names.
+	// maxKinds bounds the kinds of lines that are counted separately, because peers choose some
+	// names.
 	maxKinds = 1000
 )
 
-// The attributes that tell lines apart, besides the message.
+// Lines with the same message and the same values of these attributes are equal.
 const (
 	serverKey = "server"
 	methodKey = "method"
 )
 
-// New returns a logger that writes to the handler of another one, within the limits. Lines below
-// the level Info are not limited: they are written only where an operator asked for all.
+// New returns a logger that writes to the handler of another logger, within the limits. Lines below
+// the level Info are not limited, since operators enable these levels to see everything.
 func New(log *slog.Logger) *slog.Logger {
 	return slog.New(&handler{Handler: log.Handler(), limiter: &limiter{open: map[kind]*window{}}})
 }
 
-// handler limits what passes to another handler.
+// handler limits the lines that reach another handler.
 type handler struct {
 	slog.Handler
 	limiter *limiter
@@ -54,7 +55,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.limiter}
 }
 
-// kind is what equal lines have in common.
+// kind is the common part of equal lines.
 type kind struct{ message, server, method string }
 
 func kindOf(r slog.Record) kind {
@@ -83,8 +84,8 @@ type window struct {
 	written, leftOut int
 }
 
-// takes counts a line, and reports whether it is written. At the end of the interval the handler
-// writes how many were not.
+// takes counts a line, and reports whether to write it. At the end of the interval the handler
+// writes how many lines were omitted.
 func (l *limiter) takes(to slog.Handler, r slog.Record) bool {
 	k := kindOf(r)
 	l.mu.Lock()

@@ -1,6 +1,5 @@
 // Package msgcontext carries the request context of a message, a dict in oslo.messaging's terms,
-// inside a context.Context: from the caller to the handler, and from there on to the calls that the
-// handler makes.
+// inside a context.Context: from the caller to the handler, and on to the calls of the handler.
 package msgcontext
 
 import (
@@ -15,15 +14,14 @@ import (
 
 type key struct{}
 
-// carried is a request context in whichever form it came; the other form is made when it is asked
-// for.
+// carried is a request context in the form in which it came. The other form is made on demand.
 type carried struct {
 	text func() (string, error)
 	dict func() map[string]any
 }
 
-// With returns ctx with a dict as its request context, in place of any other; an empty one is none.
-// The dict must not be changed afterwards.
+// With returns ctx with a dict as its request context, which replaces any other. An empty dict
+// means none. The dict must not be changed afterwards.
 func With(ctx context.Context, dict map[string]any) context.Context {
 	if len(dict) == 0 {
 		return without(ctx)
@@ -34,7 +32,7 @@ func With(ctx context.Context, dict map[string]any) context.Context {
 	})
 }
 
-// WithText is Arrived for a text that it checks.
+// WithText is Arrived with a check of the text.
 func WithText(ctx context.Context, text string) (context.Context, error) {
 	if err := Check(text); err != nil {
 		return nil, err
@@ -42,8 +40,8 @@ func WithText(ctx context.Context, text string) (context.Context, error) {
 	return Arrived(ctx, text), nil
 }
 
-// Arrived returns ctx with the text of a JSON object as its request context, which is decoded if
-// something asks for it.
+// Arrived returns ctx with the text of a JSON object as its request context. The text is decoded on
+// demand.
 func Arrived(ctx context.Context, text string) context.Context {
 	if isEmpty(text) {
 		if from(ctx) == nil {
@@ -57,7 +55,7 @@ func Arrived(ctx context.Context, text string) context.Context {
 	})
 }
 
-// Check returns an error of kind rpc.BadArguments if a text is no JSON object.
+// Check returns an error of kind rpc.BadArguments if a text is not a JSON object.
 func Check(text string) error {
 	if isEmpty(text) {
 		return nil
@@ -70,8 +68,9 @@ func Check(text string) error {
 
 func isEmpty(text string) bool { return text == "" || text == "{}" }
 
-// decode returns the dict of a text, nil if it is no JSON object. An entry with a number that Go
-// has no type for, such as 1e999, stays payload.Raw, so that the other entries are not lost.
+// decode returns the dict of a text, or nil if the text is not a JSON object. An entry with a
+// number that no Go type can hold, such as 1e999, stays payload.Raw, so that the other entries are
+// not lost.
 func decode(text string) map[string]any {
 	var dict map[string]any
 	if payload.Unmarshal(text, &dict, rpc.BadArguments) == nil {
@@ -92,7 +91,7 @@ func decode(text string) map[string]any {
 	return dict
 }
 
-// Dict returns the request context in ctx, nil if there is none. It must not be changed.
+// Dict returns the request context in ctx, or nil if there is none. It must not be changed.
 func Dict(ctx context.Context) map[string]any {
 	if c := from(ctx); c != nil {
 		return c.dict()
@@ -100,7 +99,8 @@ func Dict(ctx context.Context) map[string]any {
 	return nil
 }
 
-// DictOrEmpty is Dict for serializers: it is never nil, so that they may add to a clone of it.
+// DictOrEmpty is Dict for serializers. It never returns nil, so they may add to a clone of the
+// result.
 func DictOrEmpty(ctx context.Context) map[string]any {
 	if dict := Dict(ctx); dict != nil {
 		return dict
@@ -113,7 +113,7 @@ func Unserialized(err error) *rpc.Error {
 	return &rpc.Error{Kind: rpc.BadArguments, Message: "the serializer failed on the request context: " + err.Error(), Cause: err}
 }
 
-// Text returns the request context in ctx as JSON text, empty if there is none.
+// Text returns the request context in ctx as JSON text, or an empty string if there is none.
 func Text(ctx context.Context) (string, error) {
 	if c := from(ctx); c != nil {
 		return c.text()

@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// Machine has the phase of one server, from one start to the end of its stop. It is safe for
-// concurrent use. Reading takes no lock.
+// Machine has the phase of one server, from its start to the end of its stop. It is safe for
+// concurrent use. Reads take no lock.
 type Machine struct {
 	now atomic.Pointer[state]
 
-	// mu guards changes. No other lock is taken while it is held.
+	// mu guards changes. No other lock is taken while mu is held.
 	mu       sync.Mutex
 	serving  context.Context //nolint:containedctx // It is the server's own.
 	leave    context.CancelFunc
@@ -19,14 +19,14 @@ type Machine struct {
 	stopped  chan struct{}
 }
 
-// state is what a server was told. It is immutable.
+// state is the internal state of a server. It is immutable.
 type state struct {
 	stage Phase // New, Active, Leaving, Stopping or Stopped
 	// held, stalled and draining refine the stage.
 	held, stalled, draining bool
 }
 
-// NewMachine returns the machine of a server that starts.
+// NewMachine returns the machine of a starting server.
 func NewMachine() *Machine {
 	m := &Machine{refusing: make(chan struct{}), stopped: make(chan struct{})}
 	m.serving, m.leave = context.WithCancel(context.Background())
@@ -34,14 +34,14 @@ func NewMachine() *Machine {
 	return m
 }
 
-// Opened returns the machine of a server that is active.
+// Opened returns the machine of an active server.
 func Opened() *Machine {
 	m := NewMachine()
 	m.Open(false)
 	return m
 }
 
-// Phase returns the phase of this moment.
+// Phase returns the current phase.
 func (m *Machine) Phase() Phase {
 	switch s := m.now.Load(); {
 	case s.stage != Active:
@@ -55,7 +55,7 @@ func (m *Machine) Phase() Phase {
 	}
 }
 
-// Holds reports whether the server runs none of the messages that it accepts.
+// Holds reports whether the server keeps accepted messages in its queue and runs none.
 func (m *Machine) Holds() bool {
 	s := m.now.Load()
 	return (s.held || s.stalled) && !s.stage.Refuses()
@@ -70,7 +70,7 @@ func (m *Machine) Refusing() <-chan struct{} { return m.refusing }
 // Stopped returns a channel that is closed when the server has stopped.
 func (m *Machine) Stopped() <-chan struct{} { return m.stopped }
 
-// Open makes a new server reachable. It is held, or active.
+// Open makes a new server reachable, as held or active.
 func (m *Machine) Open(held bool) {
 	m.change(func(s *state) {
 		if s.stage == New {
@@ -79,29 +79,29 @@ func (m *Machine) Open(held bool) {
 	})
 }
 
-// Release ends the hold, and the stall.
+// Release ends a hold and a stall.
 func (m *Machine) Release() { m.change(func(s *state) { s.held, s.stalled = false, false }) }
 
-// Stall has the server run nothing until Release, as Held does, and does not show in its phase.
+// Stall makes the server run nothing until Release, as a hold does, but the phase does not show it.
 // Tests use it for a server that is stuck.
 func (m *Machine) Stall() { m.change(func(s *state) { s.stalled = true }) }
 
-// Drain has the server take only messages that name it, until Resume.
+// Drain makes the server accept only messages that name it, until Resume.
 func (m *Machine) Drain() { m.change(func(s *state) { s.draining = true }) }
 
 // Resume ends Drain.
 func (m *Machine) Resume() { m.change(func(s *state) { s.draining = false }) }
 
-// Leave begins the stop. It reports whether that is news.
+// Leave begins the stop. It returns false if the stop had begun before.
 func (m *Machine) Leave() bool { return m.advance(Leaving) }
 
-// Refuse has the server refuse messages from now on. What is held begins to run.
+// Refuse makes the server refuse messages from now on. Held messages begin to run.
 func (m *Machine) Refuse() bool { return m.advance(Stopping) }
 
-// End says that the server has stopped. It reports whether that is news.
+// End notes that the server has stopped. It returns false if it had stopped before.
 func (m *Machine) End() bool { return m.advance(Stopped) }
 
-// advance enters a stage of the stop, unless the server is as far already.
+// advance enters a stage of the stop. It returns false if the server had reached the stage before.
 func (m *Machine) advance(to Phase) (news bool) {
 	m.change(func(s *state) {
 		if news = s.stage < to; news {
@@ -111,7 +111,7 @@ func (m *Machine) advance(to Phase) (news bool) {
 	return news
 }
 
-// change changes the state, and then wakes the goroutines that wait for its stage.
+// change changes the state, and then wakes the goroutines that wait for the new stage.
 func (m *Machine) change(f func(*state)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,28 +1,27 @@
-// Package phase tells how far a server is in its life. What the server accepts, runs and
-// announces, and what it answers to questions, derives from its phase.
+// Package phase has the life cycle of a server. The phase determines which messages the server
+// accepts and runs, what it publishes, and what it reports.
 package phase
 
 // Phase is a stage in the life of a server. A server passes through the stages in this order; only
 // Held, Active and Draining may alternate.
 type Phase uint8
 
-// The phases.
+// These are the phases.
 const (
 	// New servers are not reachable yet.
 	New Phase = iota
-	// Held servers accept messages into their queue and run none. Messages for any server avoid
-	// them.
+	// Held servers queue messages and run none. Messages for any server of a topic avoid them.
 	Held
-	// Active servers take everything.
+	// Active servers accept all messages.
 	Active
-	// Draining servers take only messages that name them. Such a server may be held, too.
+	// Draining servers accept only messages that name them. Such a server may be held, too.
 	Draining
-	// Leaving servers are withdrawn from discovery. They still accept messages, since not all
-	// senders know yet.
+	// Leaving servers are withdrawn from discovery. They still accept messages, since some senders
+	// do not know yet.
 	Leaving
-	// Stopping servers refuse messages and finish what they accepted.
+	// Stopping servers refuse messages and finish the ones that they accepted.
 	Stopping
-	// Stopped servers have finished.
+	// Stopped servers have finished all messages.
 	Stopped
 )
 
@@ -34,8 +33,8 @@ func (p Phase) String() string {
 // IsAnnounced reports whether discovery lists a server in this phase.
 func (p Phase) IsAnnounced() bool { return Held <= p && p <= Draining }
 
-// TakesAny reports whether messages for any server may come to a server in this phase while there
-// is another.
+// TakesAny reports whether a server in this phase gets messages for any server of the topic while
+// there are others.
 func (p Phase) TakesAny() bool { return p == Active }
 
 // Refuses reports whether a server in this phase refuses all messages.

@@ -8,21 +8,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// idLength is the length of the id of a failure: 60 bits.
+// idLength is the length of an id of a failure: 60 bits.
 const idLength = 12
 
-// NewID returns an id for a failure that a server hides. The error has it, and so does the line in
-// the server's log.
+// NewID returns an id for a hidden failure. The error and the line in the server's log both have
+// it.
 func NewID() string { return strings.ToLower(rand.Text()[:idLength]) }
 
-// Hidden returns the text of an error whose reason a server hides.
+// Hidden returns the text of an error whose reason is hidden.
 func Hidden(what, id string) string {
 	return what + "; the log of the server has the reason, as failure " + id
 }
 
-// Discreetly is [By] for a server that hides failures: only an [*rpc.Error] of a kind that refuses
-// has a text for the sender, and only if it is not wrapped. Log is called with the text of any
-// other error, and with the id of it.
+// Discreetly is [By] for a server that hides failures. The sender gets the text only of an
+// [*rpc.Error] of a kind for refusals that is not wrapped. For any other error, Discreetly calls
+// log with the text and the id.
 func Discreetly(ctx context.Context, err error, log func(id, text string)) *rpc.Error {
 	refused := By(ctx, err)
 	switch e, ok := err.(*rpc.Error); { //nolint:errorlint // A wrapping error has a text of its own.
@@ -37,7 +37,8 @@ func Discreetly(ctx context.Context, err error, log func(id, text string)) *rpc.
 	return refused
 }
 
-// refuses reports whether an error of the kind is about the message that an interceptor has.
+// refuses reports whether an error of this kind can be about the message that an interceptor
+// handles.
 func refuses(k rpc.Kind) bool {
 	switch k {
 	case rpc.AccessDenied, rpc.InvalidTarget, rpc.BadArguments, rpc.TooLarge, rpc.Refused, rpc.Timeout:

@@ -8,15 +8,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Denied returns the error for a message that a server does not run, since one of its interceptors
-// failed.
+// Denied returns the error for a message that is not run because an interceptor failed.
 func Denied(message string) *rpc.Error {
 	return &rpc.Error{Kind: rpc.AccessDenied, Message: message, NotStarted: true}
 }
 
-// By returns the error for a message that an interceptor of a server refused with err, and that has
-// not run. Ctx is the context that the interceptor had. An error that panics when it is read, such
-// as a nil pointer in an error interface, denies access, too.
+// By returns the error for a message that an interceptor of a server refused with err. The message
+// has not run. Ctx is the context of the interceptor. If reading err panics, as for a nil pointer
+// in an error interface, access is denied, too.
 func By(ctx context.Context, err error) (refused *rpc.Error) {
 	defer func() {
 		if p := recover(); p != nil {

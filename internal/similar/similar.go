@@ -1,10 +1,10 @@
-// Package similar guesses which name was meant by one that does not exist.
+// Package similar finds the name that was probably meant by an unknown name.
 package similar
 
 import "strings"
 
-// Name returns the known name that differs from a name only in case and underscores, or else the
-// first one that differs in one typing mistake. It returns "" if there is none.
+// Name returns the known name that differs from name only in case and underscores, or else the
+// first one that differs by one typing error. It returns "" if there is none.
 func Name(name string, known []string) string {
 	for _, k := range known {
 		if plain(k) == plain(name) {
@@ -19,8 +19,8 @@ func Name(name string, known []string) string {
 	return ""
 }
 
-// DidYouMean returns how the text about a name that does not exist goes on: with a question, if
-// Name finds what was meant, and then with the rest, a sentence without its capital letter.
+// DidYouMean returns the end of a text about an unknown name: a question, if Name finds a similar
+// name, and then rest, a sentence without its capital letter.
 func DidYouMean(name string, known []string, rest string) string {
 	if meant := Name(name, known); meant != "" {
 		return `; did you mean "` + meant + `"? ` + strings.ToUpper(rest[:1]) + rest[1:]
@@ -30,8 +30,8 @@ func DidYouMean(name string, known []string, rest string) string {
 
 func plain(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
-// isTypo reports whether one letter is missing, too many or another one, or two are swapped. Short
-// names are too similar to say.
+// isTypo reports whether one letter is missing, added or replaced, or two are swapped. It returns
+// false for short names, which are too similar to each other.
 func isTypo(a, b string) bool {
 	if max(len(a), len(b)) < 4 {
 		return false

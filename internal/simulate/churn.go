@@ -12,10 +12,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// pause is between two pairs of calls of a hub.
+// pause is the time between two pairs of calls of a hub.
 const pause = 10 * time.Millisecond
 
-// churned restarts agents for a while, as the hubs go on calling.
+// churned restarts agents for a while, while the hubs continue to call.
 func (s *simulation) churned(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.time)
 	defer cancel()
@@ -31,8 +31,8 @@ func (s *simulation) churned(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// call has a hub call agents until ctx ends: any of them, and one by its name that does not restart
-// meanwhile. No call may fail.
+// call makes a hub call agents until ctx ends: any agent, and by name an agent that does not
+// restart. No call may fail.
 func (s *simulation) call(ctx context.Context, hub *node, calls *atomic.Int64) error {
 	life := context.WithoutCancel(ctx)
 	for tick := time.NewTicker(pause); ; {
@@ -59,7 +59,7 @@ func (s *simulation) call(ctx context.Context, hub *node, calls *atomic.Int64) e
 	}
 }
 
-// restartAgents restarts a part of the agents each second until ctx ends.
+// restartAgents restarts a fraction of the agents each second until ctx ends.
 func (s *simulation) restartAgents(ctx context.Context, restarts *atomic.Int64) error {
 	rate := s.churn * float64(len(s.agents))
 	if rate == 0 {

@@ -1,12 +1,12 @@
 // Command simulate runs a large fleet in one process, over a network in memory: thousands of
-// agents, which are servers, and a few hubs, which send to all of them. Each has a transport of its
-// own, as in a process of its own. The agents also report to the hubs.
+// agents, which are servers, and a few hubs, which send to all of them. Each has its own transport,
+// as if it were a separate process. The agents also report to the hubs.
 //
-// It goes through four phases, and says of each what it took: all agents start; each hub sends to
-// each agent, and each agent to a hub; a hub restarts and reaches all agents again; a part of the
-// agents restarts each second, while the hubs go on calling them by name and any of them.
+// The simulation has four phases, and prints the cost of each. All agents start. Each hub sends to
+// each agent, and each agent to a hub. A hub restarts and reaches all agents again. A fraction of
+// the agents restarts each second, while the hubs continue to call agents by name and any agent.
 //
-// It fails if a message failed that must not: one to an agent that was there all the time.
+// It fails if a message to an agent fails that was running all the time.
 package main
 
 import (
@@ -19,9 +19,8 @@ import (
 	"time"
 )
 
-// gcPercent is how much garbage there may be, in percent of what is in use. Both ends of each
-// connection are in this process; collecting for all of them at once, as often as usual, would take
-// most of its time.
+// gcPercent is the value for GOGC. Both ends of each connection are in this process. Collecting as
+// often as usual would take most of the processor time.
 const gcPercent = 400
 
 func main() {

@@ -9,13 +9,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/cputime"
 )
 
-// usage is what the process uses at a moment.
+// usage is the current resource usage of the process.
 type usage struct {
 	heap       int64 // what is reachable, with stacks
 	goroutines int
 }
 
-// measure collects garbage first.
+// measure collects garbage, and returns the usage.
 func measure() usage {
 	runtime.GC()
 	var m runtime.MemStats
@@ -23,7 +23,7 @@ func measure() usage {
 	return usage{heap: int64(m.HeapAlloc + m.StackInuse), goroutines: runtime.NumGoroutine()} //nolint:gosec // It fits.
 }
 
-// phase runs a phase and prints what it took, and what the fleet holds after it.
+// phase runs a phase, and prints its cost and the usage after it.
 func (s *simulation) phase(ctx context.Context, name string, run func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -42,8 +42,8 @@ func (s *simulation) phase(ctx context.Context, name string, run func(context.Co
 	return nil
 }
 
-// price prints what each connection costs, both ends together, with what is in use before and after
-// they were made.
+// price prints the cost of each connection, with both ends, from the usage before and after they
+// were opened.
 func (s *simulation) price(before, after usage) {
 	n := int(s.network.Dialed())
 	fmt.Fprintf(s.out, "  %d connections, %d goroutines each, %d KiB each\n",

@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// process puts a transport into a process of its own; see [inprocess.Option].
+// process is an option that simulates a separate process for a transport; see [inprocess.Option].
 type process struct {
 	oslorpc.TransportOption // changes nothing
 
@@ -36,6 +36,6 @@ func (p process) InProcess() *inprocess.Process {
 func (s *simulation) open() (*oslorpc.Transport, error) {
 	return oslorpc.Open(s.url, process{oslorpc.WithInterceptors(), &s.network},
 		oslorpc.WithLogger(slog.New(slog.DiscardHandler)), oslorpc.WithStopGrace(0),
-		// All processes have the same address, and so are one caller.
+		// All processes have the same address, so they count as one caller.
 		oslorpc.WithLimits(rpc.Limits{CallerConnections: 2 * len(s.agents), CallerStreams: 2 * len(s.agents)}))
 }

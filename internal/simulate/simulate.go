@@ -21,7 +21,7 @@ type config struct {
 	time         time.Duration
 }
 
-// The topics, and what is served on both.
+// These are the topics, and the interface that both serve.
 const (
 	agentTopic, hubTopic = "agent", "hub"
 	version, method      = "1.0", "note"
@@ -30,10 +30,11 @@ const (
 // patience bounds each phase and each message.
 const patience = 2 * time.Minute
 
-// bufferSize is the size of a buffer of a connection, each way: small, since there are many.
+// bufferSize is the buffer of a connection in each direction. It is small, since there are many
+// connections.
 const bufferSize = 4 << 10
 
-// atOnce is how many agents start, report or stop at a time.
+// atOnce is how many agents start, report or stop concurrently.
 const atOnce = 64
 
 // simulation is a fleet.
@@ -58,7 +59,7 @@ type node struct {
 	client    *oslorpc.Client // of the other topic
 }
 
-// simulations counts them, so that each has a registry of its own.
+// simulations counts the simulations, so that each has its own registry.
 var simulations atomic.Int64
 
 func simulate(ctx context.Context, out io.Writer, c config) error {
@@ -119,7 +120,7 @@ func (s *simulation) start(ctx context.Context) error {
 	return each(s.agents, func(n *node) error { return s.begin(ctx, n, agentTopic, hubTopic) })
 }
 
-// each runs do for all nodes, many at a time.
+// each calls do for all nodes, with up to atOnce goroutines.
 func each(nodes []*node, do func(*node) error) error {
 	slots := make(chan struct{}, atOnce)
 	errs := make([]error, len(nodes))
@@ -139,7 +140,7 @@ func each(nodes []*node, do func(*node) error) error {
 	return fmt.Errorf("%d of %d nodes failed, the first with: %w", len(failed), len(nodes), failed[0])
 }
 
-// connect has each hub reach each agent, and each agent a hub.
+// connect makes each hub reach each agent, and each agent a hub.
 func (s *simulation) connect(ctx context.Context) error {
 	for _, hub := range s.hubs {
 		if err := s.reach(ctx, hub); err != nil {
@@ -149,8 +150,8 @@ func (s *simulation) connect(ctx context.Context) error {
 	return each(s.agents, func(n *node) error { return n.client.Cast(ctx, method, nil) })
 }
 
-// reach has a hub send to all agents, again until one message has reached all. On a machine that is
-// busy, a part of the first is not connected to in time.
+// reach makes a hub send to all agents, and repeats that until one message has reached all. On a
+// busy machine, some agents are not connected in time for the first.
 func (s *simulation) reach(ctx context.Context, hub *node) error {
 	for {
 		report, err := hub.client.Fanout(ctx, method, nil)
@@ -166,7 +167,8 @@ func (s *simulation) reach(ctx context.Context, hub *node) error {
 	}
 }
 
-// restartHub restarts a hub, which then reaches all agents; they find it again meanwhile.
+// restartHub restarts a hub, which then reaches all agents. Meanwhile the agents find the hub
+// again.
 func (s *simulation) restartHub(ctx context.Context) error {
 	hub := s.hubs[0]
 	if err := hub.transport.Shutdown(ctx); err != nil {

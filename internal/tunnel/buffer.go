@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// bufferSize is how many bytes a connection keeps in each direction, beside what its stream keeps.
+// bufferSize is how many bytes a connection buffers in each direction, besides the buffers of its
+// stream.
 const bufferSize = 64 << 10
 
-// buffer has the bytes of one direction between one end that writes and one that reads. Either may
-// be several goroutines.
+// buffer has the bytes of one direction, between a writing and a reading side. Either side may have
+// several goroutines.
 type buffer struct {
 	mu      sync.Mutex
 	changed sync.Cond // on mu
 	ring    []byte    // it grows to bufferSize
 	start   int       // of what is to be read
 	size    int
-	// over is the error of writes, once they have ended; at is what reads return after the last
-	// byte.
+	// over is the error of writes after their end. At is the error of reads after the last byte.
 	over, at      error
 	readBy, endBy deadline
 }
@@ -30,7 +30,7 @@ func newBuffer() *buffer {
 	return b
 }
 
-// read takes what is there, and waits until something is.
+// read returns buffered bytes. It waits until there are any.
 func (b *buffer) read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -47,7 +47,7 @@ func (b *buffer) read(p []byte) (int, error) {
 	}
 }
 
-// take takes what is there. The lock is held.
+// take takes buffered bytes. The lock is held.
 func (b *buffer) take(p []byte) (n int) {
 	for n < len(p) && b.size > 0 {
 		k := copy(p[n:], b.ring[b.start:min(b.start+b.size, len(b.ring))])
@@ -57,7 +57,7 @@ func (b *buffer) take(p []byte) (n int) {
 	return n
 }
 
-// write puts all of p in, and waits for room.
+// write writes all of p, and waits for room.
 func (b *buffer) write(p []byte) (n int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -80,7 +80,7 @@ func (b *buffer) write(p []byte) (n int, err error) {
 // minRing is the size of the first ring.
 const minRing = 4 << 10
 
-// grow makes room for n more bytes, as far as there may be. The lock is held.
+// grow makes room for n more bytes, up to bufferSize. The lock is held.
 func (b *buffer) grow(n int) {
 	size := max(len(b.ring), minRing)
 	for size < bufferSize && size < b.size+n {
@@ -97,7 +97,7 @@ func (b *buffer) grow(n int) {
 	b.ring, b.start = ring, 0
 }
 
-// put puts in what there is room for. The lock is held.
+// put adds as many bytes as there is room for. The lock is held.
 func (b *buffer) put(p []byte) (n int) {
 	b.grow(len(p))
 	for n < len(p) && b.size < len(b.ring) {
@@ -109,17 +109,17 @@ func (b *buffer) put(p []byte) (n int) {
 	return n
 }
 
-// finish ends the writes with an error. What was written can still be read, and then io.EOF comes.
+// finish ends writing with an error. Buffered bytes can still be read, followed by io.EOF.
 func (b *buffer) finish(writes error) { b.end(writes, io.EOF, false) }
 
-// fail ends both sides: writes at once, and reads after what is there.
+// fail ends both sides: writing at once, and reading after the buffered bytes.
 func (b *buffer) fail(err error) { b.end(err, err, false) }
 
-// drop is fail, and what is there is lost.
+// drop is fail, but it discards the buffered bytes.
 func (b *buffer) drop(err error) { b.end(err, err, true) }
 
-// end ends both sides, as far as they have not ended: the first reason counts. Lose drops what was
-// not read.
+// end ends both sides, unless they have ended before. The first reason counts. Lose discards the
+// buffered bytes.
 func (b *buffer) end(writes, reads error, lose bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -154,7 +154,7 @@ func (b *buffer) setDeadline(d *deadline, t time.Time) {
 	b.changed.Broadcast()
 }
 
-// deadline is when the waits of one side end. The lock of its buffer guards it.
+// deadline is the deadline of one side. The lock of its buffer guards it.
 type deadline struct {
 	at    time.Time // zero for never
 	timer *time.Timer

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// FrameSize is how many bytes a frame has at most: with what gRPC puts before them, they fit into
-// one frame of HTTP/2.
+// FrameSize is the maximum size of a frame. Together with gRPC's prefix, a frame fits into one
+// HTTP/2 frame.
 const FrameSize = 16<<10 - 64
 
-// lingerTime bounds how long what was written before Close may take to leave.
+// lingerTime bounds how long bytes that were written before Close are still sent.
 const lingerTime = 5 * time.Second
 
-// Stream carries the frames of a connection. One goroutine sends while another receives.
+// Stream carries the frames of a connection. One goroutine sends and another receives.
 type Stream interface {
-	// Send sends a frame, and waits until there is room for it on the way. It does not keep it.
+	// Send sends a frame. It may wait for flow control, and does not keep the frame.
 	Send(frame []byte) error
-	// Receive returns the next frame, which the caller may use until it receives again. It returns
-	// io.EOF after the last frame of an end that closed the connection.
+	// Receive returns the next frame, which is valid until the next call. It returns io.EOF after
+	// the last frame if the other end closed the connection.
 	Receive() ([]byte, error)
 	// End says that no frame follows. It is called once, after the last Send.
 	End()
-	// Abort has Send and Receive return with an error.
+	// Abort makes Send and Receive return an error.
 	Abort()
 }
 
@@ -42,13 +42,13 @@ type Conn struct {
 	failure atomic.Pointer[error]
 }
 
-// Addr is the name of an end.
+// Addr is the name of an end of a connection.
 type Addr string
 
 // Network implements [net.Addr].
 func (Addr) Network() string { return "tunnel" }
 
-// Is reports whether an address is an end of a tunnel.
+// Is reports whether an address belongs to a tunnel.
 func Is(a net.Addr) bool {
 	_, ok := a.(Addr)
 	return ok
@@ -57,7 +57,7 @@ func Is(a net.Addr) bool {
 // String returns the name.
 func (a Addr) String() string { return string(a) }
 
-// New returns the connection over a stream, which nothing else uses from now on.
+// New returns a connection over a stream. The caller must not use the stream any more.
 func New(s Stream, local, remote string) *Conn {
 	c := &Conn{stream: s, local: Addr(local), remote: Addr(remote), in: newBuffer(), out: newBuffer(), done: make(chan struct{})}
 	c.running.Go(c.send)
@@ -72,7 +72,7 @@ func New(s Stream, local, remote string) *Conn {
 // Done returns a channel that is closed when the stream has ended in both directions.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Err returns why the stream broke; nil if it has not, or one end closed the connection.
+// Err returns why the stream broke, or nil if it has not, or if one end closed the connection.
 func (c *Conn) Err() error {
 	if err := c.failure.Load(); err != nil {
 		return *err
@@ -80,7 +80,7 @@ func (c *Conn) Err() error {
 	return nil
 }
 
-// send sends what was written.
+// send sends the written bytes.
 func (c *Conn) send() {
 	defer c.stream.End()
 	frame := make([]byte, FrameSize)
@@ -96,7 +96,7 @@ func (c *Conn) send() {
 	}
 }
 
-// receive takes in what the other end sends. What comes after Close is lost.
+// receive handles frames of the other end. It discards frames that arrive after Close.
 func (c *Conn) receive() {
 	for {
 		frame, err := c.stream.Receive()
@@ -125,10 +125,10 @@ func (c *Conn) broken(err error) error {
 // Read implements [net.Conn].
 func (c *Conn) Read(p []byte) (int, error) { return c.in.read(p) }
 
-// Write implements [net.Conn]. It returns when the bytes are on their way, as TCP does.
+// Write implements [net.Conn]. It returns when the bytes are buffered, as with TCP.
 func (c *Conn) Write(p []byte) (int, error) { return c.out.write(p) }
 
-// Close implements [net.Conn]. What was written before is still sent.
+// Close implements [net.Conn]. Bytes that were written before are still sent.
 func (c *Conn) Close() error {
 	c.closing.Do(func() {
 		c.linger = time.AfterFunc(lingerTime, c.stream.Abort)
@@ -142,7 +142,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Abort ends the connection at once: what was written may be lost.
+// Abort ends the connection at once. Written bytes may be lost.
 func (c *Conn) Abort() {
 	_ = c.Close() // it never fails
 	c.out.drop(net.ErrClosed)

@@ -1,8 +1,8 @@
-// Package tunnel has connections that are carried by a stream of frames, such as an RPC: a [Conn]
-// for each end, and a [Listener] for the end that serves.
+// Package tunnel has connections over a stream of frames, such as an RPC: a [Conn] for each end,
+// and a [Listener] for the serving end.
 //
-// A connection buffers little. When the end that reads does not, the one that writes waits, as with
-// TCP. Close lets what was written leave first. A stream that breaks is an error at both ends.
+// A connection has a small buffer. When one end does not read, the other end blocks in Write, as
+// with TCP. Close still sends the written bytes. If the stream breaks, both ends get an error.
 package tunnel
 
 import (
@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Listener hands out connections that were made elsewhere. It is safe for concurrent use.
+// Listener returns connections that were opened elsewhere. It is safe for concurrent use.
 type Listener struct {
 	addr Addr
 
@@ -24,8 +24,8 @@ func Listen(addr string) *Listener {
 	return &Listener{addr: Addr(addr), conns: make(chan *Conn), closed: make(chan struct{})}
 }
 
-// Offer hands a connection to Accept, and waits for that. It returns false, and closes the
-// connection, if the listener is closed or the stream of the connection ends.
+// Offer passes a connection to Accept, and waits until it is accepted. It returns false, and closes
+// the connection, if the listener is closed or the stream of the connection ends.
 func (l *Listener) Offer(c *Conn) bool {
 	select {
 	case <-l.closed:
@@ -53,7 +53,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements [net.Listener]. Connections that were accepted stay.
+// Close implements [net.Listener]. Accepted connections stay open.
 func (l *Listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
 	return nil

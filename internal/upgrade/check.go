@@ -9,51 +9,51 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Verdict is the answer of a check.
+// Verdict is the result of a check.
 type Verdict string
 
-// The verdicts.
+// These are the verdicts.
 const (
-	// Safe: every server serves the version, and no caller needs another.
+	// Safe means that every server serves the version, and no caller needs another version.
 	Safe Verdict = "safe"
-	// NotYet: servers or callers are in the way.
+	// NotYet means that servers or callers are in the way.
 	NotYet Verdict = "not yet"
-	// CannotTell: something is not known. A known obstacle outweighs it: then the verdict is
-	// NotYet.
+	// CannotTell means that information is missing. If there is a known obstacle as well, the
+	// verdict is NotYet.
 	CannotTell Verdict = "cannot tell"
 )
 
-// Findings are what a check found.
+// Findings are the details of a check.
 type Findings struct {
-	// Goal is the version that the upgrade goes to.
+	// Goal is the version to upgrade to.
 	Goal rpc.Implementation
-	// Servers is how many servers implement the namespace. Draining servers do not count.
+	// Servers is the number of servers that implement the namespace, without draining ones.
 	Servers int
-	// Draining is how many servers drain.
+	// Draining is the number of draining servers.
 	Draining int
-	// Behind are the servers among them that do not serve the goal.
+	// Behind has the servers that do not serve the goal.
 	Behind []rpc.Instance
-	// Unreported are the servers that do not report what they implement.
+	// Unreported has the servers that do not report what they implement.
 	Unreported []rpc.Instance
-	// Unanswered are the servers that did not answer.
+	// Unanswered has the servers that did not answer.
 	Unanswered []Observation
-	// Callers are the requests for versions that the goal does not serve.
+	// Callers has the requests for versions that the goal does not serve.
 	Callers []Request
-	// Unproven are such requests of callers that proved nothing, in a fleet whose other callers do
-	// prove who they are. Anything can send one, so they do not count for the verdict.
+	// Unproven has such requests from callers that proved no identity, in a fleet whose other
+	// callers do. Any program can send such a request, so they do not affect the verdict.
 	Unproven []Request
-	// Deprecated are the requests for deprecated methods that the goal serves.
+	// Deprecated has the requests for deprecated methods that the goal serves.
 	Deprecated []Request
-	// Uncounted is how many messages the servers had no room to count by version.
+	// Uncounted is the number of messages that servers had no room to count by version.
 	Uncounted int64
-	// Observed is how long all servers that answered have counted requests, and Youngest the server
-	// that started last. Youngest is empty if no server answered.
+	// Observed is how long all servers that answered have counted requests. Youngest is the server
+	// that started last, empty if no server answered.
 	Observed time.Duration
 	Youngest string
 }
 
-// Check returns what speaks against an upgrade of a topic to a version: against sending it to every
-// server, and against dropping what it does not serve.
+// Check returns the obstacles to upgrading a topic to a version: to sending the version to every
+// server, and to dropping older versions.
 func Check(goal rpc.Implementation, seen []Observation) *Findings {
 	f := &Findings{Goal: goal}
 	for _, o := range seen {
@@ -102,7 +102,7 @@ func (f *Findings) addInstance(i rpc.Instance) {
 	}
 }
 
-// Verdict returns the answer.
+// Verdict returns the verdict.
 func (f *Findings) Verdict() Verdict {
 	switch {
 	case len(f.Behind) > 0, len(f.Callers) > 0:
@@ -113,7 +113,7 @@ func (f *Findings) Verdict() Verdict {
 	return Safe
 }
 
-// Reasons explains the verdict; it is empty for Safe.
+// Reasons explains the verdict. It is empty for Safe.
 func (f *Findings) Reasons() string {
 	var reasons []string
 	add := func(applies bool, format string, args ...any) {
@@ -131,7 +131,7 @@ func (f *Findings) Reasons() string {
 	return strings.Join(reasons, "; ")
 }
 
-// callers returns how many callers the requests have.
+// callers returns the number of callers among the requests.
 func callers(list []Request) int {
 	names := map[string]bool{}
 	for _, r := range list {
@@ -140,7 +140,7 @@ func callers(list []Request) int {
 	return len(names)
 }
 
-// count returns a number with its noun.
+// count returns a number and a noun.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -148,7 +148,7 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// does returns a number with its noun and the verb.
+// does returns a number, a noun and the matching form of "do".
 func does(n int, noun string) string {
 	if n == 1 {
 		return count(n, noun) + " does"

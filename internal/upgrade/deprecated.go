@@ -8,17 +8,17 @@ import (
 )
 
 // deprecations are the versions in which methods became deprecated. If servers disagree, the one
-// with the newest version of the endpoint is right: the others were built before.
+// with the newest version of the endpoint counts, because the others are older builds.
 type deprecations map[methodKey]deprecation
 
-// methodKey identifies a method of an interface. The method of a fallback is empty.
+// methodKey identifies a method of an interface. For a fallback, the method is empty.
 type methodKey struct {
 	rpc.Interface
 
 	method string
 }
 
-// deprecation is what an endpoint reports about a method.
+// deprecation is an endpoint's report about a method.
 type deprecation struct {
 	endpoint rpc.Version // of the endpoint that reports it
 	since    rpc.Version // zero if the method is not deprecated
@@ -36,7 +36,7 @@ func deprecationsOf(seen []Observation) deprecations {
 	return d
 }
 
-// add adds what an endpoint reports.
+// add adds the report of an endpoint.
 func (d deprecations) add(e rpc.EndpointInfo) {
 	methods := e.Methods
 	if e.Fallback != nil {
@@ -53,7 +53,8 @@ func (d deprecations) add(e rpc.EndpointInfo) {
 	}
 }
 
-// of returns the version in which the requested method became deprecated; zero if it did not.
+// of returns the version in which the requested method became deprecated, zero if it is not
+// deprecated.
 func (d deprecations) of(r *Request) rpc.Version {
 	at := r.interfaceVersion().Interface()
 	if listed, found := d[methodKey{at, r.Method}]; found {

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Matrix says which instance implements which interface, and has the automatic cap of each.
+// Matrix shows which instance implements which interface, and the automatic cap of each interface.
 type Matrix struct {
 	Instances []rpc.Instance
 	// Caps are ordered by interface.
@@ -18,11 +18,11 @@ type Matrix struct {
 // Cap is the automatic version cap of an interface.
 type Cap struct {
 	*rpc.CapReason
-	// Newest is the latest version that some instance implements; zero if none does.
+	// Newest is the latest version that any instance implements, zero if there is none.
 	Newest rpc.Version
 }
 
-// NewMatrix returns the matrix of the instances on a topic.
+// NewMatrix returns the matrix for the instances on a topic.
 func NewMatrix(instances []rpc.Instance) *Matrix {
 	m := &Matrix{Instances: instances}
 	newest := NewestOf(instances)
@@ -32,7 +32,7 @@ func NewMatrix(instances []rpc.Instance) *Matrix {
 	return m
 }
 
-// AutoCap explains the automatic cap of an interface over the instances on a topic.
+// AutoCap explains the automatic cap of an interface for the instances on a topic.
 func AutoCap(i rpc.Interface, instances []rpc.Instance) *rpc.CapReason {
 	return route.CeilingOf(i, instances).Reason(i)
 }
@@ -42,14 +42,14 @@ func (c *Cap) HeldDown() bool {
 	return c.State != rpc.CapKnown || c.Version.Compare(c.Newest) < 0
 }
 
-// Holders returns the instances that hold some cap down, in the order of the instances.
+// Holders returns the instances that hold any cap down, in the order of the instances.
 func (m *Matrix) Holders() []rpc.Instance {
 	return slices.DeleteFunc(slices.Clone(m.Instances), func(i rpc.Instance) bool {
 		return !slices.ContainsFunc(m.Caps, func(c Cap) bool { return c.HeldDown() && holds(c.CapReason, i) })
 	})
 }
 
-// HoldersOf returns the observations of the instances that hold a cap.
+// HoldersOf returns the observations of the instances that hold a cap down.
 func HoldersOf(r *rpc.CapReason, seen []Observation) []Observation {
 	return slices.DeleteFunc(slices.Clone(seen), func(o Observation) bool { return !holds(r, o.Instance) })
 }
@@ -58,7 +58,8 @@ func holds(r *rpc.CapReason, i rpc.Instance) bool {
 	return slices.ContainsFunc(r.Holders, func(holder rpc.Instance) bool { return same(holder, i) })
 }
 
-// same reports whether two descriptions are of the same instance. Static addresses have no ID.
+// same reports whether two descriptions are about the same instance. Instances at static addresses
+// have no ID.
 func same(a, b rpc.Instance) bool {
 	if a.ID != "" || b.ID != "" {
 		return a.ID == b.ID
@@ -66,7 +67,7 @@ func same(a, b rpc.Instance) bool {
 	return a.Equal(b)
 }
 
-// Counted reports whether automatic caps count an instance.
+// Counted reports whether an instance counts for automatic caps.
 func Counted(i rpc.Instance) bool { return i.State != rpc.StateDraining }
 
 // VersionsOf returns the versions of an interface that an instance implements.
@@ -80,7 +81,7 @@ func VersionsOf(i rpc.Instance, at rpc.Interface) []rpc.Version {
 	return list
 }
 
-// AllServe reports whether every server serves a version of the interface that the cap is of.
+// AllServe reports whether every server serves a version of the interface of a cap.
 func AllServe(r *rpc.CapReason, v rpc.Version) bool {
 	return r.State == rpc.CapKnown && r.Version.Serves(v)
 }

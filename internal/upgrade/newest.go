@@ -4,7 +4,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Newest is the latest version of each interface that some instance implements.
+// Newest has the latest version of each interface that any instance implements.
 type Newest map[rpc.Interface]rpc.Version
 
 // NewestOf returns the newest versions that the instances implement.
@@ -21,7 +21,8 @@ func NewestOf(instances []rpc.Instance) Newest {
 	return newest
 }
 
-// Major returns the newest interface of a namespace; false if no instance implements the namespace.
+// Major returns the interface of a namespace with the highest major version. It returns false if no
+// instance implements the namespace.
 func (n Newest) Major(namespace string) (newest rpc.Interface, found bool) {
 	for i := range n {
 		if i.Namespace == namespace && (!found || i.Major > newest.Major) {
@@ -31,8 +32,9 @@ func (n Newest) Major(namespace string) (newest rpc.Interface, found bool) {
 	return newest, found
 }
 
-// outdates reports whether some instance implements a later version of the interface, or only later
-// major versions of the namespace. Revisions do not count: callers do not ask for them.
+// outdates reports whether any instance implements a later version of the interface, or the
+// namespace exists only with later major versions. Revisions do not count, since callers do not ask
+// for them.
 func (n Newest) outdates(requested rpc.Implementation) bool {
 	at := requested.Interface()
 	if newest, found := n[at]; found {

@@ -1,7 +1,7 @@
-// Package upgrade computes what an operator must know to upgrade a fleet: which server implements
+// Package upgrade computes what operators need to know to upgrade a fleet: which server implements
 // which version, which servers hold the automatic version cap down, which callers ask for old
-// methods, and whether a version can be sent to every server. The computation is pure: callers list
-// the instances and ask them.
+// methods, and whether a version can be sent to every server. The package only computes; its
+// callers list the instances and query them.
 package upgrade
 
 import (
@@ -10,17 +10,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Observation is what an instance reported about itself, or why it did not.
+// Observation is an instance's report about itself, or the reason why there is none.
 type Observation struct {
 	Instance rpc.Instance
 	// Info is nil if the instance did not answer.
 	Info *rpc.Info
-	// Err is why the instance did not answer; nil if it did.
+	// Err is why the instance did not answer, nil if it did.
 	Err error
 }
 
-// Observe returns the observation of an instance from the answer of its process. If the process no
-// longer runs the instance, the observation has an error of kind [rpc.NoInstance].
+// Observe returns the observation of an instance, given the answer of its process. If the process
+// no longer runs the instance, the observation has an error of kind [rpc.NoInstance].
 func Observe(i rpc.Instance, info *rpc.Info, err error) Observation {
 	if err != nil {
 		return Observation{Instance: i, Err: err}
@@ -35,8 +35,8 @@ func Observe(i rpc.Instance, info *rpc.Info, err error) Observation {
 	return o
 }
 
-// Servers returns what the process reported about the servers of the instance. There is one, but
-// a static address may have several, and an instance that did not answer has none.
+// Servers returns the process's report about the servers of the instance. Usually there is one. A
+// static address may have several, and an instance that did not answer has none.
 func (o *Observation) Servers() []rpc.ServerInfo {
 	if o.Info == nil {
 		return nil
@@ -50,7 +50,8 @@ func (o *Observation) Servers() []rpc.ServerInfo {
 	return list
 }
 
-// Uptime returns how long the process is up, in whole seconds; false if it did not answer.
+// Uptime returns the uptime of the process, in whole seconds. It returns false if the process did
+// not answer.
 func (o *Observation) Uptime() (time.Duration, bool) {
 	if o.Info == nil {
 		return 0, false
@@ -58,7 +59,7 @@ func (o *Observation) Uptime() (time.Duration, bool) {
 	return o.Info.Uptime.Round(time.Second), true
 }
 
-// FirstError returns the error of the first instance that did not answer; nil if all answered.
+// FirstError returns the error of the first instance that did not answer, or nil if all answered.
 func FirstError(seen []Observation) error {
 	for _, o := range seen {
 		if o.Err != nil {

@@ -14,7 +14,8 @@ import (
 // answered.
 type Request struct {
 	rpc.RequestCount
-	// DeprecatedSince is the version in which the method became deprecated; zero if it did not.
+	// DeprecatedSince is the version in which the method became deprecated, zero if it is not
+	// deprecated.
 	DeprecatedSince rpc.Version
 }
 
@@ -29,13 +30,12 @@ func (r *Request) requested() requested {
 	return requested{r.Namespace, r.Method, r.Version, r.Caller, r.Identity}
 }
 
-// interfaceVersion returns what the request requires of a server.
+// interfaceVersion returns the interface and the version that the request needs.
 func (r *Request) interfaceVersion() rpc.Implementation {
 	return rpc.Implementation{Namespace: r.Namespace, Version: r.Version}
 }
 
-// isPing reports whether the request is oslo.messaging's ping, which servers answer whatever they
-// implement.
+// isPing reports whether the request is oslo.messaging's ping, which all servers answer.
 func (r *Request) isPing() bool { return discovery.IsPing(r.Namespace, r.Method) }
 
 func (r *Request) isDeprecated() bool { return r.DeprecatedSince != rpc.Version{} }
@@ -45,7 +45,7 @@ func (r *Request) compare(s *Request) int {
 		r.Version.Compare(s.Version), strings.Compare(r.Caller, s.Caller), strings.Compare(r.Identity, s.Identity))
 }
 
-// add adds what another server counted.
+// add adds the counts of another server.
 func (r *Request) add(count rpc.RequestCount) {
 	r.Accepted += count.Accepted
 	r.Refused += count.Refused
@@ -57,20 +57,20 @@ func (r *Request) add(count rpc.RequestCount) {
 	}
 }
 
-// Requests are the messages that servers counted since each of them started.
+// Requests are the messages that servers have counted since they started.
 type Requests struct {
 	// List is ordered by namespace, method, version and caller.
 	List []Request
-	// Uncounted is how many messages the servers had no room to count by method and caller.
+	// Uncounted is the number of messages that servers had no room to count by method and caller.
 	Uncounted int64
 }
 
-// proven reports whether callers of the fleet prove who they are.
+// proven reports whether any caller of the fleet proved its identity.
 func (r Requests) proven() bool {
 	return slices.ContainsFunc(r.List, func(request Request) bool { return request.Identity != "" })
 }
 
-// RequestsOf adds up what servers counted.
+// RequestsOf adds up the counts of all servers.
 func RequestsOf(seen []Observation) Requests {
 	sums := map[requested]*Request{}
 	var all Requests
@@ -95,7 +95,7 @@ func RequestsOf(seen []Observation) Requests {
 	return all
 }
 
-// Outdated returns the requests for deprecated methods, and those for versions that are older than
+// Outdated returns the requests for deprecated methods, and the requests for versions older than
 // the newest. Pings have no version.
 func (r Requests) Outdated(newest Newest) []Request {
 	var old []Request
