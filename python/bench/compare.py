@@ -1,13 +1,14 @@
 """Compares calls with raw grpcio's: `make bench-python`.
 
-Both send the same bytes with the same deadline, from threads or from tasks of asyncio, to a server in
-a process of its own. `async` servers run coroutines on an event loop, and `sync` ones functions in
-64 threads; the raw ones are grpc.aio.server and grpc.server. The raw sides neither encode nor decode.
+Both send the same bytes with the same deadline, from threads or from tasks of asyncio, to a server
+in a process of its own. `async` servers run coroutines on an event loop, and `sync` ones functions
+in 64 threads; the raw ones are grpc.aio.server and grpc.server. The raw sides neither encode nor
+decode.
 
 Rounds of the two alternate. A line has the ratio of the times, ours / raw: its median over the
-rounds, its quartiles, and the medians of the times themselves, in microseconds a call. `wall` is the
-time on the clock; `cpu` is the processor time of client and server together, which other programs
-on the machine disturb less.
+rounds, its quartiles, and the medians of the times themselves, in microseconds a call. `wall` is
+the time on the clock; `cpu` is the processor time of client and server together, which other
+programs on the machine disturb less.
 """
 
 from __future__ import annotations

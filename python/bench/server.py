@@ -1,4 +1,7 @@
-"""A server of the comparison: python server.py KIND. It prints its address, and serves until it is killed."""
+"""A server of the comparison: python server.py KIND.
+
+It prints its address, and serves until it is killed.
+"""
 
 from __future__ import annotations
 

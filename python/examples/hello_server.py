@@ -1,4 +1,7 @@
-"""A server with one method. It ends at SIGINT or SIGTERM, after it has finished what it accepted."""
+"""A server with one method.
+
+It ends at SIGINT or SIGTERM, after it has finished what it accepted.
+"""
 
 import oslorpc
 

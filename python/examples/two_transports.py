@@ -1,9 +1,11 @@
-"""A service of oslo.messaging that moves from RabbitMQ to oslorpc, and back, by its configuration alone.
+"""A service of oslo.messaging that moves from RabbitMQ to oslorpc, and back, by its configuration
+alone.
 
-python two_transports.py server NAME --config-file FILE
-python two_transports.py client NAME --config-file FILE
+python two_transports.py server NAME --config-file FILE python two_transports.py client NAME
+--config-file FILE
 
-docs/migrate-openstack.md has the plan, and the configuration at each step. Nothing below knows of oslorpc.
+docs/migrate-openstack.md has the plan, and the configuration at each step. Nothing below knows of
+oslorpc.
 """
 
 import itertools

@@ -1,4 +1,7 @@
-"""The server of `make interop`: python server.py URL TOPIC NAME. It stops at SIGTERM, or when its input ends."""
+"""The server of `make interop`: python server.py URL TOPIC NAME.
+
+It stops at SIGTERM, or when its input ends.
+"""
 
 import os
 import signal

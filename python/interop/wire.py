@@ -1,4 +1,7 @@
-"""The line protocol of `make interop`: JSON values, one on each line. internal/interop/wire describes it."""
+"""The line protocol of `make interop`:
+
+JSON values, one on each line. internal/interop/wire describes it.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""Clients of Neutron's agents, unmodified: python neutron_agent.py CONFIG HOST NETWORK. It prints what they got."""
+"""Clients of Neutron's agents, unmodified: python neutron_agent.py CONFIG HOST NETWORK.
+
+It prints what they got.
+"""
 
 import json
 import sys

@@ -1,4 +1,6 @@
-"""A callback class of Neutron's server, unmodified, over a plugin of the test: python neutron_server.py CONFIG."""
+"""A callback class of Neutron's server, unmodified, over a plugin of the test: python
+neutron_server.py CONFIG.
+"""
 
 import signal
 import sys

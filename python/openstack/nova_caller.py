@@ -1,4 +1,7 @@
-"""Nova's own ComputeAPI, unmodified: python nova_caller.py CONFIG HOST UUID. It prints what came of each call."""
+"""Nova's own ComputeAPI, unmodified: python nova_caller.py CONFIG HOST UUID.
+
+It prints what came of each call.
+"""
 
 import json
 import sys

@@ -1,4 +1,5 @@
-"""Neutron's and Nova's own classes, unmodified, with the Go programs of examples/, over the driver and Consul.
+"""Neutron's and Nova's own classes, unmodified, with the Go programs of examples/, over the driver
+and Consul.
 
 `make test-openstack` installs Neutron and Nova from PyPI, and runs it.
 """

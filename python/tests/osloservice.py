@@ -58,7 +58,9 @@ def serve(transport, topic, name):
 
 
 def fork(transport, topic, name):
-    """Serve in two workers, as oslo.service starts them, after this process has used the transport."""
+    """Serve in two workers, as oslo.service starts them, after this process has used the
+    transport.
+    """
     from oslo_service import service
 
     class Worker(service.ServiceBase):

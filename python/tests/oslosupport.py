@@ -1,4 +1,7 @@
-"""What the tests of the driver of oslo.messaging share. It is for the processes of services, too."""
+"""What the tests of the driver of oslo.messaging share.
+
+It is for the processes of services, too.
+"""
 
 import os
 import pathlib

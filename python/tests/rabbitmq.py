@@ -1,4 +1,6 @@
-"""A RabbitMQ of its own for a test or a benchmark, of Debian's packages: `make .bin/rabbitmq/.installed`."""
+"""A RabbitMQ of its own for a test or a benchmark, of Debian's packages: `make
+.bin/rabbitmq/.installed`.
+"""
 
 import contextlib
 import os
@@ -43,7 +45,9 @@ def wait(what, check, seconds=90.0):
 
 @contextlib.contextmanager
 def broker():
-    """Run RabbitMQ on free ports of the loopback interface, in a directory of its own, and yield its URL."""
+    """Run RabbitMQ on free ports of the loopback interface, in a directory of its own, and yield
+    its URL.
+    """
     directory = pathlib.Path(tempfile.mkdtemp(prefix="rabbit"))
     port, distribution, epmd = free_ports(3)
     erlang = PLACE / "usr/lib/erlang"

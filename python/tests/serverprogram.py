@@ -1,4 +1,7 @@
-"""A server for the tests: python serverprogram.py sync|aio URL TOPIC NAME [VERSION]. It ends at SIGTERM, gracefully."""
+"""A server for the tests: python serverprogram.py sync|aio URL TOPIC NAME [VERSION].
+
+It ends at SIGTERM, gracefully.
+"""
 
 import asyncio
 import logging

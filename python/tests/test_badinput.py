@@ -1,4 +1,6 @@
-"""Messages of proto/testdata that cannot be delivered: the errors have the kinds that Go's have, and say as much."""
+"""Messages of proto/testdata that cannot be delivered: the errors have the kinds that Go's have,
+and say as much.
+"""
 
 import asyncio
 import math

@@ -1,4 +1,6 @@
-"""Whose a message is that a gateway forwards: the original caller's, if the server trusts the gateway."""
+"""Whose a message is that a gateway forwards: the original caller's, if the server trusts the
+gateway.
+"""
 
 import os
 

@@ -180,7 +180,9 @@ def test_another_program_listens(opened):
 
 
 def test_a_server_whose_timer_fires_first(opened):
-    """A server that cancels an RPC at its deadline, a moment before the client notices: the time is over."""
+    """A server that cancels an RPC at its deadline, a moment before the client notices: the time is
+    over.
+    """
     import concurrent.futures
 
     import grpc

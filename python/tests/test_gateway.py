@@ -111,7 +111,9 @@ def test_a_gateway_is_lost(relays, fleet, opened, topic):
 
 
 def test_a_gateway_stops(relays, fleet, opened, topic):
-    """No call fails while one gateway says that it stops, and each server gets one copy of a fanout."""
+    """No call fails while one gateway says that it stops, and each server gets one copy of a
+    fanout.
+    """
     both = [relays(*fleet), relays(*fleet)]
     client = opened(gateways(*both)).client(oslorpc.Target(topic=topic), timeout=20)
     assert client.call({}, "add", a=1, b=1) == 2
@@ -148,7 +150,9 @@ def test_a_gateway_starts_again(relays, fleet, opened, topic):
 
 
 def test_an_instance_leaves(relays, fleet, opened, topic):
-    """What the gateway does not list any more gets nothing, though the connection to the gateway is there."""
+    """What the gateway does not list any more gets nothing, though the connection to the gateway is
+    there.
+    """
     relay = relays(*fleet)
     client = opened(gateways(relay)).client(oslorpc.Target(topic=topic), timeout=20)
     assert {client.call({}, "whoami")["server"] for _ in range(4)} == {"a", "b"}

@@ -92,7 +92,10 @@ def test_deliveries(gateway, start, opened, run, local, topic, kind, attached):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("attached", [False, True])
 def test_one_of_two_gateways_ends(gateway, start, opened, local, topic, number, attached):
-    """Gracefully, no call fails. When it is killed, calls have a known outcome or say that they have not."""
+    """Gracefully, no call fails.
+
+    When it is killed, calls have a known outcome or say that they have not.
+    """
     first, second = gateway(), gateway()
     url = f"gateway://{first.addr},{second.addr}"
     servers = [start("sync", url if attached else local, topic, name) for name in "ab"]

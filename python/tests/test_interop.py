@@ -18,7 +18,10 @@ KINDS = ["go", "sync", "aio"]
 
 
 def answering(names, ask):
-    """Return a condition: all servers have answered. Which one does depends on the connections that are there."""
+    """Return a condition: all servers have answered.
+
+    Which one does depends on the connections that are there.
+    """
     seen = set()
 
     def check():

@@ -1,4 +1,6 @@
-"""The driver of oslo.messaging: oslo.messaging's own clients and servers, and Go's, over oslorpc."""
+"""The driver of oslo.messaging: oslo.messaging's own clients and servers, and Go's, over
+oslorpc.
+"""
 
 import functools
 import json

@@ -1,4 +1,6 @@
-"""A Python server answers every request of proto/testdata as Go's server does, mistakes included."""
+"""A Python server answers every request of proto/testdata as Go's server does, mistakes
+included.
+"""
 
 import base64
 

@@ -190,7 +190,9 @@ def test_bad_settings_of_trust(pki, name):
 
 @pytest.mark.parametrize("kind", ["go", "sync"])
 def test_certificates_change_under_load(start, opened, local, topic, pki, kind):
-    """Servers and clients take the new certificates, of a new authority in the end, and no call fails."""
+    """Servers and clients take the new certificates, of a new authority in the end, and no call
+    fails.
+    """
     pki.issue("changing")
     both = pki / "both.pem"
     both.write_bytes((pki / "ca.pem").read_bytes())
@@ -251,7 +253,9 @@ class Methods:
 
 
 def test_tokens(opened, go, local, topic, pki, tmp_path):
-    """Clients of Go, Python and asyncio send tokens, and a server lets only callers in that it trusts."""
+    """Clients of Go, Python and asyncio send tokens, and a server lets only callers in that it
+    trusts.
+    """
     policy, token = tmp_path / "policy.json", tmp_path / "token"
     policy.write_text('{"rules": [{"from": "token:cloud/*"}]}')
     serving = opened(secured(local, pki, policy=str(policy)), tokens=verify)

@@ -147,7 +147,9 @@ def test_escape():
 
 @pytest.fixture
 def stock_server(generated, inventory):
-    """A stock gRPC server of the test contract, which keeps what it got: (method, request, headers)."""
+    """A stock gRPC server of the test contract, which keeps what it got: (method, request,
+    headers).
+    """
     grpc_code = importlib.import_module("typedtest.v1.inventory_pb2_grpc")
     got = []
 
@@ -211,7 +213,9 @@ def test_deliveries(stock_server, inventory, inventory_stub):
 
 
 class Points:
-    """Notes what interceptors of a client see: (point, message) when it ends, with its error after it."""
+    """Notes what interceptors of a client see: (point, message) when it ends, with its error after
+    it.
+    """
 
     def __init__(self):
         self.ended = []

@@ -1,4 +1,6 @@
-"""Typed services on servers of this package: stock servicers, with the versions of their options."""
+"""Typed services on servers of this package: stock servicers, with the versions of their
+options.
+"""
 
 import asyncio
 import importlib

@@ -1,7 +1,8 @@
-"""Compare a call over oslorpc with a call over RabbitMQ, each by oslo.messaging: python upstream/bench.py [SHORT].
+"""Compare a call over oslorpc with a call over RabbitMQ, each by oslo.messaging: python
+upstream/bench.py [SHORT].
 
-Clients and servers are the same programs, which differ in their transport_url. Rounds alternate. A line has the
-median of the rounds in microseconds a call, and the ratio has its quartiles.
+Clients and servers are the same programs, which differ in their transport_url. Rounds alternate. A
+line has the median of the rounds in microseconds a call, and the ratio has its quartiles.
 """
 
 import pathlib

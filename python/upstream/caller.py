@@ -1,4 +1,7 @@
-"""Make calls when asked to: python caller.py threading|eventlet URL TOPIC CALLERS. Each line of input is a number."""
+"""Make calls when asked to: python caller.py threading|eventlet URL TOPIC CALLERS.
+
+Each line of input is a number.
+"""
 
 import sys
 

@@ -1,7 +1,7 @@
 """Run oslo.messaging's own tests of RPCs over the driver: python upstream/run.py PYTHON...
 
-It runs the tests of the oslo.messaging that each interpreter has, unmodified. It prints what was skipped
-and why, and ends with `N passed, N skipped, N failed`.
+It runs the tests of the oslo.messaging that each interpreter has, unmodified. It prints what was
+skipped and why, and ends with `N passed, N skipped, N failed`.
 """
 
 import json

@@ -1,7 +1,9 @@
-"""Run tests of oslo.messaging over the driver: python suite.py '{"CASE": "why it is skipped"}' NAME...
+"""Run tests of oslo.messaging over the driver: python suite.py '{"CASE": "why it is skipped"}'
+NAME...
 
-The tests themselves are as upstream has them. What they run on is not: a transport of `fake:` is one of
-the driver, and a case that skips itself unless the URL begins with `rabbit://` sees one that does.
+The tests themselves are as upstream has them. What they run on is not: a transport of `fake:` is
+one of the driver, and a case that skips itself unless the URL begins with `rabbit://` sees one that
+does.
 """
 
 import itertools

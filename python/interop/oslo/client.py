@@ -32,7 +32,10 @@ def do(transport: om.Transport, r: dict[str, Any]) -> Any:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Describe the error of an operation. Classes that are rebuilt are made subclasses of the same name."""
+    """Describe the error of an operation.
+
+    Classes that are rebuilt are made subclasses of the same name.
+    """
     described: dict[str, Any] = {
         "kind": type(error).__name__.removesuffix("_Remote"),
         "safe": False,

@@ -1,4 +1,6 @@
-"""The error with a class, written as the exceptions of Nova are: a message, or what to make one of."""
+"""The error with a class, written as the exceptions of Nova are: a message, or what to make one
+of.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The oslo.messaging server of `make interop`: python server.py URL TOPIC NAME. It stops at SIGTERM."""
+"""The oslo.messaging server of `make interop`: python server.py URL TOPIC NAME.
+
+It stops at SIGTERM.
+"""
 
 import signal
 import sys

@@ -1,7 +1,7 @@
 """The RPC semantics of OpenStack's oslo.messaging on gRPC, without a message broker.
 
-What it offers is loaded when it is used, so that a process that eventlet has patched can import the driver
-of oslo.messaging without gRPC.
+The parts of the package are loaded on first use, so that a process that eventlet has patched can
+import the driver of oslo.messaging without gRPC.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The ends of RPCs that fail: an error as a status, with its details."""
+"""How RPCs end with an error: the error becomes a status with details."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ async def abort(
     namespace: str = "",
     own: tuple[grpc.StatusCode, str] | None = None,
 ) -> None:
-    """End an RPC with an error. One about versions tells those that the server has in a namespace.
+    """End an RPC with an error. An error about versions lists the versions that the server has in a
+    namespace.
 
-    A status of the method's own takes the place of the error's, beside its details.
+    If the method set its own status, that replaces the error's status, and keeps the error's
+    details.
     """
     implemented = None
     if e.kind is Kind.UNSUPPORTED_VERSION and served is not None:

@@ -1,4 +1,4 @@
-"""Which messages a server takes, and in which order they get workers."""
+"""Which messages a server accepts, and in which order they get workers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _WINDOW, _WINDOW_SIZE = 120.0, 1 << 14
 
 
 class Window:
-    """The ids of recent messages, so that one that comes twice is known.
+    """The ids of recent messages, to detect repeated ones.
 
-    They are kept in two halves: an old half is dropped when the new one is full, or when its time is over.
+    They are kept in two halves. The old half is dropped when the new one is full, or when its time
+    is over.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,10 @@ class Window:
         self._since = time.monotonic()
 
     def add(self, id: str, now: float) -> bool:
-        """Remember an id, and return whether it is new. A message without one is always new."""
+        """Remember an id, and return whether it is new.
+
+        A message without an id always counts as new.
+        """
         if not id:
             return True
         if now - self._since > _WINDOW or len(self._recent) >= _WINDOW_SIZE:
@@ -37,7 +41,7 @@ class Window:
         return True
 
     def forget(self, id: str) -> None:
-        """Let a message come again that did not start."""
+        """Allow a message that did not start to come again."""
         self._recent.discard(id)
         self._older.discard(id)
 
@@ -45,7 +49,7 @@ class Window:
 class Queue:
     """Hands out workers in the order of arrival.
 
-    Of messages with the same order key, one at a time runs.
+    Messages with the same order key run one at a time.
     """
 
     def __init__(self, workers: int, waiting: int, size: int) -> None:
@@ -59,7 +63,7 @@ class Queue:
         self._lanes: dict[str, collections.deque[Ticket]] = {}
 
     def admit(self, m: Incoming) -> Ticket:
-        """Take a message in, or refuse it."""
+        """Accept or refuse a message."""
         key = m.order_key
         free = self.running < self._workers and not self._ready and not self.holds
         if free and not key:
@@ -86,7 +90,7 @@ class Queue:
         return ticket
 
     def done(self, ticket: Ticket) -> None:
-        """Give a ticket back, whether it waits or has a worker."""
+        """Return a ticket, which waits or has a worker."""
         if ticket.runs:
             self.running -= 1
         else:
@@ -112,7 +116,7 @@ class Queue:
             del self._lanes[key]
 
     def hand_out(self) -> None:
-        """Give free workers to the messages that wait longest."""
+        """Give free workers to the messages that have waited longest."""
         while self._ready and not self.holds and self.running < self._workers:
             ticket = self._ready.popleft()
             self._leave(ticket)
@@ -123,7 +127,7 @@ class Queue:
 
 
 class Ticket:
-    """A message that was admitted."""
+    """An admitted message."""
 
     __slots__ = ("behind", "key", "runs", "size", "turn")
 

@@ -1,4 +1,4 @@
-"""Calls interceptors: of clients around messages and attempts, of servers around methods."""
+"""Calls interceptors: clients call them around messages and attempts, servers around methods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ S = TypeVar("S", bound="Sendable")
 
 
 class Points:
-    """The interceptors of a transport, by the point at which they are called."""
+    """The interceptors of a transport, grouped by when they are called."""
 
     def __init__(self, interceptors: Iterable[Interceptor], threaded: bool) -> None:
         given = list(interceptors)
@@ -39,7 +39,10 @@ class Points:
 
 
 def enter(stack: ExitStack, around: Sequence[Around], m: Message) -> None:
-    """Enter context managers. An exception of one is a refusal, which the outer ones see."""
+    """Enter context managers.
+
+    An exception of one of them refuses the message, and the outer ones see it.
+    """
     for function in around:
         try:
             manager = function(m)
@@ -51,7 +54,7 @@ def enter(stack: ExitStack, around: Sequence[Around], m: Message) -> None:
 
 
 async def enter_async(stack: AsyncExitStack, around: Sequence[Around], m: Message) -> None:
-    """Enter context managers, plain or asynchronous ones."""
+    """Enter plain or asynchronous context managers."""
     for function in around:
         try:
             manager = function(m)
@@ -64,7 +67,7 @@ async def enter_async(stack: AsyncExitStack, around: Sequence[Around], m: Messag
 
 
 class Sending:
-    """A message of a client on its way through the interceptors."""
+    """A client's message with its interceptors."""
 
     def __init__(self, points: Points, op: Sendable, caller: str, exchange: str) -> None:
         self.points, self._op = points, op
@@ -94,7 +97,10 @@ class Sending:
         return e
 
     def _tries(self, copies: bool) -> Callable[[Sendable, Entry], Message]:
-        """Return what describes the next attempt. The attempts of each copy are counted from 1."""
+        """Return the description of the next attempt.
+
+        Attempts are counted from 1, separately for each copy of the message.
+        """
         counts: dict[Entry | None, Iterator[int]] = {}
 
         def message(op: Sendable, e: Entry) -> Message:
@@ -112,7 +118,7 @@ class Sending:
         return message
 
     def blocking(self, send: Callable[[S, Entry], Any], copies: bool) -> Callable[[S, Entry], Any]:
-        """Return what sends with the interceptors around each attempt."""
+        """Return a function that sends with the interceptors around each attempt."""
         message = self._tries(copies)
 
         def attempt(op: S, e: Entry) -> Any:
@@ -138,7 +144,7 @@ class Sending:
     def asynchronous(
         self, send: Callable[[S, Entry], Awaitable[Any]], copies: bool
     ) -> Callable[[S, Entry], Awaitable[Any]]:
-        """Return what sends with the interceptors around each attempt."""
+        """Return a function that sends with the interceptors around each attempt."""
         message = self._tries(copies)
 
         async def attempt(op: S, e: Entry) -> Any:
@@ -163,7 +169,7 @@ class Sending:
 
 
 def _swallowed(op: Sendable, sent: bool, failure: BaseException | None) -> None:
-    """Make a success of an error, unless nothing was sent, or there would be no items."""
+    """Suppress an error, unless nothing was sent, or the result would be an iterator."""
     if not sent:
         raise unsent()
     if op.delivery == "multicall" and failure is not None:
@@ -171,12 +177,12 @@ def _swallowed(op: Sendable, sent: bool, failure: BaseException | None) -> None:
 
 
 def unsent() -> Error:
-    """Return the error of a message whose interceptors hid that it was not sent."""
+    """Return the error for a message whose interceptors hid that it was not sent."""
     return Error(Kind.INVALID, "an interceptor ended the message before it was sent", safe_to_retry=True)
 
 
 async def admit(points: Points, m: Message) -> None:
-    """Ask the interceptors of a server whether it may accept a message."""
+    """Let the interceptors of a server accept or refuse a message."""
     for function in points.accept:
         try:
             answer = function(m)
@@ -202,7 +208,7 @@ class Running:
 
     @property
     def threaded(self) -> bool:
-        """Whether interceptors are called in the thread of the method, if it has one."""
+        """Whether interceptors are called in the method's thread, if it has one."""
         return self._points.threaded
 
     def in_thread(self, work: Callable[[], Any]) -> Any:
@@ -218,7 +224,7 @@ class Running:
         return self._hidden()
 
     async def on_loop(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Run a method on the event loop, or wait there for its thread."""
+        """Run a method on the event loop, or wait on the loop for the method's thread."""
         async with AsyncExitStack() as stack:
             await enter_async(stack, self._points.run, self._message)
             self.ran = True
@@ -234,7 +240,9 @@ class Running:
             raise Error(Kind.ACCESS_DENIED, "an interceptor ended the message before the method ran")
 
     def verdict(self, e: Exception) -> Error | None:
-        """Return what the sender gets for an exception of an interceptor; None for one of the method."""
+        """Return the sender's error for an exception of an interceptor, or None for an exception of
+        the method.
+        """
         if not self.ran and self._points.discreet:
             return discreet.refusal(refusal(e), e.__cause__ or e, self._message.method)
         if not self.ran:

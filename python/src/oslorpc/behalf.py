@@ -1,4 +1,7 @@
-"""On whose behalf gateways forward messages. A server believes it of the gateways that it is told to trust."""
+"""The original callers of messages that gateways forward.
+
+A server believes only gateways that it trusts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _MAX_SIZE, _MAX_NAMES, _MAX_GATEWAYS = 8 << 10, 64, 8  # of what a message may s
 
 
 class Gateways:
-    """The gateways that servers believe."""
+    """The gateways that a server trusts."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         mistakes: list[str] = []
@@ -28,25 +31,25 @@ class Gateways:
         self._rule = policy.Rule("gateways", patterns, {}, None, None)
 
     def believes(self, identity: Identity) -> bool:
-        """Whether a caller is one of them."""
+        """Whether a caller is a trusted gateway."""
         return self._rule.knows([policy.folded(name) for name in identity.names])
 
 
 def original(stated: pb.Caller, gateway: Peer) -> Peer:
-    """Return the caller that a gateway states."""
+    """Return the caller that a gateway names."""
     names = tuple(stated.names)
     return Peer(stated.address, Identity("gateway", names) if names else NOBODY, gateway)
 
 
 def check(stated: pb.Caller) -> None:
-    """Refuse what no gateway states, of any sender."""
+    """Refuse a caller that no gateway could have sent, whoever sent it."""
     large = stated.ByteSize() > _MAX_SIZE
     if large or len(stated.names) > _MAX_NAMES or len(stated.gateways) > _MAX_GATEWAYS:
         raise _malformed("has more than a gateway says")
 
 
 def parse(encoded: bytes) -> pb.Caller:
-    """Read a caller that headers have."""
+    """Decode a caller from headers."""
     if len(encoded) > _MAX_SIZE:
         raise _malformed("has more than a gateway says")
     try:

@@ -1,4 +1,4 @@
-"""Which instances a message may go to: by version, by state, and near ones first."""
+"""Which instances a message may go to: by version, by state, and nearby ones first."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from oslorpc.fleet import Entry, Topic
 if TYPE_CHECKING:
     from oslorpc.delivery import Message
 
-# Who may get a message. A rank counts if there is nothing in the ranks before it, and a group of it if none before it
-# has an instance that can be expected to take the message.
+# The candidates for a message. A rank counts only if all earlier ranks are empty. A group of a rank
+# counts only if no earlier group has an instance that is likely to accept the message.
 Ranks = list[list[list[Entry]]]
 
 
 def candidates(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, now: float) -> Ranks:
-    """Return the instances that a message may go to: the preferred first."""
+    """Return the instances that a message may go to, preferred ones first."""
     key = m.plan.target.server, m.plan.namespace, m.plan.version
     ranks: Ranks | None = topic.recall(seen, key)
     if ranks is None:
@@ -42,13 +42,13 @@ def _ranks(topic: Topic, entries: tuple[Entry, ...], m: Message, now: float) -> 
 
 
 def _few_first(topic: Topic, active: list[Entry]) -> list[list[Entry]]:
-    """Return those that this client uses first, and the rest."""
+    """Return the instances that this client prefers, and the others."""
     few = topic.preferred(active)
     return [active] if few is active else [few, [e for e in active if e not in few]]
 
 
 def best_of(groups: list[list[Entry]], turn: int, tried: set[Entry]) -> Entry | None:
-    """Return the healthiest that was not tried, the first in turn among equals."""
+    """Return the healthiest instance that was not tried, or the next in turn among equals."""
     best: Entry | None = None
     for group in groups:
         for n in range(len(group)):

@@ -35,16 +35,19 @@ AT_ONCE = 64
 
 
 class Client(ClientCore[TransportCore]):
-    """Sends messages, and waits for them. It may be used from any thread."""
+    """Sends messages, and waits for the results. May be used from any thread."""
 
     def call(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Any:
-        """Have one server run a method, and return its result."""
+        """Call a method on one server, and return its result."""
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
         return self._deliver(op, self._send_monitored if op.plan.monitor else self._send_call)
 
     def cast(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> None:
-        """Have one server accept a message, which runs later; every server if the target says fanout."""
+        """Send a message that one server accepts now and runs later.
+
+        If the target says fanout, send it to every server.
+        """
         if self.target.fanout:
             self.fanout(ctxt, method, **kwargs)
             return
@@ -53,9 +56,9 @@ class Client(ClientCore[TransportCore]):
         self._deliver(op, self._send_cast)
 
     def multicall(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Items:
-        """Have one server run a method, and iterate over its results as they come.
+        """Call a method on one server, and iterate over its results as they arrive.
 
-        Close the iterator to break off.
+        To stop early, close the iterator.
         """
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
@@ -73,7 +76,7 @@ class Client(ClientCore[TransportCore]):
         raise failure
 
     def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
-        """Have every server accept a message, and return a report on each."""
+        """Send a message to every server, and return a report of which accepted it."""
         op = self._everyone()._operation(method, ctxt, kwargs, CAST_TIMEOUT)
         op.delivery = "fanout"
         send: Any = None
@@ -88,7 +91,9 @@ class Client(ClientCore[TransportCore]):
         return Report(())
 
     def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Iterator[Reply]:
-        """Have every server run a method, and iterate over their replies as they come: each server once."""
+        """Call a method on every server, and iterate over the replies as they arrive, one per
+        server.
+        """
         op = self._everyone()._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         op.delivery = "gather"
         send: Any = None
@@ -104,7 +109,9 @@ class Client(ClientCore[TransportCore]):
         return iter(())
 
     def _within(self, op: Sendable, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
-        """Enter the interceptors around a message, and return what sends with those around each attempt."""
+        """Enter the interceptors around a message, and return a function that sends it with the
+        interceptors around each attempt.
+        """
         t, send = self._transport, op.plan.topic.missed.telling(send)
         if not t.points.client:
             return send
@@ -130,18 +137,18 @@ class Client(ClientCore[TransportCore]):
     def channel(self, ctxt: Mapping[str, Any] | None = None) -> grpc.Channel:
         """Return a channel for generated stubs of typed services.
 
-        Each message asks for the version that its method, and all that is set in it, need; older servers get it
-        without what they can do without. The topic and the namespace are the service's, unless the target has its
-        own. The context is what the methods see as the request context.
+        Each message asks for the version that its method and its set fields need. Older servers get
+        the message without the fields that may be dropped. The topic and the namespace are the
+        service's, unless the target sets others. Methods see ctxt as the request context.
         """
         from oslorpc.typed.channel import TypedChannel
 
         return TypedChannel(self, ctxt)
 
     def can_send_version(self, version: str | None = None) -> bool:
-        """Whether the version cap lets messages of a version through, by default the client's.
+        """Whether the version cap allows messages of a version, by default the client's version.
 
-        "auto" asks the fleet.
+        With the cap "auto", this depends on the servers of the fleet.
         """
         wanted = self._wanted(version)
         if not self._cap.auto:
@@ -157,7 +164,7 @@ class Client(ClientCore[TransportCore]):
             raise delivery.about(e, op) from None
 
     def _deliver(self, op: Sendable, send: Any) -> Any:
-        """Deliver a message to one server, through the interceptors."""
+        """Send a message to one server, through the interceptors."""
         if not self._transport.points.client:
             return self._offer(op, op.plan.topic.missed.telling(send))
         sending: Any = None
@@ -169,7 +176,7 @@ class Client(ClientCore[TransportCore]):
         return None
 
     def _offer(self, op: Sendable, send: Any) -> Any:
-        """Send to the instance that is usual, and else do what the rules of delivery ask for."""
+        """Send to the usual instance. If that fails, follow the rules of delivery."""
         first: tuple[Entry, Error] | None = None
         entry = delivery.usual(op)
         if entry is not None:
@@ -202,7 +209,10 @@ class Client(ClientCore[TransportCore]):
         return next(steps)
 
     def _one(self, op: Sendable, to: Audience, e: Entry, send: Any) -> Delivered:
-        """Send a message for all servers to one of them, again while it is full, for a second."""
+        """Send a message for all servers to one of them.
+
+        While the server is full, try again for a second.
+        """
         patience = to.patience()
         while True:
             try:
@@ -269,7 +279,7 @@ class Client(ClientCore[TransportCore]):
 
 
 def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
-    """Return the entries of a topic, as soon as they are known."""
+    """Return the entries of a topic. Wait until they are known."""
     while True:
         seen, entries = topic.snapshot()
         if entries is not None:
@@ -286,7 +296,7 @@ def link_of(e: Entry) -> BlockingLink:
 
 
 def failed(link: BlockingLink, error: Exception) -> Exception:
-    """Turn the error of an RPC into one of ours."""
+    """Convert the error of an RPC to an Error."""
     if isinstance(error, grpc.RpcError):
         ours = failure(error)
         if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -296,7 +306,7 @@ def failed(link: BlockingLink, error: Exception) -> Exception:
 
 
 class _Sending:
-    """Counts a message on its link, and turns the error of its RPC into one of ours."""
+    """Counts a message on its link, and converts the error of its RPC to an Error."""
 
     def __init__(self, e: Entry) -> None:
         self._link = link_of(e)
@@ -350,7 +360,7 @@ class Items:
         raise StopIteration
 
     def fetch(self, timeout: float) -> None:
-        """Wait for the next item, or for the end. An Error is the end."""
+        """Wait for the next item, or for the end. If the call failed, the end is an Error."""
         with Watchdog(self._stream.cancel) as dog:
             dog.expect(timeout)
             try:
@@ -377,7 +387,7 @@ class Items:
                 self._entry.link.ended()
 
     def close(self) -> None:
-        """Break off: the method is canceled."""
+        """Stop early, which cancels the method."""
         self._stream.cancel()
         self._finish()
         self.around.close()

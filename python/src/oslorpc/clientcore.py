@@ -1,4 +1,6 @@
-"""What clients of both APIs share: settings, what a message is made of, and what its answer means."""
+"""The common part of clients of both APIs: settings, the content of messages, and the meaning of
+answers.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ _UNSET: Any = object()
 
 
 def default_caller() -> str:
-    """Return the name that a program gives itself: its file and its machine."""
+    """Return the name that a program gives itself: the names of its file and its machine."""
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
     words = [_word(program), _word(socket.gethostname())]
     return "@".join(word[:63] for word in words if word)
@@ -46,7 +48,7 @@ def _word(text: str) -> str:
 
 
 class TransportCore:
-    """What transports of both APIs share."""
+    """The common part of transports of both APIs."""
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class TransportCore:
         _live.add(self)
 
     def check(self) -> None:
-        """Raise an Error if the transport cannot be used."""
+        """Raise an Error if the transport is closed or otherwise not usable."""
         if self.closed:
             raise invalid("the transport is closed")
         if self.forked:
@@ -85,15 +87,15 @@ class TransportCore:
             )
 
     def next_id(self) -> str:
-        """Return the id of a message."""
+        """Return an id for a message."""
         return f"{self._prefix}.{next(self._ids)}"
 
     def next_turn(self) -> int:
-        """Return the place of a message in the round robin."""
+        """Return the turn of a message in the round robin."""
         return next(self._turns)
 
     def list_instances(self) -> list[Instance]:
-        """Return all instances that discovery lists, read now."""
+        """Read discovery now, and return all instances that it lists."""
         self.check()
         return self.registry.list()
 
@@ -111,7 +113,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of a client beside its target."""
+    """The settings of a client besides its target."""
 
     timeout: float | None = None
     retry: int = -1
@@ -124,24 +126,24 @@ class Options:
 
 
 class Sendable(Message, abc.ABC):
-    """A message of a client, with what goes with it to a server."""
+    """A client's message, with everything that is sent to a server."""
 
     __slots__ = ("id",)
     id: str
 
     @property
     def asked(self) -> str | None:
-        """The version that it asks for, if it asks for one."""
+        """The version that the message asks for, if any."""
         return self.plan.target.version
 
     @property
     def service(self) -> str:
-        """The full name of its typed service, if it is a message of one."""
+        """The full name of the typed service, or an empty string."""
         return ""
 
     @property
     def remaining(self) -> float:
-        """How long there is until the deadline."""
+        """The time until the deadline, in seconds."""
         return max(self.deadline - time.monotonic(), 0.001)
 
     @abc.abstractmethod
@@ -150,11 +152,11 @@ class Sendable(Message, abc.ABC):
 
     @abc.abstractmethod
     def reporting(self, ago: float) -> Self:
-        """Return the message with a report that its server missed one, so many seconds ago."""
+        """Return the message with a report that its server missed a message so many seconds ago."""
 
 
 class Operation(Sendable):
-    """One message, ready to be sent."""
+    """A message that is ready to be sent."""
 
     __slots__ = ("context", "head", "kwargs")
 
@@ -174,18 +176,21 @@ class Operation(Sendable):
         return op
 
     def reporting(self, ago: float) -> Self:
-        """Return the message with a report that its server missed one, so many seconds ago."""
+        """Return the message with a report that its server missed a message so many seconds ago."""
         op, m = copy.copy(self), pb.Message()
         m.missed.FromNanoseconds(max(int(ago * 1e9), 1))
         op.head = self.head + m.SerializeToString()
         return op
 
     def to(self, e: Entry) -> bytes:
-        """Return the request with the message for an instance."""
+        """Return the request that sends the message to an instance."""
         return frame.request(self.head, e.field, self.id, self.kwargs, self.context)
 
     def monitored(self, e: Entry, silence: float) -> bytes:
-        """Return the request for a call that heartbeats accompany, so often that none is missed."""
+        """Return the request for a call with heartbeats.
+
+        They come often enough that none is missed.
+        """
         request = pb.MonitoredCallRequest()
         request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
         return self.to(e) + request.SerializeToString()
@@ -195,7 +200,7 @@ T = TypeVar("T", bound=TransportCore)
 
 
 class ClientCore(Generic[T]):
-    """Sends messages to a target. It is immutable; prepare() makes others of it."""
+    """Sends messages to a target. It is immutable; prepare() returns a changed copy."""
 
     def __init__(self, transport: T, fleet: Fleet, target: Target, options: Options) -> None:
         self._transport = transport
@@ -228,11 +233,11 @@ class ClientCore(Generic[T]):
     ) -> Self:
         """Return a client with other settings.
 
-        ``timeout`` bounds each operation, in seconds; None is 60 for calls and items, 30 for casts. ``retry`` is
-        how often a message that no server took is offered again; negative until the deadline. With
-        ``fail_fast``, a message does not wait for a server. ``call_monitor_timeout`` is how long a server
-        may be silent.
-        ``version_cap`` is the latest version that may be sent: a version, an alias, or "auto".
+        ``timeout`` bounds each operation, in seconds; None means 60 for calls and items, and 30 for
+        casts. ``retry`` is how often to try again when no server accepted a message; negative means
+        until the deadline. With ``fail_fast``, a message does not wait for a server.
+        ``call_monitor_timeout`` is how long a server may be silent. ``version_cap`` is the latest
+        version that may be sent: a version, an alias, or "auto".
         """
         given = {name: value for name, value in locals().items() if name != "self" and value is not _UNSET}
         fields = {f.name for f in dataclasses.fields(Target)}
@@ -271,16 +276,16 @@ class ClientCore(Generic[T]):
         return Operation(plan, now + timeout, transport.next_turn(), transport.next_id(), text, context)
 
     def _everyone(self) -> Self:
-        """Return a client for messages that all servers get, whatever server the target names."""
+        """Return a client for messages to all servers, which ignores the target's server."""
         return self if self.target.server is None else self.prepare(server=None)
 
     def _about(self, e: Error, method: str) -> Error:
-        """Complete an error about a message that was not sent."""
+        """Complete the error of a message that was not sent."""
         e.target, e.method, e.safe_to_retry = self.target, method, True
         return e
 
     def _plan(self, method: str) -> Plan:
-        """Check what the messages for a method have in common, and encode it."""
+        """Check and encode the parts that all messages for a method have in common."""
         target, options = self.target, self.options
         target.check_client()
         check_name("method name", method)
@@ -311,7 +316,7 @@ class ClientCore(Generic[T]):
         return plan
 
     def _result(self, p: Any) -> Any:
-        """Return what a payload holds that a server sent."""
+        """Decode a payload from a server."""
         return result_of(p)
 
     def _allows(self, version: str | None, entries: Sequence[Entry]) -> bool:
@@ -319,7 +324,7 @@ class ClientCore(Generic[T]):
         return ceiling(entries, self.target.namespace or "", wanted, self.target.server)
 
     def _check_one(self) -> None:
-        """Raise an Error for a message with one result whose target is every server."""
+        """Raise an Error if the target is every server, for a message with a single result."""
         if self.target.fanout:
             message = "a call goes to one server: use fanout(), or gather() for the results of all"
             raise Error(Kind.INVALID_TARGET, message, target=self.target, safe_to_retry=True)
@@ -336,13 +341,13 @@ class ClientCore(Generic[T]):
 
 
 def unreserved(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata without names that are reserved, in lower case."""
+    """Return metadata in lower case, without reserved names."""
     named = ((name.lower(), value) for name, value in metadata.items())
     return {name: value for name, value in named if not name.startswith(("oslorpc-", "grpc-"))}
 
 
 def result_of(p: Any) -> Any:
-    """Return what a payload holds that a server sent."""
+    """Decode a payload from a server."""
     text = p.json
     return payload.loads(text, Kind.BAD_RESULT) if text else payload.read(p, Kind.BAD_RESULT, None)
 

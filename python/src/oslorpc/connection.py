@@ -1,4 +1,4 @@
-"""One connection to each process: what both APIs share of it, and the blocking one."""
+"""The connection to each process: the common part of both APIs, and the blocking one."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MULTICALL, MONITORED = "/oslorpc.v1.RPCService/Multicall", "/oslorpc.v1.RPCServi
 PING = "/oslorpc.v1.IntrospectionService/Ping"
 GET_INFO = "/oslorpc.v1.IntrospectionService/GetInfo"
 _UNKNOWN_TROUBLE = "cannot be connected to: nothing listens there, it hangs, or the network does not reach it"
-# gRPC's texts for RPCs that it did not begin, since there was no connection.
+# gRPC's messages for RPCs that did not begin because there was no connection.
 _NEVER_BEGUN = ("failed to connect to all addresses", "DNS resolution failed", "empty address list")
 
 
 def channel_options(caller: str, addr: str, limit: int, server_name: str) -> list[tuple[str, Any]]:
-    """Return the options of connections. Pings find frozen processes and lost hosts."""
+    """Return the channel options. Pings detect frozen processes and lost hosts."""
     options: list[tuple[str, Any]] = [
         ("grpc.primary_user_agent", caller),
         ("grpc.keepalive_time_ms", 10_000),
@@ -54,7 +54,7 @@ def channel_options(caller: str, addr: str, limit: int, server_name: str) -> lis
 
 
 class Link:
-    """The connection to a process. Health is better the smaller it is."""
+    """The connection to a process. A smaller health value is better."""
 
     def __init__(self, addr: str, name: str) -> None:
         self.addr = addr
@@ -74,12 +74,12 @@ class Link:
 
     @property
     def outstanding(self) -> int:
-        """How many messages have not ended."""
+        """The number of messages that have not ended."""
         return len(self._sent)
 
     @property
     def health(self) -> int:
-        """0: nothing speaks against it, BUSY: busy and silent, 2: being connected again, 3: down."""
+        """0: healthy, BUSY: busy and silent, 2: reconnecting, 3: down."""
         if self.ready:
             return BUSY if not self._heard and len(self._sent) > 1 else 0
         if self.down:
@@ -87,7 +87,7 @@ class Link:
         return 0 if self.fresh else 2
 
     def unreachable(self, who: str) -> Error:
-        """Return why it cannot be sent to."""
+        """Return why no message can be sent to the process."""
         if self.distrust:
             return Error(Kind.UNTRUSTED, f"{who} {self.distrust}", safe_to_retry=True)
         if self.down:
@@ -97,7 +97,7 @@ class Link:
         return Error(Kind.UNREACHABLE, message, safe_to_retry=True)
 
     def vet(self, security: Security, told: Callable[[Verdict], None]) -> None:
-        """Find out, in a thread, whether the ends trust each other, at most twice a second."""
+        """Check in a thread whether the ends trust each other, at most twice a second."""
         with self._lock:
             now = time.monotonic()
             if now < self._vetted + 0.5:
@@ -107,31 +107,33 @@ class Link:
         threading.Thread(target=work, name="oslorpc-trust", daemon=True).start()
 
     def began(self) -> None:
-        """Note that a message is sent."""
+        """Count a message that is being sent."""
         self._sent.append(None)  # which needs no lock
         self._heard = False
 
     def ended(self) -> None:
-        """Note that a message ended."""
+        """Count a message that has ended."""
         self._sent.pop()
         self._heard = True
 
     def lost(self) -> None:
-        """Note that a message failed with its connection: gRPC tells the state of the connection a moment later."""
+        """Note that a message failed with its connection. gRPC reports the connection's state a
+        moment later.
+        """
         self.ready = False
 
     def use(self) -> None:
-        """Count another entry that uses it."""
+        """Count another entry that uses the link."""
         with self._lock:
             self._uses += 1
 
     @property
     def used(self) -> bool:
-        """Whether an entry uses it."""
+        """Whether any entry uses the link."""
         return self._uses > 0
 
     def release(self) -> None:
-        """Close it when no entry uses it."""
+        """Close the link when no entry uses it."""
         with self._lock:
             self._uses -= 1
             unused = self._uses <= 0
@@ -139,14 +141,17 @@ class Link:
             self.close()
 
     def renew(self) -> None:
-        """Make a new connection for the next message."""
+        """Open a new connection for the next message."""
 
     def close(self) -> None:
         """Close the connection."""
 
 
 def failure(e: Any, replied: bool = False) -> Error:
-    """Return the error that an RPC ended with. Its parts are asked for as gRPC's blocking API does."""
+    """Convert the error of an RPC to an Error.
+
+    It reads the error's parts with the methods of gRPC's blocking API.
+    """
     code = e.code()
     encoded = None
     for key, value in e.trailing_metadata() or ():
@@ -158,7 +163,7 @@ def failure(e: Any, replied: bool = False) -> Error:
 
 
 def error_of(code: int, text: str, encoded: bytes | None, headers: bool, replied: bool) -> Error:
-    """Return the error that an RPC ended with."""
+    """Convert the error of an RPC to an Error."""
     never = code == status.UNAVAILABLE and not headers and not encoded and text.startswith(_NEVER_BEGUN)
     return status.Evidence(sent=not never, headers=headers, replied=replied).decode(code, text, encoded)
 
@@ -186,14 +191,14 @@ class BlockingLink(Link):
         self._closed = False
 
     def _connection(self) -> grpc.Channel | None:
-        """Return the channel; None before the server has proved its name."""
+        """Return the channel, or None before the server has proved its name."""
         if self.name and self.pin is None:
             self.vet(self._security, self._told)
             return None
         with self._lock:
             if self._channel is None:
                 self._channel = channel = self._open()
-                # Requests and results are bytes.
+                # Requests and results are encoded already.
                 self.call: Any = channel.unary_unary(CALL)
                 self.cast: Any = channel.unary_unary(CAST)
                 self.multicall: Any = channel.unary_stream(MULTICALL)
@@ -210,11 +215,11 @@ class BlockingLink(Link):
             return self._channel
 
     def typed(self, path: str) -> Any:
-        """Return what calls a method of a program's own service, with encoded messages."""
+        """Return a callable for a method of a typed service. It takes encoded messages."""
         return self._connected().unary_unary(path)
 
     def typed_stream(self, path: str) -> Any:
-        """Return what calls a method of a program's own service that streams its answers."""
+        """Return a callable for a typed method that streams its answers."""
         return self._connected().unary_stream(path)
 
     def _connected(self) -> grpc.Channel:
@@ -239,7 +244,7 @@ class BlockingLink(Link):
         self._changed()
 
     def _told(self, found: Verdict) -> None:
-        """Take in whether the ends trust each other."""
+        """Handle the result of the check whether the ends trust each other."""
         with self._state:
             if self.ready or self._closed:
                 return
@@ -256,12 +261,14 @@ class BlockingLink(Link):
         self._changed()
 
     def _answered(self, channel: grpc.Channel, answer: Any) -> None:
-        """Note that the process answered, whatever it said: so the channel is connected."""
+        """Note that the process answered a ping. Any answer shows that the channel is connected."""
         if answer.code() not in _SILENT:
             self._moved(channel, grpc.ChannelConnectivity.READY)
 
     def connect(self, seconds: float) -> bool:
-        """Wait until it is connected, for so long; less if it is known to be down."""
+        """Wait until the link is connected, at most for so long, and less if it is known to be
+        down.
+        """
         channel = self._connection()
         if self.ready:
             return True
@@ -277,7 +284,7 @@ class BlockingLink(Link):
         return self.ready
 
     def renew(self) -> None:
-        """Make a new connection for the next message. What is on the way on this one goes on."""
+        """Open a new connection for the next message. Messages on the old connection continue."""
         with self._state:
             self.down, self.fresh = False, True
             self.distrust, self.pin, self._vetted = "", None, -1.0
@@ -306,7 +313,7 @@ _SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.
 
 
 def _close_later(channel: grpc.Channel, link: Link) -> None:
-    """Close a channel once nothing is on its way any more."""
+    """Close a channel when no message uses it any more."""
 
     def wait() -> None:
         end = time.monotonic() + 600
@@ -318,7 +325,10 @@ def _close_later(channel: grpc.Channel, link: Link) -> None:
 
 
 class Unprovable(Link):
-    """Stands for a connection to a server whose name no certificate can prove. It is never ready."""
+    """Stands for a connection to a server whose name no certificate can prove.
+
+    It is never ready.
+    """
 
     def __init__(self, addr: str, why: str) -> None:
         super().__init__(addr, "")
@@ -327,7 +337,7 @@ class Unprovable(Link):
 
 
 class Pool:
-    """The connections of a transport: one to each run of a process."""
+    """The connections of a transport, one per run of a process."""
 
     def __init__(self, make: Callable[[str, str], Link], security: Security) -> None:
         self._make, self._security = make, security
@@ -352,7 +362,10 @@ class Pool:
             return link
 
     def renew(self) -> None:
-        """Have new connections made, with the certificates of now. What is on its way goes on."""
+        """Open new connections, with the current certificates.
+
+        Messages on the old connections continue.
+        """
         for link in self.all():
             link.renew()
 

@@ -1,4 +1,4 @@
-"""The request context of a message, as a method sees it."""
+"""The request context of a message, in the view of a method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RequestContext(dict[str, Any]):
-    """The request context, a dict as in oslo.messaging, and what is known of the message beside it.
+    """The request context, a dict as in oslo.messaging, with information about the message.
 
     Pass it on with the calls that the method makes.
     """
@@ -23,17 +23,17 @@ class RequestContext(dict[str, Any]):
 
     @property
     def method(self) -> str:
-        """The method that was asked for."""
+        """The requested method."""
         return self._message.method
 
     @property
     def message_id(self) -> str:
-        """The id of the message; empty if it has none."""
+        """The id of the message, or an empty string."""
         return self._message.id
 
     @property
     def version(self) -> str:
-        """The version that was asked for."""
+        """The requested version."""
         return self._message.version
 
     @property
@@ -43,32 +43,38 @@ class RequestContext(dict[str, Any]):
 
     @property
     def caller(self) -> str:
-        """The name that the sender's program gives itself."""
+        """The name that the sender gives itself."""
         return self._message.caller
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What programs around the method read, such as trace context."""
+        """Metadata for code around the method, such as trace context."""
         return self._message.metadata
 
     @property
     def remaining(self) -> float | None:
-        """How many seconds the caller still waits; None if nothing waits, as for a cast."""
+        """How many seconds the caller still waits, or None if no caller waits, as for a cast."""
         deadline = self._message.deadline
         return None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
     @property
     def canceled(self) -> bool:
-        """Whether the caller has left, or the server is stopped by force: the method should end."""
+        """Whether the caller has left, or the server is being stopped by force.
+
+        If so, the method should end.
+        """
         return self._message.canceled
 
     def wait_canceled(self, seconds: float) -> bool:
-        """Wait for so long, less if the method is canceled. It blocks: only for methods in threads."""
+        """Wait for so long, or until the method is canceled.
+
+        It blocks, so use it only in methods that run in threads.
+        """
         return self._message.wait_canceled(seconds)
 
 
 class Incoming:
-    """A message in a server."""
+    """A message at a server."""
 
     __slots__ = (
         "_event",
@@ -106,14 +112,14 @@ class Incoming:
         raise NotImplementedError
 
     def expect(self, now: float, remaining: float | None, own: float | None) -> None:
-        """Set the deadline: the RPC's, or the sender's own if it is earlier."""
+        """Set the deadline: the earlier one of the RPC's deadline and the sender's."""
         if remaining is not None:
             self.deadline = now + remaining
         if own is not None and (self.deadline is None or now + own < self.deadline):
             self.deadline, self.bounded = now + own, True
 
     def cancel(self) -> None:
-        """Cancel the method. It is for the event loop."""
+        """Cancel the method. Call it on the event loop."""
         self.canceled = True
         if self._event is not None:
             self._event.set()
@@ -121,7 +127,7 @@ class Incoming:
             self.on_cancel()
 
     def wait_canceled(self, seconds: float) -> bool:
-        """Wait in a thread, for so long, less if the method is canceled."""
+        """Wait in a thread, for so long or until the method is canceled."""
         with _waiting:
             if self._event is None:
                 self._event = threading.Event()

@@ -1,7 +1,7 @@
 """How a message gets to an instance, at most once.
 
-The rules are one generator, which does nothing itself: it yields what is to be done, and gets what
-came of it. The blocking and the asyncio API each have a driver for it, so that both keep the same rules.
+The rules are a generator without I/O: it yields actions, and gets their results. The blocking and
+the asyncio API each have a driver for it, so both follow the same rules.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MIN_PAUSE, _MAX_PAUSE = 0.01, 1.0
 
 
 class Plan:
-    """What all messages of a client for one method have in common. It is made once."""
+    """The common part of all messages of a client for one method. It is made once."""
 
     __slots__ = (
         "bare", "fail_fast", "head", "memory", "metadata", "method", "monitor", "namespace", "order_key", "retry",
@@ -52,7 +52,7 @@ class Plan:
 
 
 class Message:
-    """What delivery needs to know of a message."""
+    """The part of a message that delivery uses."""
 
     __slots__ = ("begun", "deadline", "delivery", "plan", "turn")
 
@@ -62,13 +62,13 @@ class Message:
         self.delivery = "call"
 
     def waited(self) -> float:
-        """Return how long the message has waited, until its deadline at most."""
+        """Return how long the message has waited. The wait ends at its deadline at the latest."""
         return min(time.monotonic(), self.deadline) - self.begun
 
 
 @dataclasses.dataclass(slots=True)
 class Connect:
-    """Wait until an instance is connected; the answer is whether it is."""
+    """Wait until an instance is connected. The answer is whether it is."""
 
     entry: Entry
     seconds: float
@@ -76,14 +76,14 @@ class Connect:
 
 @dataclasses.dataclass(slots=True)
 class Send:
-    """Send the message to an instance; the answer is its result, or an Error is thrown."""
+    """Send the message to an instance. The answer is its result, or an Error is thrown."""
 
     entry: Entry
 
 
 @dataclasses.dataclass(slots=True)
 class Wait:
-    """Wait until the state of the topic is not the one seen, for so long."""
+    """Wait until the state of the topic differs from the one seen, at most for so long."""
 
     seen: int
     seconds: float
@@ -102,7 +102,7 @@ class _Verdict(enum.Enum):
 
 
 def usual(m: Message) -> Entry | None:
-    """Return the instance that a message goes to, if it is known from before and connected: the usual case."""
+    """Return the instance for a message in the usual case: it is known already, and connected."""
     plan = m.plan
     seen, ranks = plan.memory
     if seen != plan.topic.state[0] or not ranks[0]:
@@ -133,7 +133,7 @@ def _pick(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, tried
 def deliver(m: Message, first: tuple[Entry, Error] | None = None) -> Delivery:
     """Deliver a message to one instance, and return its result.
 
-    The first instance may have been tried already, without success.
+    A first instance may have been tried already, without success.
     """
     topic, server = m.plan.topic, m.plan.target.server
     try:
@@ -172,7 +172,7 @@ def _deliver(m: Message, first: tuple[Entry, Error] | None) -> Delivery:
 
 
 class _State:
-    """One message on its way."""
+    """A message that is being delivered."""
 
     def __init__(self, topic: Topic, m: Message) -> None:
         self.topic, self.m = topic, m
@@ -195,7 +195,7 @@ class _State:
     def attempt(self, e: Entry) -> Generator[Step, Any, Any]:
         """Send to an instance.
 
-        The result is the state itself if it was not connected soon, and may be picked again.
+        Returns self if a new connection is not ready yet; the instance may then be picked again.
         """
         if e.link.hopeless:
             raise e.link.unreachable(e.describe())
@@ -211,7 +211,7 @@ class _State:
         return (yield Send(e))
 
     def failed(self, e: Entry, error: Error) -> None:
-        """Take in the error of an attempt. It is raised if no other instance may be tried."""
+        """Handle the error of an attempt. It is raised if no other instance may be tried."""
         i = e.instance
         error = punctual(error, self.m.deadline)
         error.answered = bool(error.server)
@@ -231,7 +231,9 @@ class _State:
             self.last = error
 
     def assess(self, verdict: _Verdict, entries: tuple[Entry, ...]) -> float:
-        """Return how long to wait after a pick that found no instance, or raise why waiting does not help."""
+        """Return how long to wait after no instance was found, or raise an Error if waiting does
+        not help.
+        """
         if verdict is _Verdict.UNABLE:
             raise self.about(self.unable_now(entries))
         if verdict is _Verdict.EXHAUSTED:
@@ -273,7 +275,9 @@ class _State:
         self.last = Error(Kind.NO_INSTANCE, message, safe_to_retry=True)
 
     def until_known(self) -> float:
-        """Return how long a server that is not listed is waited for, or raise if it is known not to be there."""
+        """Return how long to wait for a server that is not listed, or raise an Error if it is known
+        not to exist.
+        """
         if (
             self.last is None
             or self.last.kind is not Kind.NO_INSTANCE
@@ -305,9 +309,10 @@ class _State:
 
 
 def punctual(error: Error, deadline: float) -> Error:
-    """Return the error of an attempt, or a Timeout if a server canceled the message at its deadline.
+    """Return the error of an attempt. If a server canceled the message at its deadline, return a
+    Timeout.
 
-    Both ends have a timer. If the timer of the server fires first, it cancels the RPC.
+    Both ends have a timer. If the server's timer fires first, it cancels the RPC.
     """
     if error.kind is not Kind.CANCELED or time.monotonic() < deadline - _TIMERS:
         return error
@@ -316,7 +321,7 @@ def punctual(error: Error, deadline: float) -> Error:
 
 
 def about(error: Error, m: Message) -> Error:
-    """Complete an error with the message that it is about."""
+    """Add the message to an error."""
     error.target, error.method = m.plan.target, m.plan.method
     if error.kind is Kind.TIMEOUT and m.delivery != "multicall" and not error.waited:
         error.waited = m.waited()
@@ -324,15 +329,15 @@ def about(error: Error, m: Message) -> Error:
 
 
 def by_gateway(e: Entry, error: Error) -> bool:
-    """Whether a gateway refused a message, and not the instance that it was for.
+    """Whether a message was refused by a gateway, and not by the instance behind it.
 
-    It is asked before the error is completed.
+    Call this before the error is completed.
     """
     return e.instance.relayed and not error.instance_id
 
 
 def note(topic: Topic, e: Entry, error: Error, of_gateway: bool) -> None:
-    """Take in what a refusal says of an instance."""
+    """Update an instance's state after a refusal."""
     if of_gateway:
         if error.reason in (errors.STOPPING, errors.MISDIRECTED):
             topic.avoid(e)
@@ -346,7 +351,7 @@ def note(topic: Topic, e: Entry, error: Error, of_gateway: bool) -> None:
 
 
 def unable(m: Message, entries: Iterable[Entry]) -> Error:
-    """Return the error when none of the instances implements what a message needs."""
+    """Return the error for when no instance implements what a message needs."""
     seen = []
     for e in entries:
         seen += [i for i in e.instance.implemented if i not in seen]
@@ -356,7 +361,10 @@ def unable(m: Message, entries: Iterable[Entry]) -> Error:
 
 
 def ceiling(entries: Iterable[Entry], namespace: str, version: Version, server: str | None) -> bool:
-    """Whether every instance that implements the interface can serve a version, and at least one does."""
+    """Whether every instance that implements the interface can serve a version.
+
+    There must be at least one.
+    """
     now = time.monotonic()
     some = False
     for e in entries:

@@ -1,7 +1,7 @@
 """Why the ends of a connection do not trust each other.
 
-gRPC does not tell, so a TLS handshake is tried with the standard library. It also compares the names in
-the certificate, of which gRPC knows only hosts.
+gRPC does not report the reason, so this module tries a TLS handshake with the standard library. It
+also compares the names in the certificate, where gRPC only compares hosts.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _NEEDS_TLS = "requires TLS, and this client connects in plaintext: give ca in th
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a handshake showed.
+    """The result of a handshake.
 
-    ``distrust`` is why the ends do not trust each other; it is empty if that is not known, or if they do.
-    ``trouble`` is why the address cannot be connected to, or empty. Else
-    ``certificate`` is the server's, in PEM form, and ``host`` a host that it is for.
+    ``distrust`` is why the ends do not trust each other. It is empty if they do, or if the reason
+    is not known. ``trouble`` is why the address cannot be connected to, or empty. Otherwise,
+    ``certificate`` is the server's certificate in PEM form, and ``host`` is a host that it is for.
     """
 
     distrust: str = ""
@@ -50,8 +50,8 @@ class Verdict:
 def diagnose(addr: str, context: ssl.SSLContext | None, want: str, exact: bool, has_certificate: bool) -> Verdict:
     """Try to connect to an address.
 
-    ``want`` is the name that the certificate must have, as ``dns:host``, ``ip:address`` or a URI; wildcards count
-    unless it is ``exact``. Without a context, the client connects in plaintext.
+    ``want`` is the name that the certificate must have, as ``dns:host``, ``ip:address`` or a URI;
+    wildcards count unless it is ``exact``. Without a context, the client connects in plaintext.
     """
     plain = context is None
     connected = False
@@ -79,7 +79,8 @@ def _meet(s: ssl.SSLSocket, want: str, exact: bool, has_certificate: bool) -> Ve
     if not exact and not any(_covers(name, want) for name in names):
         return Verdict(f"has a certificate for {', '.join(names) or 'no name'}, and {want} is meant")
     s.settimeout(1.0)
-    # With TLS 1.3, a server refuses a client only now. One of gRPC in Python or C++ says nothing, and closes.
+    # With TLS 1.3, a server refuses a client only after the handshake. A gRPC server in Python or
+    # C++ closes the connection without an alert.
     if not s.recv(1):
         return Verdict(_refused(has_certificate))
     pem = ssl.DER_cert_to_PEM_cert(s.getpeercert(True) or b"").encode()
@@ -150,7 +151,7 @@ def _connected(addr: str) -> socket.socket:
 
 
 def _host(certificate: dict[str, Any]) -> str:
-    """Return a host that gRPC finds in a certificate; empty if there is none."""
+    """Return a host that gRPC finds in a certificate, or an empty string."""
     names = [value for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     subject = [value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"]
     return next((name.replace("*", "any", 1) for name in (*names, *subject)), "")

@@ -1,4 +1,4 @@
-"""What servers that hide failures tell of them: what a program wrote for its callers, and nothing else."""
+"""What servers that hide failures tell senders: only what the program wrote for its callers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOLD = (
 
 
 def new_id() -> str:
-    """Return an id for a failure. The error has it, and so does the line in the log."""
+    """Return an id for a failure. The error and the line in the log both have it."""
     return "".join(secrets.choice(_LETTERS) for _ in range(12))
 
 
@@ -25,7 +25,10 @@ def hidden(what: str, id: str) -> str:
 
 
 def refusal(refused: Error, cause: BaseException, method: str) -> Error:
-    """Return what a sender hears of an interceptor's refusal: its text, if it is an Error that refuses."""
+    """Return the sender's error for an interceptor's refusal.
+
+    It keeps the text of an Error of a kind for refusals.
+    """
     if isinstance(cause, Error) and cause.kind in _TOLD and cause.message:
         return refused
     id = new_id()
@@ -38,7 +41,10 @@ def refusal(refused: Error, cause: BaseException, method: str) -> Error:
 
 
 def result(e: Error, server: str, method: str) -> Error:
-    """Return what a sender hears of a result that cannot be sent: its text may name types of the program."""
+    """Return the sender's error for a result that cannot be sent.
+
+    Its text is hidden, because it may name types of the program.
+    """
     if e.kind is not Kind.BAD_RESULT:
         return e
     what, id = "the method ran, and its result cannot be encoded", new_id()

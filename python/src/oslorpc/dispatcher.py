@@ -1,6 +1,6 @@
-"""What happens to a message in the server that it was sent to: select, admit, wait, run, tell.
+"""How a server handles a message: select the method, admit, wait, run, answer.
 
-All of it happens on one event loop. A message that waits costs no thread.
+All this happens on one event loop. A waiting message needs no thread.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Dispatcher:
         self.forced = False
 
     def select(self, namespace: str, version: Version, name: str, caller: str, proved: str) -> Method:
-        """Return the method that messages ask for. One that is refused is counted."""
+        """Return the method that a message asks for. A refusal is counted."""
         try:
             return self.table.select(namespace, version, name)
         except Error:
@@ -58,7 +58,7 @@ class Dispatcher:
             raise
 
     def select_typed(self, service: str, version: Version, name: str, row: list[float] | None) -> Method:
-        """Return the method of a typed service that a message asks for. One that is refused is counted."""
+        """Return the typed method that a message asks for. A refusal is counted."""
         try:
             return self.table.select_typed(service, version, name)
         except Error:
@@ -87,7 +87,8 @@ class Dispatcher:
             row[3] = time.time()
 
     def row(self, namespace: str, method: str, version: str, caller: str, proved: str) -> list[float] | None:
-        """Return the row in which messages are counted: how many were accepted and refused, the first and the last.
+        """Return the row that counts a kind of messages: accepted and refused ones, and the times
+        of the first and the last.
 
         Proved is the first name that the caller proved.
         """
@@ -99,9 +100,9 @@ class Dispatcher:
         return row
 
     async def run(self, m: Incoming, method: Method, emit: Emit) -> Any:
-        """Run a message that was accepted, when a worker is free, and return the result.
+        """Run an accepted message when a worker is free, and return the result.
 
-        The content is decoded then. What a streaming method yields is emitted.
+        The content is decoded at that time. The items of a streaming method are emitted.
         """
         started = False
         late: asyncio.TimerHandle | None = None
@@ -168,7 +169,9 @@ class Dispatcher:
             m.on_cancel = None
 
     def _intercepted(self, m: Incoming, method: Method, e: Exception) -> Error | None:
-        """Return the error if an exception is one of an interceptor, and not of the method."""
+        """Return the sender's error if an exception is from an interceptor, and None if it is from
+        the method.
+        """
         if m.around is None:
             return None
         if not m.around.ran:
@@ -211,13 +214,13 @@ class Dispatcher:
         try:
             return await job.future
         except asyncio.CancelledError:
-            # The worker is not free before the method has ended.
+            # The worker stays in use until the method has ended.
             m.cancel()
             await self._workers.outlive(job)
             raise
 
     def _failure(self, m: Incoming, method: Method, e: BaseException) -> Error:
-        """Return the failure of a method as its caller sees it."""
+        """Return the failure of a method in the form for its caller."""
         method.failed += 1
         expected = isinstance(e, method.expected) if method.expected else False
         name, data = self._describe(e)
@@ -243,13 +246,16 @@ class Dispatcher:
         _log.log(level, "method failed: server=%s method=%s error=%s", self.name, m.method, words)
 
     def _conceal(self, m: Incoming, e: BaseException) -> Error:
-        """Return what a sender hears of a failure that the program did not write for it. The log has the rest."""
+        """Return the sender's error for a failure that the program did not write for callers.
+
+        The log has the details.
+        """
         id = discreet.new_id()
         self._report(m, e, logging.ERROR, id)
         return RemoteError("error", discreet.hidden("the method failed", id), (), (self.name,))
 
     def cast(self, m: Incoming, method: Method) -> None:
-        """Run a message that was accepted, later."""
+        """Run an accepted message later."""
 
         async def work() -> None:
             try:
@@ -265,7 +271,7 @@ class Dispatcher:
         task.add_done_callback(self._casts.discard)
 
     def set_phase(self, phase: str) -> None:
-        """Change the phase. A server that is not held any more runs what waits."""
+        """Change the phase. When a hold ends, queued messages run."""
         self.phase = phase
         self.queue.holds = phase == HELD
         self.queue.hand_out()
@@ -273,7 +279,7 @@ class Dispatcher:
     async def finish(self, timeout: float | None) -> bool:
         """Refuse messages from now on, and wait until the accepted ones have ended.
 
-        False means: by force.
+        Returns False if some had to be canceled.
         """
         self.set_phase(STOPPING)
         if not self._accepted:
@@ -325,13 +331,13 @@ def _cut() -> Error:
 
 
 def type_name(e: BaseException) -> str:
-    """Name the type of an exception for other programs."""
+    """Return the name of an exception's type for other programs."""
     cls = type(e)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def written(value: Any, as_value: bool, most: int) -> bytes:
-    """Return a result as a response. An Error says why it cannot be sent."""
+    """Return a response with a result. Raise an Error if the result cannot be sent."""
     try:
         text = payload.encode(value, Kind.BAD_RESULT)
         if len(text) > most:

@@ -1,4 +1,4 @@
-"""Endpoints: objects whose methods messages can ask for, tagged with a namespace and a version."""
+"""Endpoints: objects with methods for messages, in a namespace and at a version."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Argument:
 
 @dataclasses.dataclass(slots=True)
 class Method:
-    """A method that messages can ask for.
+    """A method for messages.
 
-    Its first parameter is the request context, the others are keyword arguments.
+    Its first parameter is the request context, and the others are keyword arguments.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Method:
         return payload.failure(Kind.BAD_ARGUMENTS, "", why)
 
     def signature(self) -> str:
-        """List the arguments for people."""
+        """Describe the arguments for people."""
         words = [f"{a.name} ({a.type}{', optional' if a.optional else ''})" for a in self.arguments]
         if self.extra:
             words.append("any others")
@@ -104,7 +104,7 @@ class Endpoint:
     service: str = ""  # the full name of a typed service, whose messages ask for it by that name
 
     def serves(self, namespace: str, version: Version) -> bool:
-        """Whether it is in the namespace, at a version that can serve another."""
+        """Whether it has the namespace, at a version that can serve another."""
         return namespace in self.namespaces and self.version.serves(version)
 
 
@@ -114,7 +114,9 @@ def word_of(value: Any) -> str:
 
 
 def expose(name: str | None = None, *, expected: Sequence[type[BaseException]] = ()) -> Callable[..., Any]:
-    """Decorate a method: give it another name, or say which exceptions it raises in the ordinary course of things."""
+    """Decorate a method: set its name in messages, or declare which exceptions it is expected to
+    raise.
+    """
 
     def mark(function: Any) -> Any:
         function.__oslorpc__ = (name, tuple(expected))
@@ -124,9 +126,10 @@ def expose(name: str | None = None, *, expected: Sequence[type[BaseException]] =
 
 
 def read_endpoint(endpoint: object) -> Endpoint:
-    """Return what an object offers: its public methods, under the version and namespace of its attribute ``target``.
+    """Return the endpoint of an object: its public methods, in the namespace and at the version of
+    its attribute ``target``.
 
-    The target may have ``legacy_namespaces`` in an attribute of the object of that name.
+    The target may have ``legacy_namespaces`` in an attribute of that name.
     """
     target = getattr(endpoint, "target", None) or Target()
     namespace = getattr(target, "namespace", None)
@@ -186,7 +189,9 @@ def _item(hint: Any) -> Any:
 
 
 def _describe(hint: Any) -> tuple[str, Callable[[Any], bool] | None]:
-    """Return a type in words, and what tells whether a JSON value is of it; None if everything is."""
+    """Return a type in words, and a function that checks whether a JSON value has the type, or None
+    if every value has.
+    """
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         parts = [_describe(part) for part in typing.get_args(hint)]
@@ -207,9 +212,9 @@ def _describe(hint: Any) -> tuple[str, Callable[[Any], bool] | None]:
 
 
 class Table:
-    """Selects the method for a message. It is immutable once its server has started.
+    """Selects the method for a message. It is immutable after the start of its server.
 
-    If it is discreet, its errors do not tell which methods and namespaces there are.
+    If it is discreet, errors do not reveal which methods and namespaces exist.
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], ping: bool, discreet: bool = False) -> None:
@@ -235,11 +240,11 @@ class Table:
         self._implement(e)
 
     def offer(self, service: str) -> Endpoint | None:
-        """Return a typed service by its full name; None if it is not offered."""
+        """Return a typed service by its full name, or None if it is not offered."""
         return next((e for e in self.endpoints if service and e.service == service), None)
 
     def select_typed(self, service: str, version: Version, name: str) -> Method:
-        """Return the method of a typed service that a message asks for."""
+        """Return the typed method that a message asks for."""
         e = self.offer(service)
         if e is not None and not e.version.serves(version):
             raise self._unsupported(e.namespaces[0], version)
@@ -254,11 +259,11 @@ class Table:
         return Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
 
     def offers(self, namespace: str) -> list[Implementation]:
-        """Return the interfaces that a sender is told, who asked for one in a namespace."""
+        """Return the interfaces that are revealed to a sender who asked for one in a namespace."""
         return [i for i in self.implemented if not self.discreet or i.namespace == namespace]
 
     def select(self, namespace: str, version: Version, name: str) -> Method:
-        """Return the method: of the endpoints that serve the message, the first that has it."""
+        """Return the method: of the endpoints that can serve the message, the first that has it."""
         compatible = [e for e in self.endpoints if e.serves(namespace, version)]
         untyped = [e for e in compatible if not e.service]
         for e in untyped:

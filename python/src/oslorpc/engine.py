@@ -1,4 +1,7 @@
-"""The event loop of a program with the blocking API: its servers live there, in a thread of its own."""
+"""The event loop of a program with the blocking API.
+
+Its servers run there, in a separate thread.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Engine:
         return Host(self.core, listen, advertise, grace)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something on the loop, and wait for it."""
+        """Run a coroutine on the loop, and wait for it."""
         if threading.current_thread() is self._thread:
             work.close()
             raise invalid("an async method cannot wait for its own server: use the asyncio API")

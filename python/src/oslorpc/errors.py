@@ -1,4 +1,4 @@
-"""The errors of oslorpc: one family, whose members say what went wrong and whether the message may have run."""
+"""The errors of oslorpc. Each says what went wrong and whether the message may have run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.StrEnum):
-    """What went wrong. docs/delivery.md says when each arises."""
+    """What went wrong. docs/delivery.md describes each kind."""
 
     INVALID_TARGET = "InvalidTarget"
     VERSION_CAP_EXCEEDED = "VersionCapExceeded"
@@ -60,7 +60,7 @@ _WORDS = {
     Kind.INVALID: "invalid use",
 }
 
-# Why a server did not take a message, beside the kind Refused.
+# Reasons why a server did not accept a message, for the kind Refused.
 FULL, STOPPING, MISDIRECTED, DECLINED = "full", "stopping", "misdirected", "declined"
 FOREIGN = "foreign"
 REASONS = {
@@ -73,13 +73,13 @@ REASONS = {
 
 
 class Error(Exception):
-    """What every operation of oslorpc fails with.
+    """The error of every operation of oslorpc.
 
     ``kind`` says what went wrong. ``safe_to_retry`` is True if the method provably did not run, so
     that sending the message again cannot make it run twice; False means that it may have run.
-    ``server``, ``instance_id`` and ``addr`` name the instance that the error is about, if any, and
-    ``path`` a place within the arguments or the result, as a JSON pointer. ``waited`` is how many
-    seconds the client waited before it gave up; 0 if it did not give up.
+    ``server``, ``instance_id`` and ``addr`` name the instance that the error is about, if any.
+    ``path`` is a place within the arguments or the result, as a JSON pointer. ``waited`` is how
+    many seconds the client waited before it gave up, or 0 if it did not give up.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Error(Exception):
 
     @property
     def not_delivered(self) -> bool:
-        """Whether no server took the message."""
+        """Whether no server accepted the message."""
         return self.kind in (Kind.NO_INSTANCE, Kind.REFUSED, Kind.UNREACHABLE, Kind.UNTRUSTED)
 
     def __str__(self) -> str:
@@ -124,9 +124,9 @@ class Error(Exception):
         return ": ".join(part for part in (kind, *self._about()) if part) + waited
 
     def _about(self) -> tuple[str, str]:
-        """Say which message and which server the error is about, and return the rest of the text.
+        """Describe the message and the server of the error, and return the rest of the text.
 
-        A server that the text names already is not named twice.
+        A server that the text names already is not repeated.
         """
         message, target = self.message, self.target
         named = not self.addr or self.addr in message
@@ -141,7 +141,7 @@ class Error(Exception):
         return ", ".join(part for part in (self._place(), words) if part), message
 
     def _place(self) -> str:
-        """Say which method the error is about, and where."""
+        """Describe the method of the error, and the server."""
         if self.method:
             where = f"{word(self.server)} ({self.addr})" if self.server else self.addr
             return f"{word(self.method)} at {where}"
@@ -152,13 +152,13 @@ class Error(Exception):
 
 
 def word(name: str) -> str:
-    """Return a name for the middle of a sentence: quoted, unless it is one word."""
+    """Return a name for use in a sentence: quoted, unless it is one word."""
     ordinary = name.isprintable() and not any(c in " ,;:()" for c in name)
     return name if ordinary else json.dumps(name, ensure_ascii=False)
 
 
 def _seconds(length: float) -> str:
-    """Return a length for people, with two or three digits: "250ms", "2.5s", "60s"."""
+    """Format a time for people, with two or three digits: "250ms", "2.5s", "60s"."""
     if length < 1:
         return f"{max(round(length * 1000), 1)}ms"
     return f"{round(length, 0 if length > 10 else 1):g}s"
@@ -174,9 +174,10 @@ def _restore(cls: type[Error], state: dict[str, Any]) -> Error:
 class RemoteError(Error):
     """The method ran and failed.
 
-    ``type`` names the error's type at the server, and ``remote_message`` is its text. ``stack`` has the lines of its
-    stack, ``hops`` the servers that it passed through, the one where it arose first. ``data`` has
-    its fields as JSON text, if its type is registered at the server.
+    ``type`` is the name of the error's type at the server, and ``remote_message`` is its text.
+    ``stack`` has the lines of its stack, and ``hops`` the servers that it passed through, beginning
+    with the one where it arose. ``data`` has its fields as JSON text, if its type is registered at
+    the server.
     """
 
     def __init__(
@@ -197,14 +198,19 @@ class RemoteError(Error):
 
 
 class ExceptionTypes:
-    """The exception classes that a program registered: those that arrive as themselves."""
+    """The exception classes that a program registered.
+
+    Remote errors of these types are raised as these exceptions.
+    """
 
     def __init__(self, classes: Mapping[str, type[BaseException]] | None = None) -> None:
         self._by_name = dict(classes or {})
         self._by_class = {cls: name for name, cls in self._by_name.items()}
 
     def describe(self, error: BaseException) -> tuple[str, str]:
-        """Return the registered name of an exception, and its fields as JSON text; empty for none."""
+        """Return the registered name of an exception and its fields as JSON text, or empty
+        strings.
+        """
         for cls in type(error).__mro__:
             name = self._by_class.get(cls)
             if name is not None:
@@ -212,7 +218,7 @@ class ExceptionTypes:
         return "", ""
 
     def rebuild(self, error: RemoteError) -> BaseException | None:
-        """Return the exception that was registered for the type of an error; None if it cannot be made."""
+        """Return the registered exception for a remote error, or None if it cannot be made."""
         cls = self._by_name.get(error.type)
         if cls is None:
             return None
@@ -236,7 +242,10 @@ def _fields(error: BaseException) -> str:
 
 
 def kind_of(error: BaseException) -> Kind | None:
-    """Return the kind of an error, or of the error that a registered exception came from; None if there is none."""
+    """Return the kind of an error, or of the error behind a registered exception.
+
+    Return None for other exceptions.
+    """
     family = find(error)
     return family.kind if family else None
 
@@ -248,7 +257,7 @@ def safe_to_retry(error: BaseException) -> bool:
 
 
 def find(error: BaseException) -> Error | None:
-    """Return the Error that an exception is, or that a registered exception came from."""
+    """Return the Error itself, or the Error behind a registered exception."""
     if isinstance(error, Error):
         return error
     origin = getattr(error, "__oslorpc__", None)
@@ -256,7 +265,7 @@ def find(error: BaseException) -> Error | None:
 
 
 def raised(error: Error, types: ExceptionTypes) -> BaseException:
-    """Return what a client raises for an error: the registered exception, if there is one."""
+    """Return the exception to raise for an error: the registered one, if there is one."""
     if not isinstance(error, RemoteError):
         return error
     rebuilt = types.rebuild(error)
@@ -273,7 +282,7 @@ def invalid(message: str) -> Error:
 
 
 def refused(reason: str, message: str = "") -> Error:
-    """Return the error for a message that a server does not take."""
+    """Return the error for a message that a server does not accept."""
     return Error(Kind.REFUSED, message or REASONS[reason], reason=reason, safe_to_retry=True)
 
 

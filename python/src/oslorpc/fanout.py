@@ -1,4 +1,4 @@
-"""Messages for every server: which servers those are, and what is reported of each."""
+"""Messages for every server: to which servers they go, and the report about each."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FULL = 1.0  # how long a server that is full is asked again
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a fanout at one server.
+    """The outcome of a fanout at one server.
 
-    ``skipped``: it drains, or cannot serve the message; the error says which.
+    ``skipped`` is True if the server drains, or cannot serve the message; the error says which.
     """
 
     instance: Instance
@@ -38,9 +38,9 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a fanout.
+    """The outcome of a fanout.
 
-    ``uncertain`` is why there may be other servers than these, if discovery cannot be read.
+    ``uncertain`` is why there may be other servers, if discovery cannot be read.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -53,12 +53,12 @@ class Report:
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """The servers that should have got the message, and did not, or may not have."""
+        """The servers that should have received the message, and did not, or may not have."""
         return tuple(o for o in self.outcomes if o.error is not None and not o.skipped)
 
     @property
     def skipped(self) -> tuple[Outcome, ...]:
-        """The servers that the message was not for."""
+        """The servers that the message was not sent to."""
         return tuple(o for o in self.outcomes if o.skipped)
 
 
@@ -66,7 +66,7 @@ class Report:
 class Reply:
     """The reply of one server to a gather: its result, or an error.
 
-    ``total`` is how many replies there are in all.
+    ``total`` is the number of all replies.
     """
 
     instance: Instance
@@ -82,7 +82,7 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of a message at one server."""
+    """The outcome of a message at one server."""
 
     entry: Entry
     result: Any = None
@@ -90,7 +90,7 @@ class Delivered:
 
 
 class Audience:
-    """The servers that a message for all is for: those that are listed when it is sent."""
+    """The servers for a message to all servers: those that discovery lists when it is sent."""
 
     def __init__(self, topic: Topic, m: Message, reached: list[Entry], skipped: list[Delivered]) -> None:
         self._topic, self._message = topic, m
@@ -99,7 +99,7 @@ class Audience:
         self._uncertain = topic.error
 
     def failed(self, e: Entry, error: Error) -> Delivered:
-        """Complete the error at a server."""
+        """Complete the error of a server."""
         error = delivery.punctual(error, self._message.deadline)
         delivery.note(self._topic, e, error, delivery.by_gateway(e, error))
         error.answered = bool(error.server)
@@ -115,11 +115,11 @@ class Audience:
         return Delivered(e, error=delivery.about(error, self._message))
 
     def patience(self) -> Patience:
-        """Return how long one server is asked again."""
+        """Return the limit for retries at one server."""
         return Patience(self._message.deadline)
 
     def report(self, ends: list[Delivered]) -> Report:
-        """Return the report. Servers that said themselves that they have left are not in it."""
+        """Return the report. It omits servers that answered that they have stopped."""
         outcomes = [
             Outcome(
                 d.entry.instance,
@@ -135,11 +135,11 @@ class Audience:
 
     @property
     def total(self) -> int:
-        """How many servers reply."""
+        """The number of replies."""
         return len(self.reached) + len(self._skipped)
 
     def others(self, types: ExceptionTypes) -> Iterator[Reply]:
-        """Return the replies of the servers that are not asked."""
+        """Return the replies of the servers that the message is not sent to."""
         return (self.reply(d, types) for d in self._skipped)
 
     def reply(self, d: Delivered, types: ExceptionTypes) -> Reply:
@@ -149,21 +149,23 @@ class Audience:
 
 
 class Patience:
-    """How long a server is asked again that is full."""
+    """How long to try again at a full server."""
 
     def __init__(self, deadline: float) -> None:
         self._until = min(time.monotonic() + _FULL, deadline)
         self._pause = 0.01
 
     def after(self, e: Error) -> float | None:
-        """Return how long to wait after an error before the next attempt; None if there is none."""
+        """Return how long to wait after an error before the next attempt, or None if there is
+        none.
+        """
         full = e.kind is Kind.REFUSED and e.safe_to_retry and e.reason in (errors.FULL, errors.DECLINED)
         pause, self._pause = self._pause, self._pause * 2
         return pause if full and time.monotonic() + pause < self._until else None
 
 
 def audience(m: Message, entries: tuple[Entry, ...]) -> Audience:
-    """Return the servers that a message for all is for."""
+    """Return the servers for a message to all servers."""
     topic = m.plan.topic
     now = time.monotonic()
     reached, skipped = [], []

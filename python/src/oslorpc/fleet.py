@@ -1,4 +1,6 @@
-"""Which instances a topic has: by discovery, by their connections, and by their own word."""
+"""The instances of a topic: as discovery, their connections, and their own answers describe
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ _MANY, _FEW = 64, 32  # in a larger fleet, each client uses a few
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Entry:
-    """An instance as a client sees it."""
+    """An instance in the view of a client."""
 
     instance: Instance
     link: Link
@@ -48,32 +50,32 @@ class Entry:
         return not self.missing or (now < self.missing + _LINGER and (self.lost or self.link.ready))
 
     def away(self, now: float) -> bool:
-        """Whether it vanished lately, and may come back."""
+        """Whether the instance disappeared recently, and may come back."""
         return bool(self.missing) and not self.left and now < self.missing + _LINGER and not self.usable(now)
 
     @property
     def draining(self) -> bool:
-        """Whether it takes only messages by name."""
+        """Whether the instance accepts only messages that name it."""
         return self.instance.state == DRAINING
 
     @property
     def held(self) -> bool:
-        """Whether it runs nothing yet."""
+        """Whether the instance is held and runs nothing yet."""
         return self.instance.state == HELD
 
     def serves(self, namespace: str, version: Version) -> bool:
-        """Whether it can serve a message, as far as it is known."""
+        """Whether the instance can serve a message, as far as is known."""
         offered = self.instance.implemented
         return not offered or any(i.namespace == namespace and i.version.serves(version) for i in offered)
 
     def describe(self) -> str:
-        """Name it for people."""
+        """Describe the instance for people."""
         name = f'server "{self.instance.server}"' if self.instance.server else "the server"
         return f"{name} at {self.instance.addr}"
 
 
 class Topic:
-    """The instances of a topic. It may be used from any thread."""
+    """The instances of a topic. May be used from any thread."""
 
     def __init__(
         self,
@@ -103,17 +105,19 @@ class Topic:
         self.stop: Callable[[], None] = lambda: None
 
     def snapshot(self) -> tuple[int, tuple[Entry, ...] | None]:
-        """Return a number for the state, and the entries; None if they are not known yet."""
+        """Return a number for the state, and the entries, which are None if they are not known
+        yet.
+        """
         self.used = time.monotonic()
         return self.state
 
     def recall(self, seen: int, key: object) -> Any:
-        """Return what was remembered of a state; None if nothing was."""
+        """Return a cached value for a state, or None."""
         state, known = self._memory
         return known.get(key) if state == seen else None
 
     def remember(self, seen: int, key: object, value: object) -> bool:
-        """Remember what was found out of a state, unless that changes with time alone."""
+        """Cache a value for a state, unless the value can change just because time passes."""
         if any(e.missing or e.avoided for e in self.state[1] or ()):
             return False
         state, known = self._memory
@@ -132,11 +136,11 @@ class Topic:
         return time.monotonic() - self._recent.get(server, -_RECENT) < _RECENT
 
     def near(self, e: Entry) -> bool:
-        """Whether messages of this client for any server prefer an entry, by where it is."""
+        """Whether the zone of an entry is preferred for messages to any server."""
         return not self._zone or e.instance.zone == self._zone
 
     def preferred(self, entries: list[Entry]) -> list[Entry]:
-        """Return the entries that this client uses first: all, or a few of many."""
+        """Return the entries that this client prefers: all, or a few of many."""
         if len(entries) <= _MANY:
             return entries
 
@@ -146,7 +150,7 @@ class Topic:
         return sorted(entries, key=rank)[:_FEW]
 
     def update(self, u: Update) -> None:
-        """Take in what the registry says."""
+        """Handle an update of the registry."""
         with self._changed:
             self._error = u.error
             if u.error is None:
@@ -177,9 +181,9 @@ class Topic:
         self.state = self.state[0], tuple(entries)
 
     def gone(self, e: Entry) -> None:
-        """Note that an instance said that it is not there.
+        """Note that an instance answered that it no longer exists.
 
-        Static addresses have no id to tell them apart by.
+        Instances at static addresses have no id, so this does not apply to them.
         """
         if e.instance.id:
             with self._changed:
@@ -187,20 +191,20 @@ class Topic:
                 self._notify()
 
     def avoid(self, e: Entry) -> None:
-        """Note that a gateway does not take messages for an instance now."""
+        """Note that a gateway currently accepts no messages for an instance."""
         with self._changed:
             e.avoided = time.monotonic() + _AVOID
             self._notify()
 
     def astray(self, e: Entry) -> None:
-        """Note that an instance's address leads to another process."""
+        """Note that another process answers at an instance's address."""
         with self._changed:
             e.avoided = time.monotonic() + _AVOID
             e.link.renew()
             self._notify()
 
     def wake(self) -> None:
-        """Have those who wait look again, since a connection changed."""
+        """Make waiting messages look again, because a connection changed."""
         with self._changed:
             self._notify()
 
@@ -211,14 +215,14 @@ class Topic:
             listener()
 
     def wait(self, seen: int, seconds: float) -> None:
-        """Wait until the state is not the one seen, for so long."""
+        """Wait until the state differs from the one seen, at most for so long."""
         with self._changed:
             self._changed.wait_for(lambda: self.state[0] != seen, max(seconds, 0))
 
     def listen(self, seen: int, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call a listener at each change after the state seen, until the result is called.
+        """Call a listener at each change after the state seen. The result removes the listener.
 
-        It must not wait.
+        The listener must not block.
         """
         with self._changed:
             self._listeners.add(listener)
@@ -246,7 +250,7 @@ def _key(i: Instance) -> tuple[str, str, str, str]:
 
 
 class Fleet:
-    """The topics that a transport uses."""
+    """The topics in use by a transport."""
 
     def __init__(self, registry: Registry, connect: Callable[[Instance], Link], zone: str) -> None:
         self._registry, self._zone = registry, zone
@@ -257,7 +261,7 @@ class Fleet:
         self._topics: dict[tuple[str, str], Topic] = {}
 
     def topic(self, exchange: str, name: str) -> Topic:
-        """Return a topic, which is watched from then on."""
+        """Return a topic, and watch it from then on."""
         topic = self._topics.get((exchange, name))
         if topic is not None:
             return topic
@@ -278,7 +282,7 @@ class Fleet:
                 topic.close()
 
     def wake(self) -> None:
-        """Have messages that wait look again."""
+        """Make waiting messages look again."""
         for topic in list(self._topics.values()):
             topic.wake()
 

@@ -1,6 +1,6 @@
-"""The bytes of the usual requests and results, without objects of the generated classes.
+"""Encodes usual requests and results without objects of generated classes.
 
-A request is the same for all RPCs of the contract: its field 1 is the message.
+A request has the same encoding for all RPCs of the protocol: field 1 is the message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _HEAD = b"\x0a"  # field 1: the message of a request, the result of a response, 
 _SERVER = b"\x2a"  # of a target
 _CONTEXT, _KWARGS, _ID, _INSTANCE = b"\x1a", b"\x22", b"\x2a", b"\x32"
 _SHORT = [bytes([n]) for n in range(128)]
-# What a payload or a request has around its text at most: what one may be longer than what it holds.
+# The maximum number of bytes that a payload or a request has around its text.
 ENVELOPE = 16
 
 parse_response = rpc_pb2.CallResponse.FromString
@@ -33,9 +33,9 @@ def _length(n: int) -> bytes:
 
 
 def instance(id: str, server: str) -> bytes:
-    """Return the field with the instance that is meant.
+    """Return the field for the intended instance.
 
-    The process at an address without an id is told the server's name, which completes the target.
+    An address without an instance id gets the server's name, which completes the target.
     """
     if id:
         return _field(_INSTANCE, id.encode())
@@ -47,7 +47,9 @@ def _field(tag: bytes, content: bytes) -> bytes:
 
 
 def request(head: bytes, to: bytes, id: str, kwargs: bytes, context: bytes) -> bytes:
-    """Return a request: the fields that all messages for a method have, and its own."""
+    """Return a request, from the fields that all messages for a method share and the message's
+    own.
+    """
     size = len(kwargs)
     inner = _HEAD + _length(size)
     parts = [head, to, _ID, _length(len(id)), id.encode(), _KWARGS, _length(size + len(inner)), inner, kwargs]
@@ -60,7 +62,7 @@ def request(head: bytes, to: bytes, id: str, kwargs: bytes, context: bytes) -> b
 
 
 def result(text: bytes) -> bytes:
-    """Return a response with a result, or an item, that is JSON text."""
+    """Return a response with a result, or an item, as JSON text."""
     head = _HEAD + _length(len(text))
     return b"".join((_HEAD, _length(len(head) + len(text)), head, text))
 

@@ -1,4 +1,4 @@
-"""The policy in force at the servers of a process, its counts and its audit log."""
+"""The policy of a process's servers, with counters and audit log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _BURST, _RATE, _CALLERS = 50.0, 5.0, 1024
 
 
 class Gate:
-    """Asks the policy about messages. All but the reading of the file is for the event loop."""
+    """Evaluates the policy for messages.
+
+    Everything but the reading of the file runs on the event loop.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -48,15 +51,15 @@ class Gate:
         return _EVERY
 
     def close(self) -> None:
-        """Watch the file no more."""
+        """Stop watching the file."""
         self._watch.end()
 
     def permits(self, q: Query) -> bool:
-        """Whether a question would be allowed. It is not counted."""
+        """Whether the policy would allow a query. It is not counted."""
         return self.policy.dry_run or self.policy.decide(q) is not None
 
     def check(self, q: Query, identity: Identity, address: str, claimed: str) -> None:
-        """Raise an Error of kind AccessDenied for what the policy denies."""
+        """Raise an Error of kind AccessDenied if the policy denies a query."""
         current = self.policy
         verdict = current.decide(q)
         if verdict is not None:
@@ -92,9 +95,9 @@ class Gate:
 
 
 def identify(context: Any) -> Identity:
-    """Return what the connection of an RPC proves of the caller.
+    """Return the identity that the connection of an RPC proves.
 
-    A socket of ours can be opened by its user alone.
+    Only our own user can open our sockets.
     """
     auth = context.auth_context()
     if auth.get("transport_security_type") == [b"ssl"]:

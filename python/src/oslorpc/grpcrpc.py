@@ -1,4 +1,4 @@
-"""RPCs that a gRPC server takes from grpcio's core, and what their handlers do with them."""
+"""RPCs that a gRPC server gets from grpcio's core, and their interface for handlers."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ _OK, _CANCELLED, _UNKNOWN, _UNIMPLEMENTED, _INTERNAL = 0, 1, 2, 12, 13
 
 
 class _AbortedError(Exception):
-    """Ends a handler whose RPC has its status."""
+    """Ends a handler after the RPC got its status."""
 
 
 class Rpc:
-    """An RPC, and what handlers know as their context. Handlers on grpc.aio have one with the same methods."""
+    """An RPC, which is also the context of its handler.
+
+    A grpc.aio handler gets an object with the same methods.
+    """
 
     __slots__ = (
         "_began", "_call", "_closed", "_deadline", "_ended", "_handler", "_lock", "_request", "_sending", "_server",
@@ -51,14 +54,14 @@ class Rpc:
         self._handler: Any = None
         self._task: asyncio.Task[None] | None = None
 
-    # What the thread does.
+    # The following methods run in the thread.
 
     def accept(self) -> None:
-        """Have the end of the RPC told."""
+        """Register for the event of the RPC's end."""
         self._call.start_server_batch((core.ReceiveCloseOnServerOperation(0),), self._over)
 
     def receive(self, handler: Any) -> None:
-        """Wait for the request, and run the handler then."""
+        """Wait for the request, and then run the handler."""
         self._handler = handler
         if handler is None:
             self.finish(_UNIMPLEMENTED, "Method not found!")
@@ -91,7 +94,7 @@ class Rpc:
         if over:
             self._server.ended(self)
 
-    # What the loop does.
+    # The following methods run on the event loop.
 
     def _begin(self) -> None:
         if not self._closed:
@@ -146,7 +149,7 @@ class Rpc:
             yield body if read is None else read(body)
 
     async def write(self, message: Any) -> None:
-        """Send an item, and wait until there is room for another."""
+        """Send an item, and wait until the next one may be sent."""
         future: asyncio.Future[None] = self._server.loop.create_future()
 
         def done() -> None:
@@ -161,25 +164,25 @@ class Rpc:
         await future
 
     async def send_initial_metadata(self, metadata: Any) -> None:
-        """Begin the answer with headers."""
+        """Send headers, which begin the answer."""
         self._began = True
         self._start((core.SendInitialMetadataOperation(metadata, 0),), self._sent)
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
-        """End the RPC with an error, and the handler."""
+        """End the RPC and its handler with an error."""
         if trailing_metadata:
             self._trailing = trailing_metadata
         self.finish(code.value[0], details)
         raise _AbortedError
 
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
-        """Set what is sent with the status."""
+        """Set the metadata that is sent with the status."""
         self._trailing = trailing_metadata
 
-    # What any thread does.
+    # The following methods run in any thread.
 
     def reply(self, message: Any) -> None:
-        """Send the one answer, and end the RPC."""
+        """Send the only answer, and end the RPC."""
         if not self._ended:
             self._ended = True
             status = core.SendStatusFromServerOperation(self._trailing, _OK, b"", 0)
@@ -187,7 +190,7 @@ class Rpc:
             self._start_if_open((*self._beginning(), message, status), self._sent)
 
     def finish(self, code: int, text: str) -> None:
-        """End the RPC with a status, if it has none."""
+        """End the RPC with a status, unless it has one."""
         if not self._ended:
             self._ended = True
             status = core.SendStatusFromServerOperation(self._trailing, code, text.encode("utf-8", "replace"), 0)
@@ -217,7 +220,7 @@ class Rpc:
             return True
 
     def time_remaining(self) -> float | None:
-        """Return how many seconds there are until the deadline; None if there is none."""
+        """Return how many seconds there are until the deadline, or None if there is none."""
         left = self._deadline - time.time()
         return None if left > _FOREVER else max(left, 0.0)
 
@@ -231,5 +234,5 @@ class Rpc:
         return text.decode("utf-8", "replace")
 
     def auth_context(self) -> dict[str, Sequence[bytes]]:
-        """Return what the connection proves of the caller."""
+        """Return what the connection proves about the caller."""
         return {key.decode(): values for key, values in (core.auth_context(self._call) or {}).items()}

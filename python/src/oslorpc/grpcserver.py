@@ -1,8 +1,9 @@
-"""A gRPC server whose handlers run on an event loop, at half of what grpc.aio's costs.
+"""A gRPC server whose handlers run on an event loop, with half the cost of grpc.aio.
 
-It has the surface of grpc.aio.Server and does the same with grpcio's core: a thread takes the events of the core, and
-tells the loop of many messages at once; answers leave from any thread. `available()` says whether the core of the
-installed grpcio can be used so: it is the one below grpc.server(), and no public interface.
+It has the interface of grpc.aio.Server, and implements it on grpcio's core. A thread takes the
+events of the core, and passes many of them to the loop at once. Answers are sent from any thread.
+The core is not a public interface: it is the layer below grpc.server(). So `available()` reports
+whether the installed version of grpcio is supported.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _END = 2.0  # how long the end of a process waits at most
 
 
 def available() -> bool:
-    """Whether the installed grpcio was tried with this server, and has what it needs."""
+    """Whether the installed version of grpcio was tested with this server, and has what it
+    needs.
+    """
     major, minor = grpc.__version__.split(".")[:2]
     tried = major == "1" and minor.isdigit() and int(minor) in _TRIED
     return tried and all(hasattr(core, name) for name in _NEEDED)
@@ -46,7 +49,7 @@ class _Details(grpc.HandlerCallDetails):
 
 
 class Server(grpc.aio.Server):
-    """The server. It is made, started and stopped on an event loop, where its handlers run."""
+    """The server. It is created, started and stopped on an event loop, where its handlers run."""
 
     def __init__(self, options: Sequence[tuple[str, Any]]) -> None:
         self._queue = core.CompletionQueue()
@@ -63,7 +66,7 @@ class Server(grpc.aio.Server):
         self.context = contextvars.copy_context()
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Offer methods, which handlers find by their paths."""
+        """Offer methods; handlers are looked up by path."""
         self._generic.extend(generic_rpc_handlers)
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
@@ -84,7 +87,7 @@ class Server(grpc.aio.Server):
         return port
 
     async def start(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
         self.loop = asyncio.get_running_loop()
         self._server.start()
         self._server.request_call(self._queue, self._queue, self._requested)
@@ -93,7 +96,7 @@ class Server(grpc.aio.Server):
         _running.add(self)
 
     async def stop(self, grace: float | None) -> None:
-        """Take no more RPCs, and cancel what still runs after the grace."""
+        """Accept no more RPCs, and cancel the running ones after the grace."""
         self._shutdown()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._gone.wait(), grace or 0)
@@ -113,14 +116,16 @@ class Server(grpc.aio.Server):
                 self._server.cancel_all_calls()
 
     def end(self) -> None:
-        """End at once, with the process: its thread must not outlive the interpreter."""
+        """End at once at the end of the process, since the thread must not outlive the
+        interpreter.
+        """
         if self._process == os.getpid() and self._thread.is_alive():
             self._shutdown()
             self._cancel_all()
             self._thread.join(_END)
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:
-        """Wait until the server has stopped; False means that the time passed before."""
+        """Wait until the server has stopped. Return False if the timeout passed first."""
         try:
             await asyncio.wait_for(self._gone.wait(), timeout)
         except TimeoutError:
@@ -128,7 +133,10 @@ class Server(grpc.aio.Server):
         return True
 
     def _serve(self) -> None:
-        """Take events of the core, in the thread, until the server has stopped. The tag of each says what to do."""
+        """Handle events of the core, in the thread, until the server has stopped.
+
+        The tag of an event is its handler.
+        """
         while not self._down or self._open:
             event = self._queue.poll()
             try:
@@ -156,7 +164,7 @@ class Server(grpc.aio.Server):
         rpc.receive(self._find(rpc))
 
     def _find(self, rpc: Rpc) -> Any:
-        """Return the handler of a method; None if there is none."""
+        """Return the handler of a method, or None."""
         if (handler := self._registered.get(rpc.method)) is not None:
             return handler
         details = _Details(rpc.method, rpc.metadata)
@@ -166,11 +174,11 @@ class Server(grpc.aio.Server):
         return None
 
     def ended(self, rpc: Rpc) -> None:
-        """Forget an RPC of which no event comes any more."""
+        """Forget an RPC after its last event."""
         self._open.discard(rpc)
 
     def tell(self, what: Callable[[], object]) -> None:
-        """Have the loop do something soon. It is told once of all that is there by then."""
+        """Make the loop run a function soon. The loop is woken once for all pending functions."""
         self._inbox.append(what)
         if not self._told:
             self._told = True

@@ -1,4 +1,6 @@
-"""A serving process: the gRPC server, its servers, what they announce, and how they start and stop."""
+"""A serving process: the gRPC server, the oslorpc servers, their publication, and their start and
+stop.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ _CLOSE = 5.0  # how long the end of a process waits at most until no message com
 _QUIET, _LOOK = 0.2, 0.02  # for how long none must have come, and how often it looks
 _IDLE = "grpc.max_connection_idle_ms"
 _OPTIONS = [
-    # Clients ping every ten seconds; without these, a server drops them after a minute.
+    # Clients ping every ten seconds. Without these options, a gRPC server closes such connections
+    # after a minute.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
     ("grpc.http2.max_ping_strikes", 0),
@@ -56,12 +59,12 @@ _OPTIONS = [
 class ServerOptions:
     """The settings of a server.
 
-    ``workers`` messages run at once, and ``queue`` more wait, or ``queue_bytes`` of them. With
-    ``hold``, a server that starts runs nothing until it is released.
-    ``missed`` is called with a reason when a sender could not deliver a message: at once, then at most once in
-    10 seconds, in a thread, or on the event loop if it is ``async``.
-    ``ping`` answers upstream's ping method. ``service_versions`` are earlier versions than their options say at which
-    typed services are offered, by their full names: without the methods that came later.
+    At most ``workers`` messages run at the same time. ``queue`` more may wait, with at most
+    ``queue_bytes``. With ``hold``, a server runs nothing after its start until it is released.
+    ``missed`` is called with a reason when a sender could not deliver a message: at once, and then
+    at most once in 10 seconds. It runs in a thread, or on the event loop if it is ``async``.
+    ``ping`` answers oslo.messaging's ping. ``service_versions`` offers typed services, by their
+    full names, at earlier versions than their options say, without methods that are newer.
     """
 
     workers: int = 64
@@ -73,13 +76,16 @@ class ServerOptions:
     service_versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise an Error for settings that make no server."""
+        """Raise an Error for invalid settings."""
         if self.workers < 1 or self.queue < 0 or self.queue_bytes < 0:
             raise invalid("a server needs at least one worker, and a queue that is not negative")
 
 
 class Run:
-    """A server, from its start to its stop. All but the constructor is for the event loop."""
+    """A server, from its start to its stop.
+
+    Everything but the constructor runs on the event loop.
+    """
 
     def __init__(self, host: Host, target: Target, endpoints: Sequence[object], options: ServerOptions) -> None:
         target.check_server()
@@ -108,11 +114,11 @@ class Run:
 
     @property
     def instance(self) -> Instance | None:
-        """The instance; None if it does not run."""
+        """The instance, or None if the server does not run."""
         return self._served.instance if self._served is not None else None
 
     async def start(self) -> Instance:
-        """Announce the server, and return when others can find it."""
+        """Publish the server, and return when other processes can find it."""
         async with self._changing:
             if self._served is not None:
                 return self._served.instance
@@ -140,7 +146,7 @@ class Run:
             return self._served.instance
 
     async def change(self, phase: str) -> None:
-        """Hold, release or drain the server, and tell others."""
+        """Hold, release or drain the server, and publish that."""
         async with self._changing:
             if self._served is None or self._served.dispatcher.phase == STOPPING:
                 raise invalid(
@@ -154,9 +160,10 @@ class Run:
             await self._host.announce()
 
     async def stop(self, timeout: float | None) -> bool:
-        """Withdraw, go on accepting for the grace, refuse, and finish.
+        """Withdraw the server, accept messages for the grace, then refuse messages and finish the
+        accepted ones.
 
-        False means that it was stopped by force.
+        Returns False if some had to be canceled.
         """
         async with self._changing:
             served = self._served
@@ -201,7 +208,7 @@ class Host:
         self.runs: set[Run] = set()
 
     async def add(self, target: Target, dispatcher: Dispatcher, missed: Callable[[str], Any] | None) -> Served:
-        """Take a server in, ready for messages."""
+        """Add a server, which is ready for messages."""
         async with self._opening:
             if self._server is None:
                 await self._open()
@@ -224,14 +231,14 @@ class Host:
         return served
 
     def remove(self, served: Served) -> None:
-        """Forget a server."""
+        """Remove a server."""
         if served.missed is not None:
             served.missed.end()
         self.services.servers = [s for s in self.services.servers if s is not served]
         self._announced = [s for s in self._announced if s is not served]
 
     async def announce(self, listed: Instance | None = None) -> None:
-        """Tell the registry of the servers, and wait until one is listed."""
+        """Publish the servers, and wait until a server is listed."""
         await self.services.changed()
         async with self._announcing:
             instances = [s.instance for s in self._announced]
@@ -240,9 +247,9 @@ class Host:
             _log.warning("server %s is registered, and discovery does not list it yet", listed.server)
 
     async def withdraw(self, served: Served, within: float) -> None:
-        """End the announcement of a server.
+        """Withdraw a server from discovery.
 
-        What cannot be withdrawn in time is withdrawn in the background.
+        If that takes too long, it continues in the background.
         """
         self._announced = [s for s in self._announced if s is not served]
         task = asyncio.ensure_future(self.announce())
@@ -254,7 +261,7 @@ class Host:
 
     async def _open(self) -> None:
         address = self._address()
-        # An attached process could not be connected to again.
+        # An attached process could not be connected to again, so idle connections stay open.
         options = [o for o in _OPTIONS if not self.core.attaches or o[0] != _IDLE]
         options += [("grpc.max_receive_message_length", self.core.max_size + SLACK)]
         self.services.attached, self.services.secure = self.core.attaches, self.core.security.trust.secure
@@ -290,10 +297,10 @@ class Host:
         self._server = server
 
     async def _quiet(self) -> None:
-        """Wait until no message comes any more, so that those on their way are refused and not cut off.
+        """Wait until no message comes any more, so that late ones are refused and not cut off.
 
-        gRPC cancels what comes after its stop began, and senders would not know whether it ran. On a busy machine,
-        which wakes this loop late, they are late as well.
+        gRPC cancels messages that come after its stop began, and their senders would not know
+        whether they ran. On a busy machine, which wakes this loop late, messages are late as well.
         """
         end, late = time.monotonic() + _CLOSE, 0.0
         while (before := time.monotonic()) < end:
@@ -319,7 +326,7 @@ class Host:
         return "127.0.0.1:0" if path is None else "unix:" + path
 
     def _advertised(self, host: str, port: int) -> str:
-        """Return the address to announce."""
+        """Return the address to publish."""
         if not self._advertise:
             try:
                 check_host(host)
@@ -337,7 +344,7 @@ class Host:
         return self._advertise
 
     async def close(self, timeout: float | None = 25.0) -> None:
-        """Stop all servers, and then the gRPC server, once nothing comes any more."""
+        """Stop all servers. When no message comes any more, stop the gRPC server."""
         await asyncio.gather(*(run.stop(timeout) for run in self.runs))
         if self._server is None:
             return
@@ -377,7 +384,9 @@ def _remove_dead_socket(path: str) -> None:
 
 
 def _add_reflection(server: Any, typed: Iterable[str]) -> None:
-    """Offer reflection of the contract and of typed services, if the package for it is installed."""
+    """Offer reflection of the protocol and of typed services, if the package for it is
+    installed.
+    """
     try:
         from grpc_reflection.v1alpha import reflection
     except ImportError:

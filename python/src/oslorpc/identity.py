@@ -1,4 +1,4 @@
-"""Names that the ends of connections prove, and the template of those that servers must prove."""
+"""The identities that the ends of connections prove, and the template for the names of servers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MAX_DNS, _MAX_LABEL, _FEW = 253, 63, 4
 _FIELDS = ("exchange", "topic", "server")
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _PATH = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ._")
-# How names begin that no URI proves: an authority that checks DNS names may certify any URI.
+# Prefixes of names that no URI may prove: an authority that checks DNS names may certify any URI.
 _KINDS = ("dns:", "ip:", "user:", "token:")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """What a caller proved of itself: by ``tls``, ``token`` or ``user``, or to a ``gateway``.
+    """The identity of a caller, proved by ``tls``, ``token`` or ``user``, or to a ``gateway``.
 
-    Without names it proved nothing.
+    Without names, the caller proved nothing.
     """
 
     proof: str = ""
@@ -31,14 +31,17 @@ NOBODY = Identity()
 
 
 def names_of(uris: Iterable[str], dns: Iterable[str], ips: Iterable[str]) -> tuple[str, ...]:
-    """Return the names in a certificate. A URI that would pass for a name of another kind is left out."""
+    """Return the names in a certificate.
+
+    A URI that looks like a name of another kind is left out.
+    """
     plain = [uri for uri in uris if not uri.lower().startswith(_KINDS)]
     return (*plain, *(_DNS + name for name in dns), *("ip:" + ip for ip in ips))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Part:
-    """A segment of a path or a label: the value of a field between fixed texts."""
+    """A segment of a path, or a label: the value of a field between fixed texts."""
 
     before: str
     field: str
@@ -92,9 +95,10 @@ class Template:
             raise self._wrong("it must have {server} or {topic}, or every server would have the same name")
 
     def name(self, exchange: str, topic: str, server: str) -> str:
-        """Return the name that a certificate must have to serve for a server.
+        """Return the name that the certificate of a server must have.
 
-        A ValueError means that no certificate can: a value is not known, or has no form in such a name.
+        A ValueError means that no certificate can have it: a value is not known, or cannot be
+        written in such a name.
         """
         values = {"exchange": exchange, "topic": topic, "server": server}
         text = self._scheme + self._separator.join(self._segment(p, values.get(p.field, "")) for p in self._parts)
@@ -126,7 +130,9 @@ class Template:
 
 
 def mismatch(want: str, proved: tuple[str, ...]) -> str:
-    """Return why a certificate with some names does not prove another; empty if it does."""
+    """Return why a certificate with these names does not prove another name, or an empty string if
+    it does.
+    """
     for name in proved:
         if name == want or (want.startswith(_DNS) and name.lower() == want):
             return ""

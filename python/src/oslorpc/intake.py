@@ -1,4 +1,4 @@
-"""What a request must be before a server runs it. The order of the checks is in docs/protocol.md."""
+"""The checks of a request before a server runs it. Their order is in docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from oslorpc.v1 import rpc_pb2 as pb
 from oslorpc.versions import DEFAULT_VERSION, Version
 
 _FIELDS = ("exchange", "topic", "namespace", "version", "server")
-# What headers may say of a message. The request decides; a header that contradicts it is a mistake.
+# Headers that repeat a field of the message. The request decides; a header that differs is an
+# error.
 _HEADERS = {
     "oslorpc-exchange": lambda m: m.target.exchange,
     "oslorpc-topic": lambda m: m.target.topic,
@@ -34,7 +35,7 @@ _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class Served:
-    """A server of the process, as messages find it."""
+    """A server of the process, as messages look it up."""
 
     def __init__(self, instance: Instance, dispatcher: Dispatcher, missed: Reports | None = None) -> None:
         self.instance, self.dispatcher, self.missed = instance, dispatcher, missed
@@ -42,7 +43,7 @@ class Served:
 
 
 def check(m: pb.Message, has_message: bool) -> Version:
-    """Check who a message is for, and return the version that it asks for."""
+    """Check the receiver of a message, and return the version that it asks for."""
     if not has_message:
         raise _invalid("`message` is required: it says who is meant, and what to run")
     for name in _FIELDS:
@@ -67,7 +68,7 @@ def check(m: pb.Message, has_message: bool) -> Version:
 
 
 def check_times(m: pb.Message) -> None:
-    """Check what is new in each message, also if messages of its kind are known."""
+    """Check the fields that can differ between messages with the same route."""
     for name in ("missed", "remaining"):
         if m.HasField(name) and seconds(getattr(m, name)) < 0:
             raise _invalid(f"`{name}` is negative: leave it out, or give a duration")
@@ -92,7 +93,7 @@ def check_headers(m: pb.Message, headers: Iterable[tuple[str, Any]]) -> None:
 
 
 def unescape(key: str, value: str | None) -> str:
-    """Return what a header says, whose value is percent-encoded; empty if it is absent."""
+    """Return the value of a percent-encoded header, or an empty string if it is absent."""
     if value is None:
         return ""
     if not value:
@@ -115,7 +116,10 @@ def _invalid(message: str) -> Error:
 
 
 def find(servers: Sequence[Served], m: pb.Message, exchange: str, boot_id: str) -> Served:
-    """Return the server that a message is for; one that stops, is held or drains only if there is no other."""
+    """Return the server for a message.
+
+    A server that stops, is held or drains is used only if there is no other.
+    """
     want = (m.target.exchange or exchange, m.target.topic)
     meant = [
         s
@@ -134,7 +138,7 @@ def find(servers: Sequence[Served], m: pb.Message, exchange: str, boot_id: str) 
 
 
 def absent(servers: Sequence[Served], instance_id: str, boot_id: str) -> Error:
-    """Return the error for a message that is meant for no server of the process."""
+    """Return the error for a message that is for no server of this process."""
     if instance_id.startswith(boot_id + ".") and all(s.instance.id != instance_id for s in servers):
         return refused(errors.STOPPING, "the instance has stopped")
     message = "no server of this process is meant; if the address is right, the topic, exchange or server name is not"
@@ -142,7 +146,7 @@ def absent(servers: Sequence[Served], instance_id: str, boot_id: str) -> Error:
 
 
 def ping(servers: Sequence[Served], instance_id: str, boot_id: str) -> None:
-    """Raise an Error unless the process has an instance, which does not stop."""
+    """Raise an Error unless the process has an instance with this id that is not stopping."""
     if not instance_id:
         return
     for s in servers:
@@ -162,13 +166,16 @@ def check_size(m: pb.Message, most: int) -> None:
 
 
 def metadata(m: pb.Message) -> dict[str, str]:
-    """Return the metadata of a message without the names that are reserved."""
+    """Return the metadata of a message without reserved names."""
     own = ((k.lower(), v) for k, v in m.metadata.items())
     return {k: v for k, v in own if not k.startswith(("oslorpc-", "grpc-"))}
 
 
 def of_headers(headers: Iterable[tuple[str, Any]] | None) -> dict[str, str]:
-    """Return the metadata in the headers of an RPC: the text that programs gave, as those in Go do."""
+    """Return the metadata in the headers of an RPC.
+
+    It has only the text values of programs, as in Go.
+    """
     return {
         k: v
         for k, v in headers or ()

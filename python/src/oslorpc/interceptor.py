@@ -1,4 +1,4 @@
-"""Code around messages: what programs give a transport, and what it sees."""
+"""Interceptors: the code that programs run around messages, and what that code sees."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KEPT = (Kind.ACCESS_DENIED, Kind.INVALID_TARGET, Kind.BAD_ARGUMENTS, Kind.TOO_L
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Peer:
-    """What a connection says of the process at its other end: its address, and what it proved.
+    """The process at the other end of a connection: its address, and the identity that it proved.
 
-    ``via`` is a gateway that forwarded the message, and is trusted to state whose it is: then the peer is the original
+    If a trusted gateway forwarded the message, ``via`` is the gateway, and the peer is the original
     caller.
     """
 
@@ -30,14 +30,16 @@ class Peer:
 
 @dataclasses.dataclass(slots=True)
 class Message:
-    """A message as interceptors see it. Change nothing but the metadata, and that only at clients.
+    """A message in the view of interceptors. Interceptors may change only the metadata, and only at
+    clients.
 
-    ``delivery`` is call, cast, fanout, gather or multicall; at servers a copy of a fanout is a cast, and one of
-    a gather a call; ``inspect`` is a question to the process, Ping or GetInfo, and has no topic. ``server``,
-    ``instance_id`` and ``addr`` are the instance: at a client from ``attempt`` on, at a server without an
-    address. ``attempt`` counts from 1; it is 0 in ``send`` and at servers. ``caller`` and ``metadata`` are
-    the sender's word, which nothing proves; ``peer`` is what the connection proves. ``service`` is the full
-    name of a typed service, and empty for other messages.
+    ``delivery`` is call, cast, fanout, gather or multicall. At servers, a copy of a fanout is a
+    cast, and a copy of a gather is a call. ``inspect`` is an introspection request to the process,
+    Ping or GetInfo, and has no topic. ``server``, ``instance_id`` and ``addr`` are the instance: at
+    a client from ``attempt`` on, at a server without an address. ``attempt`` counts from 1; it is 0
+    in ``send`` and at servers. ``caller`` and ``metadata`` are claims of the sender without proof;
+    ``peer`` is what the connection proves. ``service`` is the full name of a typed service, and
+    empty for other messages.
     """
 
     target: Target
@@ -57,7 +59,10 @@ class Message:
 
     @property
     def version(self) -> str:
-        """The version that the message asks for; at a client empty if it asks for none."""
+        """The version that the message asks for.
+
+        At a client, it is empty if the message asks for none.
+        """
         return self.target.version or ""
 
 
@@ -66,14 +71,16 @@ Around = Callable[[Message], AbstractContextManager[Any] | AbstractAsyncContextM
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Interceptor:
-    """Code around the messages of a transport. Each part may be None. The first interceptor is the outermost.
+    """Code around the messages of a transport. Each part may be None. The first interceptor is the
+    outermost.
 
-    ``send``, ``attempt`` and ``run`` return context managers: ``send`` for the whole of a message at a client,
-    ``attempt`` for one attempt to hand it to an instance, ``run`` for a method at a server. An exception before
-    the message was sent, or before the method ran, refuses it. Later ones take the place of the outcome.
-    ``accept`` is called at a server before a message is accepted. What it raises refuses the message.
-    Context variables that it sets reach ``run`` and the method. It is called on the event loop of the servers,
-    and must not block; it may be ``async``.
+    ``send``, ``attempt`` and ``run`` return context managers: ``send`` around the whole delivery of
+    a message at a client, ``attempt`` around one attempt to send it to an instance, ``run`` around
+    a method at a server. An exception before the message was sent, or before the method ran,
+    refuses the message. A later exception replaces the outcome. ``accept`` is called at a server
+    before a message is accepted. If it raises an exception, the message is refused. Context
+    variables that it sets reach ``run`` and the method. It is called on the event loop of the
+    servers, and must not block; it may be ``async``.
     """
 
     send: Around | None = None
@@ -93,9 +100,9 @@ def refusal(e: Exception) -> Error:
 
 
 def replaced(e: Exception, failure: BaseException | None) -> Exception:
-    """Return the error that an interceptor put in the place of an outcome.
+    """Return the error for an outcome that an interceptor replaced.
 
-    The outcome decides whether the message may have run.
+    The original outcome decides whether the message may have run.
     """
     safe = isinstance(failure, Error) and failure.safe_to_retry
     if isinstance(e, Error):

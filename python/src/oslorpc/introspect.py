@@ -1,4 +1,4 @@
-"""What a process says of its servers."""
+"""The report of a process about its servers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where JSON text is wrong.
+"""Finds mistakes in JSON text.
 
-The standard library names an offset; the contract asks for a JSON pointer.
+The standard library reports an offset; the protocol requires a JSON pointer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ class _WrongError(Exception):
 
 
 def locate(text: str) -> tuple[str, str]:
-    """Return the JSON pointer of the first mistake in a text, and what it is; empty if there is none."""
+    """Return the JSON pointer of the first mistake in a text and a description, or empty strings if
+    there is none.
+    """
     scanner = _Scanner(text)
     try:
         at = scanner.value(0, "", 0)
@@ -42,7 +44,7 @@ class _Scanner:
         self.text = text
 
     def value(self, at: int, path: str, depth: int) -> int:
-        """Read a value, and return where it ends."""
+        """Parse a value, and return where it ends."""
         at = _after_blanks(self.text, at)
         if depth > 300:
             raise _WrongError(path[:200], TOO_DEEP)

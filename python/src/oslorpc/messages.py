@@ -1,4 +1,4 @@
-"""Messages that come in: who sent them, where they go, and what they contain."""
+"""Received messages: their senders, their routes, and their content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Caller:
-    """What the headers of an RPC say of its sender, and the handlers for its RPCs."""
+    """The sender of RPCs with the same headers, and the handlers for its RPCs."""
 
     __slots__ = ("headers", "name", "routed")
 
@@ -35,7 +35,7 @@ class Caller:
 
 
 class Route:
-    """Where messages go that ask for the same: their server and its method."""
+    """The route of messages that ask for the same: their server and its method."""
 
     __slots__ = ("asked", "method", "rows", "served", "version")
 
@@ -46,7 +46,7 @@ class Route:
 
 
 class Taken(Incoming):
-    """A message that a server accepted."""
+    """An accepted message."""
 
     __slots__ = ("_m", "_most", "as_value", "route")
 
@@ -64,7 +64,7 @@ class Taken(Incoming):
         return intake.content("context", m.context) if m.HasField("context") else {}, intake.content("kwargs", p)
 
     def written(self, value: Any) -> bytes:
-        """Return a result in the encoding of the arguments."""
+        """Return a result in the same encoding as the arguments."""
         try:
             return written(value, self.as_value, self._most)
         except Error as e:
@@ -75,7 +75,7 @@ class Taken(Incoming):
             raise told from None
 
     def seen(self, m: pb.Message, peer: Peer, delivery: str, exchange: str) -> Message:
-        """Return the message as interceptors see it."""
+        """Return the message in the view of interceptors."""
         i, to = self.route.served.instance, m.target
         target = Target(
             topic=to.topic, exchange=to.exchange or exchange, namespace=to.namespace or None,
@@ -88,7 +88,7 @@ class Taken(Incoming):
         )  # fmt: skip
 
     async def result(self) -> bytes:
-        """Run it, and return its result, or its last item."""
+        """Run the message, and return its result, or its last item."""
         route = self.route
         if not route.method.streaming:
             return self.written(await route.served.dispatcher.run(self, route.method, drop))
@@ -102,7 +102,7 @@ class Taken(Incoming):
 
 
 async def items(taken: Taken, context: Context) -> None:
-    """Stream what a method yields; of a plain method, its one result."""
+    """Stream the items of a method. A plain method has its result as the only item."""
 
     async def emit(item: Any) -> None:
         await context.write(taken.written(item))
@@ -114,7 +114,7 @@ async def items(taken: Taken, context: Context) -> None:
 
 
 async def heartbeats(taken: Taken, context: Context, interval: float) -> None:
-    """Answer with heartbeats until the result is there."""
+    """Send heartbeats until the result is available, and then the result."""
     task = asyncio.ensure_future(taken.result())
     try:
         while not (await asyncio.wait([task], timeout=interval))[0]:

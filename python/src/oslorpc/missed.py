@@ -1,4 +1,6 @@
-"""Messages that did not get to their server: what clients remember, and what servers are told."""
+"""Messages that did not reach their server: clients remember them, and report them to the
+servers.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,9 @@ def _server(exchange: str, topic: str, name: str) -> _Key:
 
 
 class Missed:
-    """Remembers, for a transport, which servers missed a message, until they are told.
+    """Remembers for a transport which servers missed a message, until the report arrives.
 
-    It may be used from any thread.
+    May be used from any thread.
     """
 
     def __init__(self) -> None:
@@ -65,7 +67,7 @@ class Missed:
             self._records[key] = now
 
     def _told(self, e: Entry) -> dict[_Key, float]:
-        """Return what an instance is to be told."""
+        """Return the report for an instance."""
         i = e.instance
         since = time.monotonic() - _TIME
         with self._lock:
@@ -73,7 +75,7 @@ class Missed:
             return {key: at for key, at in found if at >= max(since, 0.0)}
 
     def _settle(self, told: dict[_Key, float], error: Error | None) -> None:
-        """Forget what was told, if the server answered. What failed meanwhile stays."""
+        """Forget a report, if the server received it. Later failures are kept."""
         if error is not None and not _heard(error):
             return
         with self._lock:
@@ -82,7 +84,7 @@ class Missed:
                     del self._records[key]
 
     def telling(self, send: Callable[[S, Entry], Any]) -> Callable[[S, Entry], Any]:
-        """Return what sends a message, and tells its server what it missed."""
+        """Return a function that sends a message with the report for its server."""
         if not self._records:
             return send
 
@@ -101,7 +103,7 @@ class Missed:
         return tell
 
     def telling_async(self, send: Callable[[S, Entry], Awaitable[Any]]) -> Callable[[S, Entry], Awaitable[Any]]:
-        """Return what sends a message, and tells its server what it missed."""
+        """Return a function that sends a message with the report for its server."""
         if not self._records:
             return send
 
@@ -125,13 +127,13 @@ def _ago(told: dict[_Key, float]) -> float:
 
 
 def _heard(e: Error) -> bool:
-    """Whether a server that ended an attempt with an error heard what it missed."""
+    """Whether the server received the report, although the attempt ended with an error."""
     denied = e.kind is Kind.ACCESS_DENIED and e.safe_to_retry
     return bool(e.server) and not denied and e.reason != errors.DECLINED
 
 
 def is_missed(e: Error, cast: bool) -> bool:
-    """Whether the server that a message was meant for may not have got it."""
+    """Whether the intended server may not have received the message."""
     if e.not_delivered:
         return True
     if e.kind in (Kind.OUTCOME_UNKNOWN, Kind.MONITOR_TIMEOUT):
@@ -140,13 +142,15 @@ def is_missed(e: Error, cast: bool) -> bool:
 
 
 def is_unsendable(e: Error) -> bool:
-    """Whether no server could have got a copy, or the server denied it to its sender."""
+    """Whether no server could have received a copy, or the server denied the message to its
+    sender.
+    """
     denied = e.kind is Kind.ACCESS_DENIED
     return e.safe_to_retry and (denied or (e.kind in _UNSENDABLE and not e.answered))
 
 
 class Reports:
-    """Tells a server's program what senders report. It is for the event loop."""
+    """Passes reports of missed messages to a server's program. It runs on the event loop."""
 
     def __init__(self, missed: Callable[[str], Any]) -> None:
         self._missed = missed
@@ -155,7 +159,7 @@ class Reports:
         self._task: asyncio.Task[None] | None = None
 
     def tell(self, ago: float) -> None:
-        """Take in a report, unless the server started after the message failed."""
+        """Handle a report, unless the server started after the message failed."""
         if time.monotonic() - self._began <= ago:
             return
         self._reason = self._reason or f"a sender could not deliver a message {ago:.3f} s ago"
@@ -177,6 +181,6 @@ class Reports:
             await asyncio.sleep(max(again - time.monotonic(), 0))
 
     def end(self) -> None:
-        """Tell no more."""
+        """Stop passing on reports."""
         if self._task is not None:
             self._task.cancel()

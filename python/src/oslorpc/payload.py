@@ -1,4 +1,6 @@
-"""JSON as the contract asks for it: exact integers, floats that stay floats, and refusals that name the place."""
+"""JSON as the protocol requires: exact integers, floats that stay floats, and errors that name the
+place.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,22 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Raw(str):
-    """JSON text that is passed on as it is."""
+    """JSON text that is passed on unchanged."""
 
 
 def dumps(value: Any, kind: Kind) -> str:
-    """Return a value as JSON text. An Error of the kind names the place of what cannot be sent."""
+    """Return a value as JSON text.
+
+    An Error of the given kind names the place of a value that cannot be sent.
+    """
     return encode(value, kind).decode()
 
 
 def encode(value: Any, kind: Kind) -> bytes:
-    """Return a value as JSON text in UTF-8. An Error of the kind names the place of what cannot be sent."""
+    """Return a value as JSON text in UTF-8.
+
+    An Error of the given kind names the place of a value that cannot be sent.
+    """
     if type(value) is Raw:
         return value.encode()
     try:
@@ -47,7 +55,7 @@ def encode(value: Any, kind: Kind) -> bytes:
 
 
 def _plain_keys(value: Any) -> bool:
-    """Whether all names are text, which json.dumps would turn them into in silence."""
+    """Whether all names are text. json.dumps would silently convert other names."""
     if type(value) in _LEAVES:
         return True
     pending = [value]
@@ -65,7 +73,10 @@ def _plain_keys(value: Any) -> bool:
 
 
 def _unsendable(value: Any, path: str, depth: int) -> tuple[str, str]:
-    """Return where a value cannot be sent, and why; an empty reason if it can be."""
+    """Return the place of a value that cannot be sent, and why.
+
+    The reason is empty if all can be sent.
+    """
     if depth > 900:
         return path[:200], "it nests too deep, or contains itself"
     if isinstance(value, dict):
@@ -115,7 +126,7 @@ def escape(token: str) -> str:
 
 
 def loads(text: str, kind: Kind) -> Any:
-    """Read JSON text. An Error of the kind names the place of what cannot be read."""
+    """Parse JSON text. An Error of the given kind names the place of a mistake."""
     try:
         value = _decode(text)
     except (ValueError, RecursionError):
@@ -147,7 +158,10 @@ def _finite(literal: str) -> float:
 
 
 def _encoder() -> Callable[[Any], str]:
-    """Return what writes JSON. The standard library makes a new encoder for each value unless it is held here."""
+    """Return a function that writes JSON.
+
+    The standard library would make a new encoder for each value.
+    """
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -178,7 +192,7 @@ def failure(kind: Kind, path: str, why: str) -> Error:
 
 
 def to_value(value: Any, kind: Kind) -> Value:
-    """Return a value that was read from JSON as a protobuf value."""
+    """Return a JSON value as a protobuf value."""
     result = Value()
     _fill(result, value, "", kind, 0)
     return result
@@ -239,7 +253,7 @@ def _unsafe(number: int) -> str:
 
 
 def read(payload: pb.Payload | None, kind: Kind, absent: Any) -> Any:
-    """Return what a payload holds."""
+    """Return the value in a payload."""
     which = payload.WhichOneof("encoding") if payload is not None else None
     if which == "json":
         return loads(payload.json, kind)  # type: ignore[union-attr]
@@ -249,5 +263,5 @@ def read(payload: pb.Payload | None, kind: Kind, absent: Any) -> Any:
 
 
 def as_value(text: str) -> pb.Payload:
-    """Return a result, as JSON text, as a payload with a protobuf value."""
+    """Return a payload with a protobuf value, given a result as JSON text."""
     return pb.Payload(value=to_value(loads(text, Kind.BAD_RESULT), Kind.BAD_RESULT))

@@ -42,7 +42,7 @@ _PHRASES = {
 
 
 def plain(text: str) -> str:
-    """Say in plain words what gRPC says of a connection or a stream. Another text stays as it is."""
+    """Translate a text of gRPC about a connection or a stream. Return any other text unchanged."""
     around = _AROUND.fullmatch(text)
     inner = around[1] if around else text
     for pattern, words in _PHRASES.items():

@@ -1,4 +1,6 @@
-"""Which callers may send what: the rules of a policy file. docs/policy.md has the format."""
+"""Which callers may send which messages: the rules of a policy file. docs/policy.md has the
+format.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _FIELDS = ("name", "from", *_RECEIVER, "delivery", "services")
 
 
 class Query(NamedTuple):
-    """A question: may a caller that proved some names do this? A service has no receiver."""
+    """A query: may a caller with these names send this message? For a plain gRPC service, there is
+    no receiver.
+    """
 
     names: tuple[str, ...] = ()
     exchange: str = ""
@@ -31,10 +35,11 @@ class Query(NamedTuple):
 
 
 def matches(pattern: str, separator: str, text: str) -> bool:
-    """Whether a text is what a pattern says: one star stops at the separator, if there is one, and two do not.
+    """Whether a text matches a pattern. A single star stops at the separator, if there is one; two
+    stars do not.
 
-    A mismatch goes back to the last star, which then stands for one character more. So names that callers choose
-    take no long time.
+    After a mismatch, the last star matches one character more. So names that callers choose cannot
+    make the match slow.
     """
     at = i = 0
     single: tuple[int, int] | None = None  # where the pattern goes on after the last star, and the end of its text
@@ -61,13 +66,13 @@ def matches(pattern: str, separator: str, text: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """Return a name of a caller as names are compared: case does not count in those of DNS."""
+    """Return a name of a caller in the form for comparison: DNS names in lower case."""
     return name.lower() if name.startswith("dns:") else name
 
 
 @dataclasses.dataclass(slots=True)
 class Rule:
-    """Allows messages that match each of its fields, or services."""
+    """Allows messages that match each of its fields, or plain gRPC services."""
 
     name: str
     callers: Sequence[str]
@@ -76,7 +81,7 @@ class Rule:
     services: Sequence[str] | None
 
     def allows(self, q: Query, names: Sequence[str]) -> bool:
-        """Whether it allows what is asked."""
+        """Whether the rule allows a query."""
         if self.services is not None or q.service:
             return self.services is not None and self._serves(q.service) and self.knows(names)
         if q.delivery == _ATTACH if self.deliveries is None else q.delivery not in self.deliveries:
@@ -92,21 +97,21 @@ class Rule:
         return method != "" and any(matches(p, "/", method if "/" in p else service) for p in self.services or ())
 
     def knows(self, names: Sequence[str]) -> bool:
-        """Whether it is about a caller with one of the names, which are folded."""
+        """Whether the rule is for a caller with one of the names, which must be folded."""
         return ANYONE in self.callers or any(
             matches(folded(p), "." if p.startswith("dns:") else "/", n) for n in names for p in self.callers
         )
 
 
 class Policy:
-    """A set of rules. It does not change, but for a memory of verdicts."""
+    """A set of rules. It is immutable, except for a cache of verdicts."""
 
     def __init__(self, rules: Sequence[Rule], dry_run: bool) -> None:
         self.rules, self.dry_run = list(rules), dry_run
         self._verdicts: dict[Query, int | None] = {}
 
     def decide(self, q: Query) -> int | None:
-        """Return the index of the first rule that allows what is asked; None if there is none."""
+        """Return the index of the first rule that allows a query, or None."""
         try:
             return self._verdicts[q]
         except KeyError:
@@ -121,7 +126,7 @@ class Policy:
 
 
 def load(path: str) -> Policy:
-    """Read a policy file. An Error says what is wrong with it."""
+    """Load a policy file. An Error says what is wrong with it."""
     try:
         with open(path, "rb") as f:
             text = f.read(_MAX_FILE + 1)
@@ -172,7 +177,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_keys(node: Any, seen: set[int]) -> None:
-    """Raise a ValueError for a key that is there twice, of which YAML takes the last."""
+    """Raise a ValueError for a duplicate key. YAML would use the last one."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -188,7 +193,7 @@ def _check_keys(node: Any, seen: set[int]) -> None:
 
 
 class _Reader:
-    """Reads the rules of a policy, and notes what is wrong with them."""
+    """Parses the rules of a policy, and collects mistakes."""
 
     def __init__(self, mistakes: list[str]) -> None:
         self._mistakes = mistakes
@@ -255,7 +260,7 @@ class _Reader:
 
 
 def check_callers(callers: Sequence[str], wrong: Callable[[str, str], object]) -> None:
-    """Tell what is wrong with the names of callers."""
+    """Note mistakes in the names of callers."""
     if not callers:
         wrong("from", f'say which callers the rule is for, or "{ANYONE}" for all')
     for name in callers:

@@ -1,4 +1,4 @@
-"""What a process answers about itself: pings, introspection and health."""
+"""Introspection of a process: pings, information and health."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Questions:
-    """Answers the questions of other programs to a process."""
+    """Answers the introspection requests of other programs."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -147,7 +147,7 @@ class Questions:
             before = now
 
     async def changed(self) -> None:
-        """Tell those who watch the health that a phase changed."""
+        """Notify watchers of the health that a phase changed."""
         async with self._changed:
             self._changed.notify_all()
 

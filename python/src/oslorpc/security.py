@@ -26,7 +26,7 @@ _EVERY = 1.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Material:
-    """What the files contain."""
+    """The contents of the files."""
 
     ca: bytes | None = None
     cert: bytes | None = None
@@ -34,7 +34,7 @@ class Material:
 
 
 class Security:
-    """What a transport makes connections with. It may be used from any thread."""
+    """The credentials of a transport's connections. May be used from any thread."""
 
     def __init__(self, trust: Trust, token: Callable[[], str] | None, tokens: Verify | None) -> None:
         self.trust = trust
@@ -52,7 +52,7 @@ class Security:
         self._watch = Loop("oslorpc-files", self._look) if trust.secure or trust.token_file else None
 
     def _read(self) -> Material:
-        """Read the files, and check that they can be used."""
+        """Read the files, and check that they are usable."""
         t = self.trust
         material = Material(_content("ca", t.ca), _content("cert", t.cert), _content("key", t.key))
         if t.secure:
@@ -99,33 +99,36 @@ class Security:
         return _EVERY
 
     def listen(self, listener: Callable[[], object]) -> None:
-        """Call a listener, in a thread, when files have changed."""
+        """Register a listener, which is called in a thread when files have changed."""
         self._listeners.append(listener)
 
     def headers(self) -> tuple[tuple[str, str], ...] | None:
-        """Return the headers of RPCs, which have the token if there is one."""
+        """Return the headers of RPCs, with the token if there is one."""
         if self._ask is not None:
             return (("authorization", "Bearer " + tokenfile.checked(self._ask(), "token")),)
         return (("authorization", "Bearer " + self._token),) if self._token else None
 
     def exposes(self, addr: str) -> bool:
-        """Whether the token would travel to an address in clear."""
+        """Whether the token would be sent to an address in plaintext."""
         return (self._ask is not None or bool(self._token)) and not self.trust.secure and not addr.startswith("unix:")
 
     def close(self) -> None:
-        """Watch the files no more."""
+        """Stop watching the files."""
         if self._watch is not None:
             self._watch.end()
 
     def name_of(self, i: Instance) -> str:
-        """Return the name that an instance must prove beside its address; empty for none.
+        """Return the name that an instance must prove besides its address, or an empty string.
 
         A ValueError says why no certificate can prove it.
         """
         return self.template.name(i.exchange, i.topic, i.server) if self.template is not None else ""
 
     def diagnose(self, addr: str, name: str) -> Verdict:
-        """Find out whether this client and an address trust each other, which must prove a name if there is one."""
+        """Check whether this client and an address trust each other.
+
+        If there is a name, the address must prove it.
+        """
         if not self.trust.secure:
             return diagnose(addr, None, "", False, False)
         m = self.material
@@ -146,14 +149,20 @@ class Security:
             return "dns:" + host.lower()
 
     def channel(self, addr: str, options: list[tuple[str, Any]], pin: Verdict | None) -> grpc.Channel:
-        """Return a channel of the blocking API; with a pin, to a server that has this certificate."""
+        """Return a channel of the blocking API.
+
+        With a pin, the server must have this certificate.
+        """
         if not self.trust.secure:
             self.trust.check_plaintext(addr)
             return grpc.insecure_channel(_target(addr), options)
         return grpc.secure_channel(_target(addr), self._client(pin), _named(options, pin))
 
     def aio_channel(self, addr: str, options: list[tuple[str, Any]], pin: Verdict | None) -> grpc.aio.Channel:
-        """Return a channel of the asyncio API; with a pin, to a server that has this certificate."""
+        """Return a channel of the asyncio API.
+
+        With a pin, the server must have this certificate.
+        """
         if not self.trust.secure:
             self.trust.check_plaintext(addr)
             return grpc.aio.insecure_channel(_target(addr), options)
@@ -164,10 +173,10 @@ class Security:
         return grpc.ssl_channel_credentials(pin.certificate if pin is not None else m.ca, m.key, m.cert)
 
     def server(self, addr: str) -> grpc.ServerCredentials | None:
-        """Return the credentials of a server, which follow the files; None for none.
+        """Return the credentials of a server, which follow the files, or None.
 
-        With a CA, clients must have a certificate; or a token if tokens are verified, since gRPC for Python
-        cannot ask for a certificate without requiring it.
+        With a CA, clients must have a certificate. If tokens are verified, they must have a token
+        instead, since gRPC for Python cannot request a certificate without requiring it.
         """
         if not self.trust.secure:
             if self.tokens is not None and not addr.startswith("unix:"):
@@ -204,7 +213,7 @@ def _content(name: str, path: str) -> bytes | None:
 
 
 def _named(options: list[tuple[str, Any]], pin: Verdict | None) -> list[tuple[str, Any]]:
-    """Have gRPC find a host in the certificate, whose name is known to be the right one."""
+    """Make gRPC look for a host in the certificate, whose name was verified before."""
     if pin is None:
         return options
     others = [o for o in options if o[0] != "grpc.ssl_target_name_override"]
@@ -212,7 +221,7 @@ def _named(options: list[tuple[str, Any]], pin: Verdict | None) -> list[tuple[st
 
 
 def _target(addr: str) -> str:
-    """Return an address as gRPC takes it."""
+    """Return an address in gRPC's format."""
     if addr.startswith("unix:"):
         return addr
     host, port = split_addr(addr)

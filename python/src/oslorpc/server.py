@@ -17,11 +17,11 @@ from oslorpc.target import Target
 
 
 class Server:
-    """Runs the methods of its endpoints for messages. It may be used from any thread.
+    """Runs the methods of its endpoints for messages. May be used from any thread.
 
-    An endpoint is an object: its public methods take the request context first, and then keyword
+    An endpoint is an object. Its public methods take the request context first, and then keyword
     arguments. Its attribute ``target`` has the namespace and the version. Methods run in threads;
-    ``async`` ones run on the event loop of the servers.
+    ``async`` methods run on the event loop of the servers.
     """
 
     def __init__(self, engine: Engine, target: Target, endpoints: Sequence[object], **options: Any) -> None:
@@ -34,26 +34,34 @@ class Server:
         return run
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
-        """Do nothing: the code that registers a typed service calls add_registered_method_handlers() as well."""
+        """Do nothing.
+
+        Generated code for typed services also calls add_registered_method_handlers().
+        """
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """Offer a typed service from the next start on, as add_NAMEServicer_to_server(servicer, server) asks for."""
+        """Offer a typed service from the next start on. add_NAMEServicer_to_server(servicer,
+        server) calls this.
+        """
         self._engine.run(self._offer(service_name, method_handlers))
 
     async def _offer(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
         self._run.add_registered_method_handlers(service_name, method_handlers)
 
     def start(self) -> Instance:
-        """Announce the server, and return when others can find it. A server that runs stays as it is."""
+        """Publish the server, and return when other processes can find it.
+
+        Does nothing if the server runs already.
+        """
         self._engine.core.check()
         return self._engine.run(self._run.start())
 
     def release(self) -> None:
-        """End a hold: what waits begins to run."""
+        """End a hold: queued messages begin to run."""
         self._engine.run(self._run.change(ACTIVE))
 
     def drain(self) -> None:
-        """Take only messages that name the server."""
+        """Accept only messages that name the server."""
         self._engine.run(self._run.change(DRAINING))
 
     def resume(self) -> None:
@@ -61,9 +69,9 @@ class Server:
         self._engine.run(self._run.change(ACTIVE))
 
     def stop(self, timeout: float | None = None) -> None:
-        """Withdraw the server, finish what it accepted, and return.
+        """Withdraw the server, finish the accepted messages, and return.
 
-        After the timeout, what still runs is canceled, and an Error of kind Timeout says so.
+        After the timeout, running methods are canceled, and an Error of kind Timeout is raised.
         """
         if not self._engine.run(self._run.stop(timeout)):
             raise Error(Kind.TIMEOUT, f'server "{self._run.target.server}" was stopped by force')
@@ -73,11 +81,12 @@ class Server:
         self._engine.run(self._run.wait())
 
     def run(self, started: Callable[[Instance], None] | None = None, timeout: float = 25.0) -> None:
-        """Start, and stop at SIGINT or SIGTERM; a second signal ends the program.
+        """Start the server, and stop it at SIGINT or SIGTERM. A second signal ends the program.
 
         Call it in the main thread.
         """
-        # A handler may interrupt code that holds the lock of a threading.Event, and would wait for it for ever.
+        # A signal handler may interrupt code that holds the lock of a threading.Event. If the
+        # handler used that lock, it would wait forever.
         ending: queue.SimpleQueue[int] = queue.SimpleQueue()
 
         def end(number: int, frame: object) -> None:

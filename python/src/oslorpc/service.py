@@ -38,7 +38,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Services(grpc.GenericRpcHandler):
-    """Answers the services of the contract and health, and refuses everything else in its words."""
+    """Serves the protocol's services and health, and refuses all other RPCs with a detail."""
 
     def __init__(self, exchange: str, boot_id: str, max_size: int, points: Points) -> None:
         self.points = points
@@ -63,7 +63,7 @@ class Services(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler of an RPC.
 
-        Unknown ones are refused with a detail, so that clients know that nothing ran.
+        Unknown RPCs are refused with a detail, so that clients know that nothing ran.
         """
         path = handler_call_details.method
         if path.startswith(_MESSAGES):
@@ -145,7 +145,7 @@ class Services(grpc.GenericRpcHandler):
         }
 
     async def _take(self, body: bytes, context: Context, caller: Caller, delivery: str) -> Taken:
-        """Take a message in, or raise why it is not taken."""
+        """Accept a message, or raise an Error that says why not."""
         now = self.last = time.monotonic()
         m = _read(body).message
         key = m.target.SerializeToString(), m.method, m.instance_id
@@ -196,14 +196,19 @@ class Services(grpc.GenericRpcHandler):
         return NOBODY if self.attached and proved.proof == "user" else proved
 
     def identify(self, context: Context) -> Identity:
-        """Return what a caller proved. Where tokens are verified, it must have proved something."""
+        """Return the identity that a caller proved.
+
+        If tokens are verified, the caller must have proved one.
+        """
         proved = self._proved(context)
         if self.verifier is None:
             return proved
         return self.verifier.identify(proved, context.invocation_metadata(), context.peer())
 
     def _origin(self, stated: pb.Caller, context: Context) -> Peer | None:
-        """Return the caller that a gateway states; None if it is not trusted to."""
+        """Return the original caller that a gateway names, or None if the gateway is not
+        trusted.
+        """
         behalf.check(stated)
         if self.gateways is None:
             return None
@@ -211,7 +216,9 @@ class Services(grpc.GenericRpcHandler):
         return behalf.original(stated, gateway) if self.gateways.believes(gateway.identity) else None
 
     def _ask(self, m: pb.Message, context: Context, origin: Peer | None, name: str, delivery: str) -> Identity:
-        """Refuse a message that the policy denies, whether its server and its method are there or not."""
+        """Refuse a message that the policy denies, even if its server or its method does not
+        exist.
+        """
         identity = self.identify(context) if origin is None else origin.identity
         if self.gate is None:
             return identity
@@ -227,7 +234,7 @@ class Services(grpc.GenericRpcHandler):
     async def _intercept(
         self, m: pb.Message, taken: Taken, context: Context, origin: Peer | None, identity: Identity, delivery: str
     ) -> None:
-        """Have the interceptors accept a message, or raise their refusal."""
+        """Let the interceptors accept a message, or raise their refusal."""
         if origin is None:
             origin = Peer(context.peer(), identity if identity.names else self._proved(context))
         seen = taken.seen(m, origin, delivery, self.exchange)
@@ -242,7 +249,7 @@ class Services(grpc.GenericRpcHandler):
             raise _about(e, taken.route.served) from e.__cause__
 
     def _check_known(self, body: bytes, m: pb.Message, caller: Caller) -> None:
-        """Check what may be wrong with a message though its route is known."""
+        """Check the parts of a message that its known route does not cover."""
         intake.check_times(m)
         if caller.routed:
             intake.check_headers(m, caller.headers)
@@ -250,7 +257,7 @@ class Services(grpc.GenericRpcHandler):
             intake.check_size(m, self.max_size)
 
     def _route(self, body: bytes, m: pb.Message, caller: Caller, name: str, proved: str) -> Route:
-        """Check a message as a whole, and find its server and its method."""
+        """Check a whole message, and find its server and its method."""
         version = intake.check(m, _read(body).HasField("message"))
         intake.check_headers(m, caller.headers)
         served = intake.find(self.servers, m, self.exchange, self.boot_id)
@@ -284,13 +291,13 @@ class Services(grpc.GenericRpcHandler):
         await abort(context, e, served, namespace)
 
     async def changed(self) -> None:
-        """Forget routes, and tell those who watch the health that a phase changed."""
+        """Drop all routes, and notify watchers of the health that a phase changed."""
         self._routes.clear()
         await self._questions.changed()
 
 
 def _read(body: bytes) -> pb.CallRequest:
-    """Read a request. The requests of all RPCs have the message in the same field."""
+    """Parse a request. The requests of all RPCs have the message in the same field."""
     try:
         return _parse(body)
     except DecodeError:

@@ -1,4 +1,4 @@
-"""Guesses which name was meant by one that does not exist."""
+"""Finds the name that was probably meant by an unknown name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str], rest: str) -> str:
-    """Return how the text about a name goes on that does not exist.
+    """Return the end of a text about an unknown name.
 
-    It goes on with a question if a known name differs little, and then with the rest, which is a
-    sentence without its capital letter.
+    It is a question if a known name is similar, and then the rest, a sentence without its capital
+    letter.
     """
     names = list(known)
     plain = _plain(name)
@@ -24,9 +24,9 @@ def _plain(name: str) -> str:
 
 
 def _is_typo(a: str, b: str) -> bool:
-    """Whether one letter is missing, too many or another one, or two are swapped.
+    """Whether one letter is missing, added or replaced, or two are swapped.
 
-    Short names are too similar to say.
+    Returns False for short names, which are too similar to each other.
     """
     if max(len(a), len(b)) < 4:
         return False

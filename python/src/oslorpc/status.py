@@ -1,6 +1,7 @@
-"""Errors as gRPC statuses, and what a status proves of whether the method ran.
+"""Converts errors to gRPC statuses and back, and knows what a status proves about whether the
+method ran.
 
-The one place that maps kinds to codes.
+This is the only module that maps kinds to status codes.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ _REFUSALS = {
 }
 _BY_WIRE = {wire_kind: kind for kind, (wire_kind, _) in _KINDS.items()}
 _REASON_BY_WIRE = {wire_kind: reason for reason, (wire_kind, _) in _REFUSALS.items()}
-# What may be said before the method runs; the others contradict themselves with not_started.
+# Kinds for which the method has run or may have run. A detail with not_started and one of these
+# contradicts itself.
 _RAN = (Kind.REMOTE, Kind.BAD_RESULT, Kind.OUTCOME_UNKNOWN)
 
 
@@ -57,7 +59,7 @@ def encode(
 ) -> tuple[int, str, bytes]:
     """Return an error as a code, a text and the bytes of its google.rpc.Status.
 
-    A method's own code and text take the place of the error's, beside the same details.
+    The method's own code and text, if any, replace the error's, and the details stay.
     """
     form = _REFUSALS.get(e.reason) if e.kind is Kind.REFUSED else _KINDS.get(e.kind)
     if form is None:
@@ -93,7 +95,9 @@ def _valid(text: str) -> str:
 
 
 def _trim(d: pb.ErrorDetail, budget: int) -> None:
-    """Cut a detail to size: stack lines first, then what is there twice, then the data, then the longest texts."""
+    """Trim a detail to its maximum size: stack lines first, then duplicate text, then the data,
+    then the longest texts.
+    """
     remote = d.remote if d.HasField("remote") else None
     if remote is not None:
         excess = d.ByteSize() - budget
@@ -137,7 +141,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def trim_text(text: str) -> str:
-    """Shorten a text so that HTTP/2 carries it, percent-encoded, in 1 KiB."""
+    """Shorten a text so that its percent-encoded form in HTTP/2 has at most 1 KiB."""
     text = _valid(text)
     size = end = 0
     for n, c in enumerate(text):
@@ -150,7 +154,7 @@ def trim_text(text: str) -> str:
 
 
 def details_of(encoded: bytes | None) -> tuple[pb.ErrorDetail | None, bool]:
-    """Return the detail in a google.rpc.Status, and whether it cannot be understood."""
+    """Return the detail in a google.rpc.Status, and whether it is garbled."""
     if not encoded:
         return None, False
     try:
@@ -165,10 +169,10 @@ def details_of(encoded: bytes | None) -> tuple[pb.ErrorDetail | None, bool]:
 
 @dataclasses.dataclass(slots=True)
 class Evidence:
-    """What is known of an RPC beside its status.
+    """What is known about an RPC besides its status.
 
-    ``sent``: it was begun, so that a stream may have been opened. ``headers`` and ``replied``: headers, or a
-    reply, came from the server.
+    ``sent`` is True if the RPC was begun, so that a stream may have been opened. ``headers`` and
+    ``replied`` are True if headers, or a reply, came from the server.
     """
 
     sent: bool = True
@@ -176,9 +180,9 @@ class Evidence:
     replied: bool = False
 
     def decode(self, code: int, text: str, encoded: bytes | None) -> Error:
-        """Return the error that a status stands for.
+        """Return the error for a status.
 
-        Only a detail of ours proves that a message did not run.
+        Only our own detail proves that a message did not run.
         """
         text = text[:_MAX_TEXT]
         detail, garbled = details_of(encoded)

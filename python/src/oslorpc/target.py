@@ -1,4 +1,4 @@
-"""Targets say who a message is meant for, in oslo.messaging's terms."""
+"""Targets say who a message is for, in oslo.messaging's terms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _MAX_NAME = 255
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """Who is meant: a client sends to a target, a server listens as one, an endpoint is tagged with one.
+    """The receiver of messages: a client sends to a target, a server listens on one, and an
+    endpoint has one.
 
     None means "not given" in every field. A version is text such as "1.4".
     """
@@ -37,7 +38,7 @@ class Target:
         return f"<Target {', '.join(given)}>"
 
     def words(self) -> str:
-        """Return the fields that are given, for the text of an error: "topic volumes, server node2"."""
+        """Return the given fields, for the text of an error: "topic volumes, server node2"."""
         given = [
             f"{name} {word(value)}"
             for name in ("topic", "server", "exchange", "namespace", "version")
@@ -52,7 +53,7 @@ class Target:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def check(self) -> None:
-        """Raise an Error of kind InvalidTarget for a name or a version that no target may have."""
+        """Raise an Error of kind InvalidTarget for an invalid name or version."""
         for name in ("exchange", "topic", "namespace", "server"):
             value = getattr(self, name)
             if value is None:
@@ -67,13 +68,13 @@ class Target:
                 raise self._invalid(str(e)) from None
 
     def check_client(self) -> None:
-        """Check a target that a client sends to: it needs a topic."""
+        """Check a client's target, which needs a topic."""
         if not self.topic:
             raise self._invalid("a topic is required to send: give the target one")
         self.check()
 
     def check_server(self) -> None:
-        """Check a target that a server listens as: it needs a topic and a server name."""
+        """Check a server's target, which needs a topic and a server name."""
         if not self.topic or not self.server:
             raise self._invalid("a server's target must have topic and server names")
         self.check()
@@ -92,7 +93,7 @@ def check_name(what: str, value: object) -> None:
 
 
 def check_zone(zone: object) -> None:
-    """Raise an Error unless processes can be in a zone. An empty one is none."""
+    """Raise an Error for an invalid zone. An empty zone means none."""
     if reason := _bad_name(zone):
         raise invalid(f"the zone {zone!r:.64} {reason}")
 

@@ -1,4 +1,4 @@
-"""Bearer tokens: what clients send, and what servers make of them."""
+"""Bearer tokens: how clients send them, and how servers verify them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path: str) -> str:
 
 
 def checked(token: str, whence: str) -> str:
-    """Return a token, or raise why it is none."""
+    """Return a token, or raise an Error if it is invalid."""
     if not token:
         raise invalid(f"{whence} has no token")
     if len(token) > _MAX_SENT or not all("!" <= c <= "~" for c in token):
@@ -39,7 +39,7 @@ def checked(token: str, whence: str) -> str:
 
 
 class Verifier:
-    """Asks the program about tokens. It is for the event loop."""
+    """Verifies tokens with the program's function. It runs on the event loop."""
 
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
@@ -47,7 +47,9 @@ class Verifier:
         self._told: dict[str, float] = {}
 
     def identify(self, proved: Identity, headers: Any, address: str) -> Identity:
-        """Return what a caller proved, by its connection and its token, or raise an Error of kind AccessDenied."""
+        """Return the identity that a caller proved by its connection and its token, or raise an
+        Error of kind AccessDenied.
+        """
         values = [v for k, v in headers or () if k == "authorization"]
         if not values:
             if proved.names:

@@ -1,4 +1,4 @@
-"""The blocking transport: what clients and servers of a program are made of."""
+"""The blocking transport, which makes clients and servers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Transport(TransportCore):
-    """Finds other programs, and holds the connections to them.
+    """Finds other programs, and manages the connections to them.
 
-    Close it at the end; it is a context manager.
+    Close it at the end. It is a context manager.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Transport(TransportCore):
         return Client(self, self._fleet, target, Options()).prepare(**options)
 
     def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
-        """Return a server, which does nothing until it is started. It takes the options of Server."""
+        """Return a server, which must be started. Takes the options of Server."""
         from oslorpc.engine import Engine
         from oslorpc.server import Server
 
@@ -63,11 +63,11 @@ class Transport(TransportCore):
         return Server(self._engine, target, endpoints, **options)
 
     def instances(self) -> list[Instance]:
-        """Return all instances that discovery lists, read now."""
+        """Read discovery now, and return all instances that it lists."""
         return self.list_instances()
 
     def close(self) -> None:
-        """Stop the servers, withdraw them, and close the connections."""
+        """Stop the servers, withdraw them from discovery, and close the connections."""
         if self.closed:
             return
         self.check()
@@ -89,19 +89,20 @@ class Transport(TransportCore):
 def open(url: str | None = None, *, exchange: str | None = None, zone: str | None = None, **options: Any) -> Transport:
     """Open a transport.
 
-    The URL says how programs find each other: ``local://``, ``consul://host:8500``,
-    ``gateway://host:8600`` or ``static://topic=host:port``. Without one, the environment variable
-    OSLORPC_TRANSPORT_URL has it, else it is ``local://``. ``exchange`` is the exchange of targets that name none.
-    ``zone`` is where the program runs, such as an availability zone; the parameter ``zone`` of the URL overrides it,
-    and the environment variable OSLORPC_ZONE has the default. Messages for any server stay in the zone of
-    their client while a server there can take them.
+    The URL selects discovery: ``local://``, ``consul://host:8500``, ``gateway://host:8600`` or
+    ``static://topic=host:port``. Without a URL, the environment variable OSLORPC_TRANSPORT_URL is
+    used, and then ``local://``. ``exchange`` is the exchange of targets that name none. ``zone`` is
+    where the program runs, such as an availability zone. The parameter ``zone`` of the URL
+    overrides it, and the environment variable OSLORPC_ZONE has the default. Messages for any server
+    stay in the zone of their client while a server there can take them.
 
-    The options are: ``caller``, the name that the program gives itself; ``exceptions``, the exception
-    classes that arrive as themselves, by their names; ``max_size``, the largest message in bytes;
-    ``listen`` and ``advertise``, where servers listen and where others connect to; ``stop_grace``, how
-    many seconds a server that stops goes on accepting; ``token``, which returns the bearer token that clients
-    send, in place of a file; ``tokens``, by which servers verify the tokens of callers: it returns the caller's name,
-    as ``issuer/subject``, or raises an exception that is logged. It must not block for
+    The options are: ``caller``, the name that the program gives itself; ``exceptions``, a dict of
+    exception classes by name, which arrive at callers as these exceptions; ``max_size``, the
+    largest message in bytes; ``listen`` and ``advertise``, the addresses on which servers listen
+    and to which others connect; ``stop_grace``, how many seconds a stopping server still accepts
+    messages; ``token``, a function that returns the bearer token that clients send, in place of a
+    file; ``tokens``, a function with which servers verify callers' tokens: it returns the caller's
+    name as ``issuer/subject``, or raises an exception, which is logged, and must not block for
     long; ``interceptors``, code around messages.
     """
     return Transport(urls.parse(url, exchange, zone), **options)

@@ -1,4 +1,7 @@
-"""What a transport trusts, and how it proves its identity: PEM files, named by the URL or the environment."""
+"""What a transport trusts, and how it proves its identity:
+
+PEM files, named by the URL or the environment.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ HIDEABLE = ("failures", "introspection", "reflection")
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
-    """Paths of PEM files, and the name, or the template of names, that the certificates of servers must have.
+    """Paths of PEM files, and the name, or the template of names, that the certificates of servers
+    must have.
 
-    ``policy`` is the path of a policy file for servers, ``hide`` what they do not tell, and ``gateways`` the gateways
-    that they believe on whose behalf messages are sent; clients ignore these.
-    Without files, connections are in clear, and only within the machine unless ``insecure`` is set.
+    ``policy`` is the path of a policy file for servers, ``hide`` what servers hide from callers,
+    and ``gateways`` the gateways that servers trust to name the original callers; clients ignore
+    these. Without files, connections are plaintext, and stay within the machine unless ``insecure``
+    is set.
     """
 
     ca: str = ""
@@ -34,9 +39,9 @@ class Trust:
 
     @classmethod
     def read(cls, parameters: dict[str, str]) -> Trust:
-        """Return what a URL says, completed by the environment.
+        """Return the settings of a URL, completed by the environment.
 
-        A certificate and its key come from one place.
+        A certificate and its key come from the same source.
         """
         pair = ("cert", "key")
         url_has_pair = any(parameters.get(name) for name in pair)
@@ -66,7 +71,7 @@ class Trust:
         return bool(self.ca or self.cert)
 
     def check_plaintext(self, addr: str) -> None:
-        """Raise an Error for a connection in clear that leaves the machine."""
+        """Raise an Error for a plaintext connection to another machine."""
         if self.insecure or addr.startswith("unix:"):
             return
         host = addr.rpartition(":")[0].removeprefix("[").removesuffix("]")

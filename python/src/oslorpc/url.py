@@ -1,4 +1,4 @@
-"""Transport URLs: how programs find each other. docs/discovery.md has the grammar."""
+"""Transport URLs, which select discovery. docs/discovery.md has the grammar."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CONSUL = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a transport URL and the environment say."""
+    """The settings of a transport URL and the environment."""
 
     scheme: str
     rest: str
@@ -62,7 +62,7 @@ class Settings:
 
 
 def parse(text: str | None, exchange: str | None = None, zone: str | None = None) -> Settings:
-    """Read a transport URL; the one of the environment, or local://, for an empty one."""
+    """Parse a transport URL. If it is empty, parse the environment's, or local://."""
     text = (text or "").strip() or os.environ.get("OSLORPC_TRANSPORT_URL", "").strip() or "local://"
     scheme, found, after = text.partition("://")
     if not found:
@@ -93,7 +93,7 @@ def parse(text: str | None, exchange: str | None = None, zone: str | None = None
     return Settings(scheme, rest, chosen, place, parameters, Trust.read(parameters))
 
 
-# The parameters that programs in Go have, and what programs in Python do in their place.
+# Parameters of Go programs, and what to do instead in Python.
 _ONLY_GO = dict.fromkeys(
     ("connect", "service"),
     "use certificates (ca, cert, key), or a gateway or a proxy of the mesh beside this program; see docs/mesh.md",

@@ -19,7 +19,7 @@ class Version(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Version:
-        """Read "major.minor" or "major.minor.revision". A ValueError says what is wrong."""
+        """Parse "major.minor" or "major.minor.revision". A ValueError says what is wrong."""
         match = _PATTERN.fullmatch(text) if isinstance(text, str) and len(text) < 64 else None
         if match is not None:
             version = cls(*(int(part or 0) for part in match.groups()))
@@ -50,7 +50,7 @@ class Implementation(NamedTuple):
 
 
 class Cap:
-    """The latest version that a client may send: a version, an alias of one, "auto", or none."""
+    """The latest version that a client may send: a version, an alias, "auto", or None."""
 
     def __init__(self, text: str | None, aliases: Mapping[str, str] | None = None) -> None:
         self.auto = text == AUTO and AUTO not in (aliases or {})
@@ -65,7 +65,7 @@ class Cap:
             raise ValueError(f'version cap: it is neither "auto" nor an alias ({known}): {e}') from None
 
     def allows(self, version: Version) -> bool:
-        """Whether the cap itself lets a message of this version through. "auto" forbids nothing."""
+        """Whether the cap itself allows a message at this version. "auto" allows all."""
         return self.version is None or self.version.serves(version)
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ def describe_namespace(namespace: str) -> str:
 
 
 def offer(implemented: list[Implementation]) -> str:
-    """Say for people what is implemented."""
+    """Describe for people what is implemented."""
     if not implemented:
         return "no endpoint is offered"
     words = [f"{i.version} of the {describe_namespace(i.namespace)}" for i in implemented]

@@ -1,4 +1,4 @@
-"""Cancels what takes too long, such as a wait for a message of a stream.
+"""Cancels operations that take too long, such as waiting for a message of a stream.
 
 One thread serves the whole process.
 """
@@ -15,7 +15,7 @@ from types import TracebackType
 
 
 class Watchdog:
-    """Calls cancel once when something expected does not come. Use it as a context manager."""
+    """Calls cancel once if an expected event does not come in time. Use it as a context manager."""
 
     def __init__(self, cancel: Callable[[], object]) -> None:
         self._cancel = cancel
@@ -23,12 +23,12 @@ class Watchdog:
         self.deadline: float | None = None
 
     def expect(self, seconds: float) -> None:
-        """Expect something within so long, in place of what was expected before."""
+        """Expect an event within so many seconds. This replaces the previous expectation."""
         self.deadline = time.monotonic() + seconds
         _kennel().add(self, self.deadline)
 
     def check(self, deadline: float) -> None:
-        """Cancel, if a deadline that has passed still counts."""
+        """Cancel if the passed deadline is still the current one."""
         if self.deadline == deadline:
             self.barked = True
             self._cancel()

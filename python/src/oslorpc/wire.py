@@ -1,7 +1,8 @@
-"""Messages of gRPC itself that the package needs: google.rpc.Status, and the messages of the health service.
+"""Messages of gRPC itself that the package needs: google.rpc.Status, and the messages of the health
+service.
 
-They are made here, in a pool of their own, so that the package needs no further packages, and gets
-along with those packages where a program has them.
+They are defined here in a separate pool, so that the package needs no other packages for them, and
+does not conflict with these packages in a program.
 """
 
 from __future__ import annotations

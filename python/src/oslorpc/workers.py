@@ -1,4 +1,4 @@
-"""Threads for methods that block. They hand their results to the event loop, many at once if many are there."""
+"""Threads for blocking methods. They pass results to the event loop in batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Job:
-    """A piece of work in a thread."""
+    """A job for a thread."""
 
     __slots__ = ("_context", "_error", "_result", "_work", "ended", "future")
 
@@ -25,7 +25,7 @@ class Job:
         self.ended = False
 
     def run(self) -> None:
-        """Do the work, in the thread."""
+        """Run the job in the thread."""
         try:
             self._result = self._context.run(self._work)
         except BaseException as e:
@@ -33,7 +33,7 @@ class Job:
         del self._work, self._context
 
     def tell(self) -> None:
-        """Say what came of it, on the event loop."""
+        """Set the result, on the event loop."""
         self.ended = True
         if self.future.done():
             return
@@ -46,10 +46,10 @@ class Job:
 
 
 class Workers:
-    """Threads that are started when they are needed. All but their work is for the event loop.
+    """Threads that are started on demand. Everything but their jobs runs on the event loop.
 
-    Few of them wake up for many short pieces of work: one at a time is woken, and wakes another one if there is still
-    more to do when it has its own.
+    Few threads wake up for many short jobs: only one is woken at a time. When it has its job and
+    others are left, it wakes another thread.
     """
 
     def __init__(self, name: str, most: int) -> None:
@@ -62,7 +62,7 @@ class Workers:
         self._threads = self._busy = 0
 
     def start(self, work: Callable[[], Any]) -> Job:
-        """Have a thread do some work."""
+        """Run a job in a thread."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         job = Job(work, self._loop.create_future())
@@ -77,7 +77,9 @@ class Workers:
         return job
 
     def _wake(self) -> None:
-        """Wake a thread if there is work, unless one wakes up already, and will look for it."""
+        """Wake a thread if there is a job, unless another thread is waking up, which will look for
+        jobs.
+        """
         if self._jobs and not self._waking:
             with contextlib.suppress(IndexError):  # all are at work, and look for more after it
                 gate = self._idle.pop()
@@ -85,7 +87,7 @@ class Workers:
                 gate.release()
 
     async def outlive(self, job: Job) -> None:
-        """Wait for work whose result is not wanted any more."""
+        """Wait for a job whose result is no longer wanted."""
         while not job.ended:
             job.future = asyncio.get_running_loop().create_future()
             try:
@@ -127,7 +129,7 @@ class Workers:
             self._done.popleft().tell()
 
     def shutdown(self) -> None:
-        """End the threads, once they have done their work."""
+        """End the threads after their current jobs."""
         self._ended = True
         while self._idle:
             self._idle.pop().release()

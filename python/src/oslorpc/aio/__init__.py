@@ -1,4 +1,4 @@
-"""The asyncio API: the same as the package's, to be awaited."""
+"""The asyncio API: the same as the package's API, with methods to await."""
 
 from oslorpc.aio.client import Client
 from oslorpc.aio.items import Items

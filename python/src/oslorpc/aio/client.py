@@ -35,19 +35,22 @@ _Sender = Callable[[Any, Entry], Awaitable[Any]]  # of an Operation, or another 
 
 
 class Client(ClientCore[TransportCore]):
-    """Sends messages, and awaits them.
+    """Sends messages asynchronously.
 
     It belongs to the event loop on which its transport was opened.
     """
 
     async def call(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Any:
-        """Have one server run a method, and return its result."""
+        """Call a method on one server, and return its result."""
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
         return await self._deliver(op, self._send_monitored if op.plan.monitor else self._send_call)
 
     async def cast(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> None:
-        """Have one server accept a message, which runs later; every server if the target says fanout."""
+        """Send a message that one server accepts now and runs later.
+
+        If the target says fanout, send it to every server.
+        """
         if self.target.fanout:
             await self.fanout(ctxt, method, **kwargs)
             return
@@ -56,7 +59,9 @@ class Client(ClientCore[TransportCore]):
         await self._deliver(op, self._send_cast)
 
     async def multicall(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Items:
-        """Have one server run a method, and return an iterator over its results, which come one by one."""
+        """Call a method on one server, and return an iterator over its results, which arrive one by
+        one.
+        """
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
         op.delivery = "multicall"
@@ -73,7 +78,7 @@ class Client(ClientCore[TransportCore]):
         raise failure
 
     async def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
-        """Have every server accept a message, and return a report on each."""
+        """Send a message to every server, and return a report of which accepted it."""
         op = self._everyone()._operation(method, ctxt, kwargs, CAST_TIMEOUT)
         op.delivery = "fanout"
         send: Any = None
@@ -88,7 +93,9 @@ class Client(ClientCore[TransportCore]):
         return Report(())
 
     async def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> AsyncIterator[Reply]:
-        """Have every server run a method, and iterate over their replies as they come: each server once."""
+        """Call a method on every server, and iterate over the replies as they arrive, one per
+        server.
+        """
         op = self._everyone()._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         op.delivery = "gather"
         send: Any = None
@@ -112,7 +119,9 @@ class Client(ClientCore[TransportCore]):
     async def _within(
         self, op: Sendable, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
     ) -> _Sender:
-        """Enter the interceptors around a message, and return what sends with those around each attempt."""
+        """Enter the interceptors around a message, and return a function that sends it with the
+        interceptors around each attempt.
+        """
         t, send = self._transport, op.plan.topic.missed.telling_async(send)
         if not t.points.client:
             return send
@@ -123,18 +132,18 @@ class Client(ClientCore[TransportCore]):
     def channel(self, ctxt: Mapping[str, Any] | None = None) -> grpc.aio.Channel:
         """Return a channel for generated stubs of typed services, whose calls are awaited.
 
-        Each message asks for the version that its method, and all that is set in it, need; older servers get it
-        without what they can do without. The topic and the namespace are the service's, unless the target has its
-        own. The context is what the methods see as the request context.
+        Each message asks for the version that its method and its set fields need. Older servers get
+        the message without the fields that may be dropped. The topic and the namespace are the
+        service's, unless the target sets others. Methods see ctxt as the request context.
         """
         from oslorpc.aio.typed import TypedChannel
 
         return TypedChannel(self, ctxt)
 
     async def can_send_version(self, version: str | None = None) -> bool:
-        """Whether the version cap lets messages of a version through, by default the client's.
+        """Whether the version cap allows messages of a version, by default the client's version.
 
-        "auto" asks the fleet.
+        With the cap "auto", this depends on the servers of the fleet.
         """
         wanted = self._wanted(version)
         if not self._cap.auto:
@@ -150,7 +159,7 @@ class Client(ClientCore[TransportCore]):
             raise delivery.about(e, op) from None
 
     async def _deliver(self, op: Sendable, send: _Sender) -> Any:
-        """Deliver a message to one server, through the interceptors."""
+        """Send a message to one server, through the interceptors."""
         if not self._transport.points.client:
             return await self._offer(op, op.plan.topic.missed.telling_async(send))
         sending: Any = None
@@ -162,7 +171,7 @@ class Client(ClientCore[TransportCore]):
         return None
 
     async def _offer(self, op: Sendable, send: _Sender) -> Any:
-        """Send to the instance that is usual, and else do what the rules of delivery ask for."""
+        """Send to the usual instance. If that fails, follow the rules of delivery."""
         first: tuple[Entry, Error] | None = None
         entry = delivery.usual(op)
         if entry is not None:
@@ -195,7 +204,10 @@ class Client(ClientCore[TransportCore]):
         return _resume(steps.send, answer)
 
     async def _one(self, op: Sendable, to: Audience, e: Entry, send: _Sender, gate: asyncio.Semaphore) -> Delivered:
-        """Send a message for all servers to one of them, again while it is full, for a second."""
+        """Send a message for all servers to one of them.
+
+        While the server is full, try again for a second.
+        """
         async with gate:
             patience = to.patience()
             while True:
@@ -262,7 +274,10 @@ class Client(ClientCore[TransportCore]):
 
 
 def _resume(proceed: Callable[[Any], delivery.Step], value: Any) -> delivery.Step:
-    """Go on with a generator. Its end must not leave a coroutine as StopIteration."""
+    """Continue a generator.
+
+    The StopIteration at its end is returned, since it must not leave a coroutine.
+    """
     try:
         return proceed(value)
     except StopIteration as end:
@@ -270,11 +285,11 @@ def _resume(proceed: Callable[[Any], delivery.Step], value: Any) -> delivery.Ste
 
 
 class _Done(Exception):  # noqa: N818
-    """A delivery has ended, with its result."""
+    """A delivery has ended; the value is its result."""
 
 
 async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
-    """Return the entries of a topic, as soon as they are known."""
+    """Return the entries of a topic. Wait until they are known."""
     while True:
         seen, entries = topic.snapshot()
         if entries is not None:
@@ -287,7 +302,7 @@ async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, 
 
 
 async def _wait(topic: Topic, seen: int, seconds: float) -> None:
-    """Wait until the state of a topic is not the one seen, for so long."""
+    """Wait until the state of a topic differs from the one seen, at most for so long."""
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     stop = topic.listen(seen, lambda: loop.call_soon_threadsafe(changed.set))
@@ -304,7 +319,7 @@ def link_of(e: Entry) -> AioLink:
 
 
 def failed(link: AioLink, error: Exception) -> Exception:
-    """Turn the error of an RPC into one of ours."""
+    """Convert the error of an RPC to an Error."""
     if isinstance(error, grpc.aio.AioRpcError):
         ours = failure(error)
         if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -314,7 +329,7 @@ def failed(link: AioLink, error: Exception) -> Exception:
 
 
 class _Sending:
-    """Counts a message on its link, and turns the error of its RPC into one of ours."""
+    """Counts a message on its link, and converts the error of its RPC to an Error."""
 
     def __init__(self, e: Entry) -> None:
         self._link = link_of(e)

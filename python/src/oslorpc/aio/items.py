@@ -19,7 +19,7 @@ from oslorpc.fleet import Entry
 class Items:
     """The results of a multicall.
 
-    Each item may take as long as the client's timeout. Close it to break off.
+    Each item may take as long as the client's timeout. To stop early, close the iterator.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Items:
         raise StopAsyncIteration
 
     async def fetch(self, timeout: float) -> None:
-        """Wait for the next item, or for the end. An Error is the end."""
+        """Wait for the next item, or for the end. If the call failed, the end is an Error."""
         try:
             response: Any = await asyncio.wait_for(self._stream.read(), timeout)
             if response is not grpc.aio.EOF:
@@ -92,7 +92,7 @@ class Items:
             self._entry.link.ended()
 
     def close(self) -> None:
-        """Break off: the method is canceled."""
+        """Stop early, which cancels the method."""
         self._stream.cancel()
         self._finish()
         if self._leaving is None:

@@ -1,4 +1,4 @@
-"""One connection to each process, for the asyncio API."""
+"""The connection to each process, for the asyncio API."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class AioLink(Link):
         self._closed = False
 
     def _connection(self) -> grpc.aio.Channel | None:
-        """Return the channel; None before the server has proved its name."""
+        """Return the channel, or None before the server has proved its name."""
         if self.name and self.pin is None:
             self._vet()
             return None
         if self._channel is None:
             self._channel = channel = self._open()
-            # Requests and results are bytes.
+            # Requests and results are encoded already.
             self.call: Any = channel.unary_unary(CALL)
             self.cast: Any = channel.unary_unary(CAST)
             self.multicall: Any = channel.unary_stream(MULTICALL)
@@ -75,11 +75,11 @@ class AioLink(Link):
         return self._channel
 
     def typed(self, path: str) -> Any:
-        """Return what calls a method of a program's own service, with encoded messages."""
+        """Return a callable for a method of a typed service. It takes encoded messages."""
         return self._connected().unary_unary(path)
 
     def typed_stream(self, path: str) -> Any:
-        """Return what calls a method of a program's own service that streams its answers."""
+        """Return a callable for a typed method that streams its answers."""
         return self._connected().unary_stream(path)
 
     def _connected(self) -> grpc.aio.Channel:
@@ -117,7 +117,7 @@ class AioLink(Link):
         self.vet(self._security, told)
 
     def _told(self, found: Verdict) -> None:
-        """Take in whether the ends trust each other."""
+        """Handle the result of the check whether the ends trust each other."""
         if self.ready or self._closed:
             return
         self.distrust, self.trouble = found.distrust, found.trouble
@@ -130,7 +130,9 @@ class AioLink(Link):
         self._notify()
 
     async def connect(self, seconds: float) -> bool:
-        """Wait until it is connected, for so long; less if it is known to be down."""
+        """Wait until the link is connected, at most for so long, and less if it is known to be
+        down.
+        """
         channel = self._connection()
         end = self._loop.time() + seconds
         if channel is not None:
@@ -146,7 +148,7 @@ class AioLink(Link):
         return self.ready
 
     async def _ask(self, channel: grpc.aio.Channel, seconds: float) -> None:
-        """Ask the process whether it is there. Whatever it says, the channel is connected."""
+        """Ping the process. Any answer shows that the channel is connected."""
         try:
             await self.ping(introspection.PingRequest(), timeout=seconds, metadata=self.headers())
         except grpc.aio.AioRpcError as e:
@@ -157,14 +159,14 @@ class AioLink(Link):
             self._notify()
 
     def renew(self) -> None:
-        """Make a new connection for the next message. It may be called from any thread."""
+        """Open a new connection for the next message. May be called from any thread."""
         self._drop(after=60.0)
         self.down, self.fresh = False, True
         self.distrust, self.pin, self._vetted = "", None, -1.0
         self._renewed += 1
 
     def close(self) -> None:
-        """Close the connection. It may be called from any thread."""
+        """Close the connection. May be called from any thread."""
         self._closed = True
         self._renewed += 1
         self._drop(after=0.0)
@@ -185,7 +187,7 @@ class AioLink(Link):
         self._loop.call_soon_threadsafe(lambda: _keep(asyncio.ensure_future(end())))
 
     async def shut(self) -> None:
-        """Close the connection, and wait for that."""
+        """Close the connection, and wait until it is closed."""
         self._closed = True
         channel, self._channel = self._channel, None
         if self._watching is not None:
@@ -203,7 +205,7 @@ def _keep(task: asyncio.Future[Any]) -> None:
 
 
 def failure(e: grpc.aio.AioRpcError, replied: bool = False) -> Error:
-    """Return the error that an RPC ended with."""
+    """Convert the error of an RPC to an Error."""
     encoded: Any = None
     for key, value in e.trailing_metadata() or ():
         if key == status.DETAILS:

@@ -19,9 +19,9 @@ from oslorpc.target import Target
 
 
 class Transport(TransportCore):
-    """Finds other programs, and holds the connections to them.
+    """Finds other programs, and manages the connections to them.
 
-    It belongs to the event loop that it was opened on.
+    It belongs to the event loop on which it was opened.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class Transport(TransportCore):
         return Client(self, self._fleet, target, Options()).prepare(**options)
 
     def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
-        """Return a server, which does nothing until it is started.
+        """Return a server, which must be started.
 
-        It takes the options of ServerOptions.
+        Takes the options of ServerOptions.
         """
         self.check()
         return Server(self, self._host, target, endpoints, ServerOptions(**options))
 
     async def instances(self) -> list[Instance]:
-        """Return all instances that discovery lists, read now."""
+        """Read discovery now, and return all instances that it lists."""
         return await asyncio.to_thread(self.list_instances)
 
     async def close(self) -> None:
-        """Stop the servers, withdraw them, and close the connections."""
+        """Stop the servers, withdraw them from discovery, and close the connections."""
         if self.closed:
             return
         self.check()
@@ -86,7 +86,9 @@ class Transport(TransportCore):
 
 
 class Server:
-    """Runs the methods of its endpoints for messages: ``async`` ones on the event loop, others in threads."""
+    """Runs the methods of its endpoints for messages: ``async`` methods on the event loop, and
+    others in threads.
+    """
 
     def __init__(
         self, core: Transport, host: Host, target: Target, endpoints: Sequence[object], options: ServerOptions
@@ -96,23 +98,31 @@ class Server:
         host.runs.add(self._run)
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
-        """Do nothing: the code that registers a typed service calls add_registered_method_handlers() as well."""
+        """Do nothing.
+
+        Generated code for typed services also calls add_registered_method_handlers().
+        """
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """Offer a typed service from the next start on, as add_NAMEServicer_to_server(servicer, server) asks for."""
+        """Offer a typed service from the next start on. add_NAMEServicer_to_server(servicer,
+        server) calls this.
+        """
         self._run.add_registered_method_handlers(service_name, method_handlers)
 
     async def start(self) -> Instance:
-        """Announce the server, and return when others can find it. A server that runs stays as it is."""
+        """Publish the server, and return when other processes can find it.
+
+        Does nothing if the server runs already.
+        """
         self._core.check()
         return await self._run.start()
 
     async def release(self) -> None:
-        """End a hold: what waits begins to run."""
+        """End a hold: queued messages begin to run."""
         await self._run.change(ACTIVE)
 
     async def drain(self) -> None:
-        """Take only messages that name the server."""
+        """Accept only messages that name the server."""
         await self._run.change(DRAINING)
 
     async def resume(self) -> None:
@@ -120,9 +130,9 @@ class Server:
         await self._run.change(ACTIVE)
 
     async def stop(self, timeout: float | None = None) -> None:
-        """Withdraw the server, finish what it accepted, and return.
+        """Withdraw the server, finish the accepted messages, and return.
 
-        After the timeout, what still runs is canceled, and an Error of kind Timeout says so.
+        After the timeout, running methods are canceled, and an Error of kind Timeout is raised.
         """
         if not await self._run.stop(timeout):
             raise Error(Kind.TIMEOUT, f'server "{self._run.target.server}" was stopped by force')
@@ -133,5 +143,5 @@ class Server:
 
 
 def open(url: str | None = None, *, exchange: str | None = None, zone: str | None = None, **options: Any) -> Transport:
-    """Open a transport on the running event loop. It takes the arguments of oslorpc.open()."""
+    """Open a transport on the running event loop. Takes the arguments of oslorpc.open()."""
     return Transport(urls.parse(url, exchange, zone), **options)

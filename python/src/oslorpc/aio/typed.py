@@ -1,4 +1,6 @@
-"""Typed services with asyncio: the channel that generated stubs get, and what sends their messages."""
+"""Typed services with asyncio: the channel for generated stubs, and the sender of their
+messages.
+"""
 
 from __future__ import annotations
 
@@ -23,41 +25,44 @@ from oslorpc.typed.service import FANOUT, Method, find
 
 
 class TypedChannel(grpc.aio.Channel):
-    """A channel for stubs of typed services. Closing it closes nothing: the transport has the connections."""
+    """A channel for stubs of typed services.
+
+    Closing it has no effect, since the transport owns the connections.
+    """
 
     def __init__(self, client: Client, ctxt: Mapping[str, Any] | None) -> None:
         self._sender = Sender(client, ctxt)
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what calls a unary method, to be awaited."""
+        """Return a callable for a unary method, to be awaited."""
         return _Method(self._sender.unary, method, *args, **kwargs)
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what calls a method that streams its answers, to be iterated over."""
+        """Return a callable for a method that streams its answers, to be iterated over."""
         return _Method(lambda *sent: Stream(self._sender, *sent), method, *args, **kwargs)
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what says that streams cannot be sent."""
+        """Return a callable that raises an Error: client streams are not supported."""
         return _Streams(method)
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what says that streams cannot be sent."""
+        """Return a callable that raises an Error: client streams are not supported."""
         return _Streams(method)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """Say that there is no single connection to watch."""
+        """Raise an Error: there is no single connection to watch."""
         raise invalid("a typed channel has no single connection to watch: each message goes to a server of the topic")
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Say that there is no single connection to watch."""
+        """Raise an Error: there is no single connection to watch."""
         self.get_state()
 
     async def channel_ready(self) -> None:
-        """Say that there is no single connection to watch."""
+        """Raise an Error: there is no single connection to watch."""
         self.get_state()
 
     async def close(self, grace: float | None = None) -> None:
-        """Do nothing: the transport closes the connections."""
+        """Do nothing, since the transport closes the connections."""
 
     async def __aenter__(self) -> TypedChannel:
         return self
@@ -85,7 +90,7 @@ class _Method:
 
 
 class _Streams:
-    """Stands for a method to which a stream is sent."""
+    """Stands for a method with a client stream, which is not supported."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -100,9 +105,10 @@ class Sender(SenderCore[Client]):
     async def unary(
         self, method: Method, content: Any, read: Read, timeout: float | None, fail_fast: bool | None
     ) -> Any:
-        """Send a message, and return what a server answers; with every server, what one of them does.
+        """Send a message, and return a server's answer. If it goes to every server, return the
+        answer of one of them.
 
-        It is an empty answer if an interceptor made a success of an error.
+        If an interceptor suppressed the error, the answer is an empty message.
         """
         with Raised(self._client):
             m = await self._message(method, content, timeout, fail_fast)
@@ -121,7 +127,7 @@ class Sender(SenderCore[Client]):
     async def stream(
         self, method: Method, content: Any, read: Read, timeout: float | None, fail_fast: bool | None
     ) -> Items:
-        """Send a message, and return the items that a server answers."""
+        """Send a message, and return an iterator over the items of the answer."""
         with Raised(self._client):
             m = await self._message(method, content, timeout, fail_fast)
         m.delivery = "multicall"
@@ -188,13 +194,16 @@ class Sender(SenderCore[Client]):
     async def _message(
         self, method: Method, content: Any, timeout: float | None, fail_fast: bool | None
     ) -> TypedMessage:
-        """Check a message, and find out at which versions it can be sent."""
+        """Check a message, and compute the versions at which it can be sent."""
         d = self._draft(method, content, timeout, fail_fast)
         return self._complete(d, await known(d.topic, d.deadline, d.fail_fast) if d.asks else ())
 
 
 class Stream:
-    """The messages that a server streams. The first request for one sends the message."""
+    """The messages that a server streams.
+
+    The message is sent when the first of them is requested.
+    """
 
     def __init__(self, sender: Sender, *sent: Any) -> None:
         self._sender, self._sent = sender, sent
@@ -219,7 +228,7 @@ class Stream:
             return grpc.aio.EOF
 
     def cancel(self) -> bool:
-        """Break off: the method is canceled."""
+        """Stop early, which cancels the method."""
         self._canceled = True
         if self._items is not None:
             self._items.close()
@@ -227,7 +236,10 @@ class Stream:
 
 
 async def _descend(m: TypedMessage, e: Entry, send: Callable[[TypedMessage, Entry], Awaitable[Any]]) -> Any:
-    """Send at the first version that an instance serves; at a lower one if it then says that it does not."""
+    """Send at the first version that an instance serves.
+
+    If the instance refuses that version, try the next lower one.
+    """
     able = m.able(e)
     for version in able[:-1]:
         try:

@@ -1,1 +1,1 @@
-"""How processes learn of each other."""
+"""How processes find each other."""

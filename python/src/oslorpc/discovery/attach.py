@@ -1,7 +1,8 @@
-"""Servers that cannot be connected to: the process opens a stream to a gateway, which carries one connection.
+"""Servers that cannot be connected to. The process opens a stream to a gateway, which carries one
+connection.
 
-The servers listen on a private socket, and what a gateway sends in the stream is copied there. So the gateway is
-a client of theirs as any other, in TLS too. docs/gateway.md says what that means.
+The servers listen on a private socket, to which the data of the stream is copied. So the gateway is
+an ordinary client of the servers, with TLS too. See docs/gateway.md.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Headers = Callable[[], Any]
 
 
 class Attacher:
-    """Keeps a process attached to one of several gateways, as long as it serves something."""
+    """Keeps a process attached to one of several gateways while it serves anything."""
 
     def __init__(self, addrs: Sequence[str], open_channel: Open, headers: Headers) -> None:
         self._addrs, self._open, self._headers = list(addrs), open_channel, headers
@@ -53,25 +54,27 @@ class Attacher:
         self._wanted: list[Instance] = []
         self._number = self._taken = self._failed = 0  # of what was wanted
         self._error: Error | None = None
-        # What follows belongs to the thread.
+        # The following fields belong to the thread.
         self._at: _Attachment | None = None
         self._has = 0  # what the gateway has
         self._was = False
         self._first = random.randrange(len(self._addrs))
 
     def socket(self) -> str:
-        """Return the path for the socket of the servers, in a directory that no other user can enter."""
+        """Return a path for the servers' socket, in a directory that no other user can enter."""
         with self._cond:
             if not self._dir:
                 self._dir = tempfile.mkdtemp(prefix="oslorpc-")
             return os.path.join(self._dir, "server")
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Have notify called with a reason each time the process is attached again after a while."""
+        """Set the function that is called with a reason each time the process is attached again
+        after an interruption.
+        """
         self._lapsed = notify
 
     def publish(self, instances: Sequence[Instance], timeout: float) -> None:
-        """Return when a gateway has taken the instances; none withdraws all."""
+        """Return when a gateway has accepted the instances. An empty list withdraws all."""
         with self._cond:
             if self._ended or (not instances and self._thread is None):
                 return
@@ -161,7 +164,7 @@ class Attacher:
         return False
 
     def _move(self, wanted: list[Instance], number: int) -> bool:
-        """Attach the process to a gateway, to another one if it is attached already."""
+        """Attach the process to a gateway, or to another gateway if it is attached already."""
         left = self._at
         try:
             self._at = self._attach_any(wanted)
@@ -185,7 +188,7 @@ class Attacher:
         return False
 
     def _attach_any(self, wanted: list[Instance]) -> _Attachment:
-        """Attach the process to the first gateway that takes it."""
+        """Attach the process to the first gateway that accepts it."""
         errors: list[Error] = []
         for n in range(len(self._addrs)):
             at = (self._first + n) % len(self._addrs)
@@ -218,7 +221,10 @@ class Attacher:
 
 
 class _Attachment:
-    """A stream to one gateway, and the connection in it. The condition guards what others read, and tells of it."""
+    """A stream to one gateway, and the connection in it.
+
+    The condition guards the fields that other threads read.
+    """
 
     def __init__(self, addr: str, channel: grpc.Channel, headers: Any, path: str, cond: threading.Condition) -> None:
         self.addr, self._channel, self._cond = addr, channel, cond
@@ -242,7 +248,7 @@ class _Attachment:
         threading.Thread(target=self._receive, name="oslorpc-attached", daemon=True).start()
 
     def publish(self, instances: list[Instance], timeout: float) -> None:
-        """Tell the gateway what the process serves, and return when it has taken that."""
+        """Send the gateway the list of instances, and return when it has accepted them."""
         end = time.monotonic() + timeout
         with self._cond:
             self._publications.append(instances)
@@ -270,7 +276,7 @@ class _Attachment:
             self._wake.send(b"x")
 
     def _requests(self) -> Iterator[Any]:
-        """Yield what is sent: publications, and what the servers write."""
+        """Yield what to send: publications, and data that the servers write."""
         selector = selectors.DefaultSelector()
         selector.register(self._server, selectors.EVENT_READ)
         selector.register(self._woken, selectors.EVENT_READ)
@@ -313,7 +319,7 @@ class _Attachment:
         self._close()
 
     def leave(self) -> None:
-        """Serve nothing here any more, and wait until the gateway has ended the attachment."""
+        """Withdraw the servers here, and wait until the gateway has ended the attachment."""
         with contextlib.suppress(Error):
             self.publish([], _WITHIN)
         with self._cond:

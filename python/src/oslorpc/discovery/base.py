@@ -1,4 +1,4 @@
-"""What an instance is, and what a registry of them does."""
+"""Instances, and the interface of registries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ ACTIVE, HELD, DRAINING = "active", "held", "draining"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Instance:
-    """One server in one process, as discovery knows it. Static addresses have no id and no boot id."""
+    """One server in one process, in the view of discovery.
+
+    Instances at static addresses have no id and no boot id.
+    """
 
     id: str
     boot_id: str
@@ -32,10 +35,10 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Update:
-    """What a registry knows about a topic at a moment.
+    """A registry's current knowledge about a topic.
 
-    ``reset`` is True if the registry seems to have lost its data, so that an absence says nothing.
-    ``error`` is why the registry cannot be read; then the instances say nothing.
+    ``reset`` is True if the registry seems to have lost its data, so that a missing instance means
+    nothing. ``error`` is why the registry cannot be read; the instances are then not valid.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -47,39 +50,47 @@ Notify = Callable[[Update], None]
 
 
 class Registry(Protocol):
-    """Tells processes of each other. All methods may be called from any thread."""
+    """Lets processes find each other. All methods may be called from any thread."""
 
     name: str  # as errors name it: "Consul at 127.0.0.1:8500"
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
-        """Make these the instances of this process, and keep them alive; none withdraws all."""
+        """Publish these instances of this process, and keep them registered.
+
+        An empty list withdraws all.
+        """
 
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
-        """Call notify, in one thread, with what is known and at each change, until the result is called."""
+        """Call notify, in one thread, with the current state and at each change.
+
+        The result ends the watch.
+        """
 
     def list(self) -> list[Instance]:
-        """Return all instances of all topics, read now."""
+        """Read the registry now, and return all instances of all topics."""
 
     def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
         """Wait until other processes can find the instances."""
 
     def socket(self) -> str | None:
-        """Return the path for a socket to listen on by default; None to listen on a port."""
+        """Return a path for the socket to listen on by default, or None to listen on a port."""
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Have notify called with a reason each time a registration that was lost is back."""
+        """Set the function that is called with a reason each time a lost registration is
+        restored.
+        """
 
     def close(self) -> None:
-        """Withdraw what was published, and end all watches."""
+        """Withdraw the published instances, and end all watches."""
 
 
 def format_implementation(i: Implementation) -> str:
-    """Return "namespace=version", with an encoded namespace."""
+    """Return "namespace=version", with the namespace encoded."""
     return f"{urllib.parse.quote_plus(i.namespace, safe='~')}={i.version}"
 
 
 def parse_implementation(text: str) -> Implementation:
-    """Read what format_implementation wrote. A ValueError says what is wrong."""
+    """Parse the result of format_implementation. A ValueError says what is wrong."""
     namespace, equals, version = text.partition("=")
     if not equals:
         raise ValueError(f'implementation {text!r} is not of the form "namespace=version"')
@@ -87,7 +98,10 @@ def parse_implementation(text: str) -> Implementation:
 
 
 def split_addr(addr: str) -> tuple[str, int]:
-    """Return host and port of an address that others can connect to. A ValueError says what is wrong."""
+    """Return host and port of an address that others can connect to.
+
+    A ValueError says what is wrong.
+    """
     host, colon, port = addr.rpartition(":")
     if not colon:
         raise ValueError('it has no port: write "host:port"')
@@ -102,7 +116,7 @@ def split_addr(addr: str) -> tuple[str, int]:
 
 
 def join_addr(host: str, port: int) -> str:
-    """Return an address, with an IPv6 address in brackets."""
+    """Return an address; an IPv6 address is put in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -119,7 +133,7 @@ def check_host(host: str) -> None:
 
 
 class Loop:
-    """A daemon thread that runs a step again and again, with a pause that can be cut short."""
+    """A daemon thread that repeats a step. The pause between steps can be cut short."""
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
         self._step = step
@@ -130,7 +144,7 @@ class Loop:
 
     @property
     def ended(self) -> bool:
-        """Whether the loop is to end."""
+        """Whether the loop has been told to end."""
         return self._ended
 
     def wake(self) -> None:
@@ -138,7 +152,7 @@ class Loop:
         self._wake.set()
 
     def end(self, wait: float | None = None) -> None:
-        """End the loop, and wait for that for so long."""
+        """End the loop, and wait for its thread at most for so long."""
         self._ended = True
         self._wake.set()
         if wait and self._thread is not threading.current_thread():

@@ -1,6 +1,7 @@
 """The registry in HashiCorp Consul.
 
-docs/protocol.md says what is registered, docs/discovery.md how it fails.
+docs/protocol.md describes the registrations, and docs/discovery.md how the registry behaves in
+failures.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _POLL = 2.0
 
 
 class ConsulRegistry:
-    """The registry at an agent, or at one of several."""
+    """The registry at an agent, or at one of several agents."""
 
     def __init__(self, hosts: str, parameters: Mapping[str, str]) -> None:
         self._access = Access.read(hosts, parameters)
@@ -42,11 +43,11 @@ class ConsulRegistry:
         self._broken: dict[str, str] = {}
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
-        """Register the instances, and keep them alive."""
+        """Register the instances, and keep them registered."""
         self._publisher.publish(list(instances))
 
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
-        """Follow a topic with a query that waits for changes."""
+        """Watch a topic with a query that waits for changes."""
         name = names.service_name(exchange, topic)
         with self._lock:
             watch = self._watches.get(name)
@@ -112,11 +113,13 @@ class ConsulRegistry:
         return False
 
     def socket(self) -> str | None:
-        """Return None: Consul's services have a host and a port."""
+        """Return None, since Consul's services have a host and a port."""
         return None
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Tell when Consul had lost the registration, or had no sign of life for longer than the TTL."""
+        """Set the function that is called when Consul had lost the registration, or had no beat for
+        longer than the TTL.
+        """
         self._publisher.lapsed = notify
 
     def close(self) -> None:
@@ -142,7 +145,9 @@ def _ask(
 
 
 def _must_read(agents: Agents, name: str, headers: Mapping[str, str]) -> None:
-    """Raise an Error if an empty list may be due to a missing permission: it would look like an empty topic."""
+    """Raise an Error if an empty list may be caused by a missing permission, because it would look
+    like an empty topic.
+    """
     hidden = headers.get("x-consul-results-filtered-by-acls") == "true"
     if not hidden and headers.get("x-consul-default-acl-policy") == "deny":
         question = [{"Resource": "service", "Access": "read", "Segment": name}]
@@ -162,7 +167,7 @@ def _must_read(agents: Agents, name: str, headers: Mapping[str, str]) -> None:
 
 
 class _Watch:
-    """Follows one name for all who watch it."""
+    """Watches one name for all watchers of it."""
 
     def __init__(
         self, access: Access, name: str, waits: bool, read: Callable[..., tuple[tuple[Instance, ...], int]]
@@ -231,7 +236,7 @@ class _Watch:
 
 
 class _Publisher:
-    """Keeps in Consul what was published."""
+    """Keeps the published instances in Consul."""
 
     def __init__(self, agents: Agents, ttl: float) -> None:
         self._agents, self._ttl = agents, ttl
@@ -303,7 +308,7 @@ class _Publisher:
                 raise Error(kind, f"{self._agents.name}: {doing or path}: {e}", safe_to_retry=True) from None
 
     def _beat(self) -> float:
-        """Send a sign of life, and see now and then whether everything is registered."""
+        """Send a beat, and check regularly that everything is registered."""
         with self._lock:
             if not self._wanted:
                 return self._ttl / 3
@@ -325,7 +330,7 @@ class _Publisher:
         return min(self._ttl / 3, _LOOK_EVERY) * random.uniform(0.8, 1.0)
 
     def _update(self, check: str, note: str) -> bool:
-        """Pass the check of the process, and return whether it exists."""
+        """Pass the check of the process, and return whether the check exists."""
         sent = time.monotonic()
         body = {"Status": "passing", "Output": note}
         try:
@@ -344,7 +349,7 @@ class _Publisher:
         return True
 
     def _repair(self, lost: bool) -> None:
-        """Register again what the agent lacks. Maintenance is a check of its own, and stays."""
+        """Register again what the agent lacks. Maintenance is a separate check, which stays."""
         boot_id = next(iter(self._wanted))
         filter_ = f'Meta["rpc-boot"] == {json.dumps(boot_id)}'
         try:

@@ -1,4 +1,4 @@
-"""Requests to Consul's agents, with the standard library."""
+"""Requests to Consul agents, with the standard library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration as Go writes it, such as 1m30s. A ValueError says that it is none."""
+    """Parse a duration in Go's format, such as 1m30s. Raise a ValueError if it is malformed."""
     match = _DURATION.fullmatch(text)
     if not match or not text:
         raise ValueError(f'"{text}" is not a duration such as 15s')
@@ -35,7 +35,7 @@ def parse_duration(text: str) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """What a URL and the environment say of the agents, and of the connections to them."""
+    """The agents and the connection settings, from a URL and the environment."""
 
     agents: tuple[tuple[str, int], ...]
     dc: str
@@ -48,7 +48,7 @@ class Access:
 
     @classmethod
     def read(cls, hosts: str, parameters: Mapping[str, str]) -> Access:
-        """Read what follows consul:// and the parameters."""
+        """Parse the part of a URL after consul://, and its parameters."""
         env = {
             name: os.environ.get(name, "").strip()
             for name in (
@@ -90,7 +90,7 @@ class Access:
         )
 
     def context(self) -> ssl.SSLContext:
-        """Return what connections with TLS need. Files are read for each connection."""
+        """Return the TLS context. Files are read for each connection."""
         context = ssl.create_default_context(cafile=self.files["ca"] or None)
         if self.insecure:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -104,7 +104,7 @@ class Access:
         return "Consul at " + ",".join(join_addr(*agent) for agent in self.agents)
 
     def current_token(self) -> str:
-        """Return the ACL token; a file is read anew, so that it can be replaced."""
+        """Return the ACL token. A token file is read each time, so that it can be replaced."""
         if not self.token_file:
             return self.token
         with open(self.token_file, encoding="utf-8") as f:
@@ -122,7 +122,7 @@ def _agent(host: str) -> tuple[str, int]:
 
 
 class _Secure(http.client.HTTPConnection):
-    """A connection with TLS, whose certificate may have another name than the host."""
+    """A TLS connection to an agent whose certificate may have another name than the host."""
 
     def __init__(self, agent: tuple[str, int], timeout: float, context: ssl.SSLContext, server_name: str) -> None:
         super().__init__(*agent, timeout=timeout)
@@ -135,7 +135,7 @@ class _Secure(http.client.HTTPConnection):
 
 
 class StatusError(Exception):
-    """An answer of an agent that is not 200."""
+    """An answer of an agent with a status other than 200."""
 
     def __init__(self, status: int, text: str) -> None:
         page = text.lstrip().startswith("<")  # for browsers, which no agent sends
@@ -165,7 +165,9 @@ _OTHER = ": another program may have the address" + _CHECK
 
 
 class Agents:
-    """Makes requests to the first agent that can be connected to, and stays with it until it cannot."""
+    """Sends requests to the first agent that it can connect to, until that one becomes
+    unreachable.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -184,8 +186,10 @@ class Agents:
         timeout: float = ANSWER_WITHIN,
         doing: str = "asking",
     ) -> tuple[Any, Mapping[str, str]]:
-        """Make a request, and return the answer and its headers. A StatusError is the agent's own; an Error says
-        that no agent answered."""
+        """Send a request, and return the answer and its headers.
+
+        A StatusError is from the agent; an Error means that no agent answered.
+        """
         last: Exception | None = None
         with self._lock:
             first = self._current
@@ -252,7 +256,7 @@ class Agents:
         connection.close()
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close idle connections."""
         with self._lock:
             for idle in self._idle.values():
                 for connection in idle:

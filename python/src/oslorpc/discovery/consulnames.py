@@ -1,4 +1,6 @@
-"""What names and metadata of Consul's services say, both ways. docs/protocol.md has the rules."""
+"""The names and metadata of Consul services, encoded and decoded. docs/protocol.md has the
+rules.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,14 @@ def _mapped(c: str) -> str:
 
 
 def process_name(exchange: str, topic: str) -> str:
-    """Return the name of the services of processes that announce themselves with a topic."""
+    """Return the name of the services of processes that register under a topic."""
     return service_name(exchange, topic) + PROCESS
 
 
 class IDs(NamedTuple):
     """The ids of a service and of its check at an agent.
 
-    They cannot be guessed, so that no other token takes them.
+    They cannot be guessed, so that no other token can take them.
     """
 
     service: str
@@ -63,7 +65,7 @@ class IDs(NamedTuple):
 
 
 def new_ids(of: str) -> IDs:
-    """Return ids for the service of an instance or of a process, given the id of that."""
+    """Return ids for the service of an instance, or of a process, with this id."""
     service = f"{PREFIX}{of}-{_random()}"
     return IDs(service, f"{service}-{_random()}")
 
@@ -73,7 +75,7 @@ def _random() -> str:
 
 
 def instance_service(i: Instance, ids: IDs, process_id: str) -> dict[str, Any]:
-    """Return the service of an instance, whose check follows its process's."""
+    """Return the service of an instance. Its check follows the check of its process."""
     host, port = _host_port(i)
     meta = {
         "rpc-exchange": i.exchange,
@@ -132,7 +134,9 @@ def _host_port(i: Instance) -> tuple[str, int]:
 
 
 def read_entries(entries: list[Any], name: str) -> tuple[list[Instance], dict[str, str]]:
-    """Return the instances that the services of a name stand for, and why each other one cannot be used."""
+    """Return the instances among the services of a name, and for each unusable service the
+    reason.
+    """
     found: dict[str, Instance] = {}
     broken: dict[str, str] = {}
     for e in entries:
@@ -151,7 +155,9 @@ def read_entries(entries: list[Any], name: str) -> tuple[list[Instance], dict[st
 
 
 def _health(checks: list[Any]) -> tuple[bool, bool]:
-    """Return whether no check is critical, and whether an operator put the service or its node into maintenance."""
+    """Return whether no check is critical, and whether an operator put the service or its node into
+    maintenance.
+    """
     maintained = False
     for c in checks:
         check = str(c.get("CheckID"))

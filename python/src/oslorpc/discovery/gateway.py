@@ -1,6 +1,8 @@
-"""The registry of programs that know the fleet by gateways alone: gateway://host:port,host:port.
+"""The registry of programs that reach the fleet through gateways only:
+gateway://host:port,host:port.
 
-All messages go to one of the gateways, with the id of the instance that is meant. docs/protocol.md has the contract.
+All messages go to one of the gateways, with the id of the intended instance. docs/protocol.md has
+the protocol.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _STATES = {introspection.STATE_HELD: HELD, introspection.STATE_DRAINING: DRAININ
 
 
 class Gateway:
-    """One of the gateways, and the connection to it that tells what is there."""
+    """One of the gateways, and the connection to it for discovery."""
 
     def __init__(self, addr: str, make: Callable[[str], grpc.Channel]) -> None:
         self.addr = addr
@@ -40,14 +42,17 @@ class Gateway:
         self._channel: grpc.Channel | None = None
 
     def channel(self) -> grpc.Channel:
-        """Return the connection. It is made anew after it was dropped, with the certificates of now."""
+        """Return the connection.
+
+        After a drop, a new one is opened with the current certificates.
+        """
         with self._lock:
             if self._channel is None:
                 self._channel = self._make(self.addr)
             return self._channel
 
     def drop(self, channel: grpc.Channel | None = None) -> None:
-        """Close the connection, if it is still this one."""
+        """Close the connection, unless another one has replaced it."""
         with self._lock:
             if channel is not None and channel is not self._channel:
                 return
@@ -57,7 +62,10 @@ class Gateway:
 
 
 class Gateways:
-    """The gateways of a URL. A transport uses one at a time, so that each has a share of all programs."""
+    """The gateways of a URL.
+
+    A transport uses one at a time, chosen at random, so that programs spread over them.
+    """
 
     def __init__(self, rest: str, security: Security, caller: str, limit: int) -> None:
         self.headers = security.headers
@@ -74,9 +82,9 @@ class Gateways:
         self._current = 0
 
     def explain(self, error: Error) -> Error:
-        """Complete an error about a gateway with why it cannot be connected to, as gRPC does not tell.
+        """Add to an error about a gateway why connecting fails, which gRPC does not tell.
 
-        That may take a while.
+        This may take a while.
         """
         if error.kind is Kind.UNREACHABLE and HANGS not in error.message:
             found = self._security.diagnose(error.addr, "")
@@ -89,7 +97,7 @@ class Gateways:
         return self.all[self._current]
 
     def leave(self, gateway: Gateway) -> None:
-        """Use the next one, unless that was done already."""
+        """Use the next gateway, unless another caller has switched already."""
         with self._lock:
             if self.all[self._current] is gateway:
                 self._current = (self._current + 1) % len(self.all)
@@ -101,7 +109,7 @@ class Gateways:
 
 
 def _addresses(rest: str, security: Security) -> list[str]:
-    """Read the addresses of a URL."""
+    """Parse the addresses of a URL."""
     addrs = rest.rstrip("/").split(",")
     for addr in addrs:
         try:
@@ -123,7 +131,7 @@ def _addresses(rest: str, security: Security) -> list[str]:
 
 
 class GatewayRegistry:
-    """Knows the instances that a gateway tells of."""
+    """Finds the instances that a gateway lists."""
 
     def __init__(self, rest: str, exchange: str, security: Security, caller: str, limit: int) -> None:
         self._gateways = Gateways(rest, security, caller, limit)
@@ -138,7 +146,7 @@ class GatewayRegistry:
         self._attacher.publish(instances, timeout)
 
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
-        """Follow a topic at the gateway in use."""
+        """Watch a topic at the gateway in use."""
         watch = _Watch(self._gateways, exchange, topic, notify)
         with self._lock:
             self._watches.add(watch)
@@ -151,7 +159,7 @@ class GatewayRegistry:
         return stop
 
     def list(self) -> list[Instance]:
-        """Ask the gateway in use, or the next one."""
+        """Ask the gateway in use. If it fails, ask the next one."""
         error: Error | None = None
         for _ in self._gateways.all:
             gateway = self._gateways.current()
@@ -170,15 +178,17 @@ class GatewayRegistry:
         raise self._gateways.explain(error)
 
     def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
-        """Return at once: a gateway that took instances shows them to others."""
+        """Return at once: once a gateway has accepted instances, others can find them."""
         return True
 
     def socket(self) -> str | None:
-        """Return where servers listen, for the connections that a gateway makes through its stream."""
+        """Return the path where servers listen for the connections from a gateway's stream."""
         return self._attacher.socket()
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Have notify called each time the servers are attached again after a while."""
+        """Set the function that is called each time the servers are attached again after an
+        interruption.
+        """
         self._attacher.lapses(notify)
 
     def close(self) -> None:
@@ -192,7 +202,9 @@ class GatewayRegistry:
 
 
 class _Watch:
-    """Follows a topic, in a thread: at the gateway in use, and at the next one when the watch there ends."""
+    """Watches a topic in a thread: at the gateway in use, and at the next one when that watch
+    ends.
+    """
 
     def __init__(self, gateways: Gateways, exchange: str, topic: str, notify: Notify) -> None:
         self._gateways, self._notify = gateways, notify
@@ -203,7 +215,7 @@ class _Watch:
         threading.Thread(target=self._run, name="oslorpc-gateway", daemon=True).start()
 
     def end(self) -> None:
-        """Follow it no more."""
+        """End the watch."""
         with self._lock:
             self._ended.set()
             if self._stream is not None:
@@ -228,7 +240,10 @@ class _Watch:
                 self._ended.wait(random.uniform(0.5, 1) * min(_MIN_PAUSE * 2 ** min(failures, 10), _MAX_PAUSE))
 
     def _follow(self, gateway: Gateway) -> Error | None:
-        """Follow it at a gateway until the watch ends. The error is why it told nothing."""
+        """Watch the topic at a gateway until the watch ends.
+
+        Returns the error if the watch had no result.
+        """
         channel, told = gateway.channel(), False
         try:
             with self._lock:
@@ -271,7 +286,7 @@ def _elsewhere(error: Error) -> bool:
 
 
 def _update(response: Any, addr: str) -> Update:
-    """Return what a gateway knows of a topic."""
+    """Return a gateway's answer about a topic."""
     if response.error:
         why = f"the gateway at {addr} cannot read its registry: {response.error}"
         return Update(error=Error(Kind.UNREACHABLE, why, safe_to_retry=True))
@@ -279,7 +294,10 @@ def _update(response: Any, addr: str) -> Update:
 
 
 def _instances(response: Any, addr: str) -> Iterable[Instance]:
-    """Return instances as clients use them: the process at the other end of the connection is the gateway."""
+    """Return instances for clients.
+
+    Their process is the gateway, which is at the other end of the connection.
+    """
     for i in response.instances:
         implemented = _implemented(i)
         if implemented is None:

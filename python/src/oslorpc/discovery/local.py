@@ -1,4 +1,5 @@
-"""The registry for the processes of one user on one machine: files with locks, in a private directory.
+"""The registry for the processes of one user on one machine: files with locks, in a private
+directory.
 
 A process is alive while it holds the lock of its file. docs/protocol.md has the rules.
 """
@@ -56,7 +57,7 @@ class LocalRegistry:
         self._look()
 
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
-        """Look at the directory four times a second."""
+        """Watch a topic. The directory is scanned four times a second."""
         key = object()
         with self._lock:
             self._watches[key] = _Watch(exchange, topic, notify)
@@ -74,12 +75,12 @@ class LocalRegistry:
             return self._scanner.scan()
 
     def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
-        """Wait until others had time to look."""
+        """Wait until other processes have had time to scan."""
         time.sleep(min(INTERVAL * 1.2, timeout))
         return True
 
     def socket(self) -> str | None:
-        """Return the path of a socket in the directory."""
+        """Return a path for a socket in the directory."""
         path = os.path.join(self.dir, secrets.token_hex(4) + ".sock")
         if len(path.encode()) > _MAX_SOCKET_PATH:
             raise invalid(
@@ -89,7 +90,7 @@ class LocalRegistry:
         return path
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Tell when the file was gone and is back."""
+        """Set the function that is called when the missing file was written again."""
         self._publication.lapsed = notify
 
     def close(self) -> None:
@@ -163,7 +164,7 @@ class _Watch:
 
 
 class _Publication:
-    """The file of this process, if it has published something."""
+    """The file of this process, if it has published anything."""
 
     def __init__(self, directory: str) -> None:
         self._dir = directory
@@ -179,7 +180,8 @@ class _Publication:
             if instances:
                 self._write(instances)
             elif self._fd >= 0:
-                # The file goes first, so that no reader finds it without its lock.
+                # Remove the file before releasing its lock, so that no reader finds it without a
+                # lock.
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path)
                 os.close(self._fd)
@@ -199,7 +201,7 @@ class _Publication:
         self.lapsed("the process's file was gone from the registry's directory")
 
     def abandon(self) -> None:
-        """Close the file in a child process, which would keep it alive."""
+        """Close the file in a forked child, which would otherwise hold its lock."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -236,7 +238,7 @@ class _Publication:
 
 
 class _Scanner:
-    """Reads the directory. It parses only what changed, but tests every lock in each scan."""
+    """Reads the directory. It parses only changed files, but tests every lock in each scan."""
 
     def __init__(self, directory: str) -> None:
         self._dir = directory
@@ -305,7 +307,7 @@ class _Scanner:
         return identity, instances
 
     def _bury(self, name: str, path: str, fd: int) -> bool:
-        """Remove the file of a dead process, and report whether it was it that the path names."""
+        """Remove the file of a dead process. Return False if the path has another file by now."""
         ours = os.fstat(fd)
         try:
             there = os.lstat(path)
@@ -336,7 +338,7 @@ class _Scanner:
 
 
 def _owned(fd: int) -> bool:
-    """Whether some process holds the lock of a file."""
+    """Whether a process holds the lock of a file."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What the files of local:// are named, and what they contain."""
+"""The names and contents of the files of local://."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _SOCKET = re.compile(r"[0-9a-f]{8}\.sock")
 
 
 def is_process_file(name: str) -> bool:
-    """Whether a file has the name of one that a process publishes in."""
+    """Whether a file has the name of a process's file."""
     return _PROCESS.fullmatch(name) is not None
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file has the name of one that is not yet in place."""
+    """Whether a file has the name of a temporary file."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_socket(name: str) -> bool:
-    """Whether a file has the name of a socket of ours."""
+    """Whether a file has the name of one of our sockets."""
     return _SOCKET.fullmatch(name) is not None
 
 
@@ -52,7 +52,7 @@ def encode(instances: Sequence[Instance]) -> str:
 
 
 def decode(text: str | bytes) -> list[Instance]:
-    """Read the content of a process's file. A ValueError says what is wrong."""
+    """Parse the content of a process's file. A ValueError says what is wrong."""
     document = json.loads(text)
     if not isinstance(document, dict) or document.get("format") != 1:
         raise ValueError("it is of a format that this program does not know")

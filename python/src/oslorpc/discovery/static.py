@@ -1,4 +1,4 @@
-"""The registry of addresses that are written in the transport URL."""
+"""The registry of addresses that the transport URL lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _ZONE = ";zone="  # between an address and its zone
 
 
 class StaticRegistry:
-    """Knows the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1."""
+    """Has the instances of
+    static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1.
+    """
 
     name = "the addresses in the transport URL"
 
@@ -31,7 +33,7 @@ class StaticRegistry:
             self._instances.append(instance)
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
-        """Check that messages for the instances come to them; nothing is announced."""
+        """Check that the instances are at addresses of the URL. Nothing is published."""
         for i in instances:
             known = [k.addr for k in self._instances if (k.exchange, k.topic) == (i.exchange, i.topic)]
             if known and not any(_may_be(addr, i.addr) for addr in known):
@@ -41,7 +43,7 @@ class StaticRegistry:
                 )
 
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
-        """Tell the instances once."""
+        """Send the instances once, since they never change."""
         notify(Update(tuple(i for i in self._instances if (i.exchange, i.topic) == (exchange, topic))))
         return lambda: None
 
@@ -50,7 +52,7 @@ class StaticRegistry:
         return list(self._instances)
 
     def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
-        """Return at once: nothing is announced."""
+        """Return at once: nothing is published."""
         return True
 
     def socket(self) -> str | None:
@@ -58,7 +60,7 @@ class StaticRegistry:
         return None
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Do nothing: nothing can lapse."""
+        """Do nothing: no registration can lapse."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -98,7 +100,7 @@ def _zone(entry: str, text: str) -> str:
 
 
 def _may_be(a: str, b: str) -> bool:
-    """Whether two addresses may be the same place, as far as one can tell without looking up names."""
+    """Whether two addresses may be the same place. Names are not looked up."""
     if a == b:
         return True
     if a.startswith("unix:") or b.startswith("unix:"):

@@ -1,4 +1,4 @@
-"""The driver: what oslo.messaging loads for a transport_url of oslorpc."""
+"""The driver that oslo.messaging loads for a transport_url of oslorpc."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         retry: int | None = None,
         transport_options: Any = None,
     ) -> Any:
-        """Send a message; for a call, wait for the result."""
+        """Send a message. For a call, wait for the result."""
         if self._sends_by_second:
             return self._second._send(
                 target, ctxt, message, wait_for_reply, timeout, call_monitor_timeout, retry, transport_options
@@ -162,14 +162,14 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         return hub.number()
 
     def link(self) -> Link:
-        """Return the helper process, in which the transport is open."""
+        """Return the link to the helper process, in which the transport is open."""
         link = hub.link(self)
         if self._opened is not link:
             self._open(link)
         return link
 
     def ask(self, link: Link, header: Header, *texts: str, timeout: float | None = None) -> list[str]:
-        """Have the helper process do something with the transport."""
+        """Send a request about the transport to the helper process."""
         header["transport"] = self._number
         return link.ask(header, *texts, timeout=timeout)
 
@@ -192,28 +192,28 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
             self._opened = link
 
     def restored(self, link: Link) -> None:
-        """Register the servers again, in another helper process."""
+        """Register the servers again in a new helper process."""
         self._open(link)
         for listener in list(self.listeners):
             listener.register(link)
 
     def listen(self, target: Any, batch_size: int, batch_timeout: float | None) -> Listener | Both:
-        """Return what takes the messages of a server."""
+        """Return a listener for the messages of a server."""
         first = Listener(self, target)
         return first if self._second is None else Both(first, self._second._listen(target, batch_size, batch_timeout))
 
     def send_notification(self, target: Any, ctxt: Any, message: Any, version: Any, retry: Any = None) -> NoReturn:
-        """Refuse."""
+        """Raise NotImplementedError, since the driver has no notifications."""
         raise NotImplementedError(_NOTIFICATIONS)
 
     def listen_for_notifications(
         self, targets_and_priorities: Any, pool: Any, batch_size: Any, batch_timeout: Any
     ) -> NoReturn:
-        """Refuse."""
+        """Raise NotImplementedError, since the driver has no notifications."""
         raise NotImplementedError(_NOTIFICATIONS)
 
     def cleanup(self) -> None:
-        """Close the transport, and end the helper process if nothing else uses it."""
+        """Close the transport. End the helper process if no other driver uses it."""
         link, self._opened = self._opened, None
         if link is not None and not link.dead and link.pid == os.getpid():
             try:
@@ -231,7 +231,7 @@ def list_opts() -> list[tuple[str, list[Any]]]:
 
 
 def _second(conf: Any, options: Any, allowed: list[str]) -> Any:
-    """Return the second transport; None if there is none."""
+    """Return the second transport, or None."""
     url = options.second_transport_url
     if not url:
         if options.send_by == "second":
@@ -243,14 +243,17 @@ def _second(conf: Any, options: Any, allowed: list[str]) -> Any:
 
 
 def _written(value: Any) -> str:
-    """Return a value as JSON text. What cannot be sent is a ValueError, as of upstream's drivers."""
+    """Return a value as JSON text.
+
+    Raise a ValueError if it cannot be sent, as oslo.messaging's drivers do.
+    """
     text: str = jsonutils.dumps(value or {}, ensure_ascii=False, allow_nan=False)
     text.encode()
     return text
 
 
 def address(url: Any) -> str:
-    """Return the URL of oslorpc for a transport_url."""
+    """Return the oslorpc URL for a transport_url."""
     scheme = url.transport.partition("+")[2] or "gateway"
     text = str(url)
     if scheme not in ("consul", "local", "gateway"):

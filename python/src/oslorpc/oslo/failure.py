@@ -1,8 +1,8 @@
-"""Exceptions of oslo.messaging as errors of oslorpc, and back.
+"""Converts exceptions of oslo.messaging to errors of oslorpc, and back.
 
-The type of a remote error is ``module.Class``, with no module for builtins. Its data is a JSON
-object of the exception's args and kwargs, which upstream's drivers send, too; or of the kwargs alone
-if they make the same exception, since these are fields that other languages know.
+The type of a remote error is ``module.Class``, without a module for builtins. Its data is a JSON
+object with the exception's args and kwargs, as in oslo.messaging's own drivers. If the kwargs alone
+make the same exception, the data has only these, since other languages can use them as fields.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _ROOM = 2400  # bytes for the stack and the data of an error: a status has 4 KiB
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Origin:
-    """A remote error as it came, kept with the exception that was made of it.
+    """A remote error as it arrived, which is kept with the exception made from it.
 
-    ``hops`` names the servers that it passed through, the one where it arose first.
+    ``hops`` has the servers that it passed through, beginning with the one where it arose.
     """
 
     type: str
@@ -45,13 +45,15 @@ class Origin:
 
 
 def origin_of(error: BaseException) -> Origin | None:
-    """Return the remote error that an exception was made of; None if it did not come from a server."""
+    """Return the remote error from which an exception was made, or None."""
     found = getattr(error, _ORIGIN, None)
     return found if isinstance(found, Origin) else None
 
 
 def describe(failure: Any) -> list[Any]:
-    """Return the failure of a method, an exc_info tuple, as the helper process sends it."""
+    """Return the failure of a method, an exc_info tuple, in the form that the helper process
+    sends.
+    """
     error = failure[1]
     origin = origin_of(error)
     if origin is not None:
@@ -75,7 +77,7 @@ def describe(failure: Any) -> list[Any]:
 
 
 def _made_of(kwargs: dict[str, Any], error: BaseException) -> bool:
-    """Whether an exception is what its class makes of keyword arguments alone."""
+    """Whether keyword arguments alone make the same exception."""
     if kwargs.keys() <= {"args", "kwargs"}:  # none, or such as cannot be told from both
         return False
     try:
@@ -86,7 +88,7 @@ def _made_of(kwargs: dict[str, Any], error: BaseException) -> bool:
 
 
 def _bare(error: BaseException) -> BaseException:
-    """Return an exception that looks like another, without its arguments."""
+    """Return an exception that looks like another one, without its arguments."""
     cls = type(error)
 
     def text(self: BaseException) -> str:
@@ -97,7 +99,9 @@ def _bare(error: BaseException) -> BaseException:
 
 
 def shorten(lines: list[str], room: int) -> list[str]:
-    """Leave lines out in the middle, so that the rest has no more bytes: the ends of a traceback say most."""
+    """Remove lines in the middle until the rest fits into the room: both ends of a traceback are
+    the most useful.
+    """
     sizes = [len(line.encode("utf-8", "replace")) + 4 for line in lines]
     if sum(sizes) <= room:
         return lines
@@ -121,7 +125,9 @@ def shorten(lines: list[str], room: int) -> list[str]:
 
 
 def raise_remote(remote: list[Any], allowed: list[str]) -> NoReturn:
-    """Raise the exception that a remote error stands for, by upstream's rules of which classes are rebuilt."""
+    """Raise the exception for a remote error. oslo.messaging's rules decide which classes are
+    rebuilt.
+    """
     type_name, message, stack, hops, data = remote
     origin = Origin(type_name, message, tuple(stack), tuple(hops), data)
     module, name = _class_of(type_name, allowed)
@@ -134,7 +140,8 @@ def raise_remote(remote: list[Any], allowed: list[str]) -> NoReturn:
 def _class_of(type_name: str, allowed: list[str]) -> tuple[str, str]:
     """Return module and class of a type.
 
-    A name alone, as servers in Go may register, names a builtin, or a class in an allowed module.
+    A name without a module, which servers in Go may register, is a builtin, or a class in an
+    allowed module.
     """
     module, _, name = type_name.rpartition(".")
     if module:
@@ -152,7 +159,7 @@ def _class_of(type_name: str, allowed: list[str]) -> tuple[str, str]:
 def _arguments(data: str, message: str, module: str) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments that make the exception again.
 
-    The data is this driver's, or the fields of an error of another language.
+    The data is from this driver, or has the fields of an error in another language.
     """
     fields = json.loads(data) if data else None
     if isinstance(fields, dict) and fields.keys() <= {"args", "kwargs"}:
@@ -190,9 +197,9 @@ def _mark(error: BaseException, origin: Origin) -> None:
 
 
 def raise_for(told: Header, target: Any, method: str, waits: bool, allowed: list[str], at_least_once: bool) -> NoReturn:
-    """Raise what upstream's drivers raise in place of an error of oslorpc.
+    """Raise the exception that oslo.messaging's drivers raise for this error.
 
-    A call that waits for a server until its timeout was not told how often to try.
+    A call that waits for a server until its timeout has no limit on retries.
     """
     kind, text = told["kind"], told["message"]
     if kind == "Remote":
@@ -218,7 +225,7 @@ def raise_for(told: Header, target: Any, method: str, waits: bool, allowed: list
 
 
 def _upstream(message: str, name: str, args: list[Any], text: str, allowed: list[str]) -> BaseException:
-    """Return the error of upstream's dispatcher, as it comes from a server."""
+    """Return the exception of oslo.messaging's dispatcher for this error."""
     return _rebuild(name, _DISPATCHER, message, [text], args, {}, allowed)
 
 

@@ -1,6 +1,6 @@
-"""What the driver and its helper process write to each other.
+"""The frames between the driver and its helper process.
 
-A frame is two lengths, a header of JSON, and texts of JSON that the helper passes on unread.
+A frame has two lengths, a JSON header, and JSON texts that the helper passes on without parsing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def write(header: Header, *texts: str) -> bytes:
-    """Return a frame."""
+    """Encode a frame."""
     encoded = [text.encode() for text in texts]
     if encoded:
         header["sizes"] = [len(text) for text in encoded]
@@ -26,13 +26,13 @@ def write(header: Header, *texts: str) -> bytes:
 
 
 class Reader:
-    """Makes frames of bytes."""
+    """Decodes frames from a stream of bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[Header, list[str]]]:
-        """Take in bytes, and iterate over the frames that are complete."""
+        """Add bytes, and iterate over the complete frames."""
         buffer = self._buffer
         buffer += data
         at = 0

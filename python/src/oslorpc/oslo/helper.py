@@ -1,6 +1,7 @@
-"""The helper process of the driver: it alone uses gRPC.
+"""The helper process of the driver. Only this process uses gRPC.
 
-It lives as long as the other end of its socket, which it inherits: ``python -m oslorpc.oslo.helper FD``.
+It ends when the other end of its socket is closed. It inherits the socket: ``python -m
+oslorpc.oslo.helper FD``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _END = 5.0  # how long the servers have to end once the service's process is gon
 
 
 class Helper(asyncio.Protocol):
-    """Does what the driver asks for, on an event loop."""
+    """Executes the driver's requests on an event loop."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
@@ -45,16 +46,16 @@ class Helper(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket."""
+        """Set the socket."""
         assert isinstance(transport, asyncio.Transport)
         self._socket = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End: the service's process is gone, or does not need the helper any more."""
+        """End, because the service's process is gone, or no longer needs the helper."""
         self.ended.set()
 
     def data_received(self, data: bytes) -> None:
-        """Take in frames."""
+        """Handle bytes with frames."""
         for header, texts in self._reader.feed(data):
             if header["op"] == "reply":
                 listener = self._listeners.get(header["listener"])
@@ -124,7 +125,9 @@ class Helper(asyncio.Protocol):
         return ()
 
     async def end(self) -> None:
-        """Fail what the service's process can not answer any more, and withdraw its servers."""
+        """Fail the messages that the service's process can no longer answer, and withdraw its
+        servers.
+        """
         for listener in self._listeners.values():
             listener.abandon()
         closing = [asyncio.ensure_future(t.close()) for t in self._transports.values()]
@@ -133,7 +136,7 @@ class Helper(asyncio.Protocol):
 
 
 def describe(e: Error) -> frames.Header:
-    """Return an error as the driver reads it."""
+    """Return an error in the form that the driver reads."""
     told: frames.Header = {
         "kind": e.kind.value,
         "message": str(e),
@@ -147,7 +150,7 @@ def describe(e: Error) -> frames.Header:
 
 
 class _Log(logging.Handler):
-    """Has the driver log what is logged here, in the log of the service."""
+    """Sends log records to the driver, which logs them in the service's log."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, helper: Helper) -> None:
         super().__init__(logging.INFO)
@@ -173,8 +176,9 @@ async def serve(s: socket.socket) -> None:
 
 def main() -> None:
     """Run the helper process."""
-    # A service manager signals all processes of a service. The service decides when it ends, and this
-    # process with it: until then its messages come and go through here.
+    # A service manager sends signals to all processes of a service. The service decides when it
+    # ends, and then this process ends. Until then, the service's messages pass through this
+    # process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,6 +1,7 @@
-"""The service's end of the helper process: it starts it, talks to it, and starts another if it ends.
+"""The service's end of the helper process. It starts the helper, talks to it, and starts another
+one if it ends.
 
-Whatever is used here, eventlet may have replaced. A process that was forked gets a helper of its own.
+eventlet may have patched every module that is used here. A forked process gets its own helper.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PAUSE, _MOST = 0.1, 10.0  # between helpers that end soon
 
 
 class HelperGoneError(Exception):
-    """The helper process has ended before it answered."""
+    """The helper process ended before it answered."""
 
 
 class HelperLateError(Exception):
@@ -36,7 +37,7 @@ class HelperLateError(Exception):
 
 
 class FailedError(Exception):
-    """The helper process answered with an error, which is in ``told``."""
+    """The helper process answered with an error, in ``told``."""
 
     def __init__(self, told: frames.Header) -> None:
         super().__init__(told["message"])
@@ -47,7 +48,7 @@ class User(Protocol):
     """A driver that uses the helper process."""
 
     def restored(self, link: Link) -> None:
-        """Set up in a new helper what was in the one that ended."""
+        """Restore the driver's state in a new helper after the previous one ended."""
 
 
 class _Answer:
@@ -60,7 +61,7 @@ class _Answer:
 
 
 class Link:
-    """A helper process and the socket to it. It may be used from any thread."""
+    """A helper process and the socket to it. May be used from any thread."""
 
     def __init__(self, ended: Callable[[Link], None]) -> None:
         self.pid = os.getpid()
@@ -78,7 +79,7 @@ class Link:
         self._thread.start()
 
     def ask(self, header: frames.Header, *texts: str, timeout: float | None = None) -> list[str]:
-        """Have the helper do something, and return the texts of its answer."""
+        """Send a request to the helper, and return the texts of its answer."""
         number = next(self._ids)
         answer = self._answers[number] = _Answer()
         header["id"] = number
@@ -106,7 +107,7 @@ class Link:
             raise HelperGoneError from e
 
     def _read(self) -> None:
-        """Take in frames until the helper ends."""
+        """Handle frames until the helper ends."""
         reader = frames.Reader()
         try:
             while data := self._socket.recv(_READ):
@@ -143,7 +144,7 @@ class Link:
         return self._process.poll()
 
     def close(self) -> None:
-        """End the helper, and wait for it."""
+        """End the helper, and wait until it has ended."""
         self._closing = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -156,7 +157,10 @@ class Link:
         self._socket.close()
 
     def forget(self) -> None:
-        """Close the copy of the socket that a process got by forking, so that the helper sees its own process end."""
+        """Close the socket in a forked child.
+
+        Otherwise the helper would not notice the end of its own process.
+        """
         self.dead = True
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, self._socket.fileno())  # the socket object still owns the number
@@ -164,12 +168,13 @@ class Link:
 
 
 def _launch() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start a helper process that inherits one end of a socket, and return the other."""
+    """Start a helper process that inherits one end of a socket, and return the other end."""
     ours, theirs = socket.socketpair()
     try:
         program = [_python(), "-m", "oslorpc.oslo.helper", str(theirs.fileno())]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        # In a session of its own, signals of a terminal and waits for any child do not concern it.
+        # In its own session, the helper gets no signals from a terminal, and the service cannot
+        # wait for it by accident.
         process = subprocess.Popen(
             program,
             stdin=subprocess.DEVNULL,
@@ -186,14 +191,17 @@ def _launch() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 
 def _python() -> str:
-    """Return the interpreter: a service may be run by a program of another kind, such as uWSGI."""
+    """Return the path of the interpreter. The service may run in another program, such as uWSGI."""
     if pathlib.Path(sys.executable or "").name.startswith("python"):
         return sys.executable
     return str(pathlib.Path(sys.exec_prefix, "bin", "python3"))
 
 
 class Hub:
-    """The helper of this process, and the drivers that use it: it is started for the first message."""
+    """The helper of this process, and the drivers that use it.
+
+    It is started for the first message.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -203,7 +211,7 @@ class Hub:
         self._numbers = itertools.count(1)
 
     def number(self) -> int:
-        """Return a number that nothing else in this process has."""
+        """Return a number that is unique in this process."""
         return next(self._numbers)
 
     def link(self, user: User) -> Link:
@@ -218,7 +226,7 @@ class Hub:
             return self._link
 
     def leave(self, user: User) -> None:
-        """Go on without a driver; end the helper if there is no other."""
+        """Remove a driver. End the helper if there is no other driver."""
         with self._lock:
             self._users.discard(user)
             link = None
@@ -228,7 +236,7 @@ class Hub:
             link.close()
 
     def _ended(self, link: Link) -> None:
-        """Start another helper for one that ended, and set up the drivers in it."""
+        """Start another helper after one ended, and restore the drivers in it."""
         if time.monotonic() - link.began > _MOST:
             self._pause = _PAUSE
         _log.error(
@@ -255,7 +263,7 @@ class Hub:
                 _log.exception("a server was not registered again")
 
     def forked(self) -> None:
-        """Begin anew in a process that was forked."""
+        """Reset the state in a forked process."""
         self._lock = threading.RLock()
         self._link = None
         self._users = weakref.WeakSet()

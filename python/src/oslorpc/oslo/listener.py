@@ -1,4 +1,4 @@
-"""Servers of the service: what is said of them in discovery, and how messages come to them."""
+"""Servers of the service: how discovery describes them, and how messages reach them."""
 
 from __future__ import annotations
 
@@ -38,17 +38,19 @@ class Incoming(base.RpcIncomingMessage):  # type: ignore[misc]
         self._answer = {"op": "reply", "listener": header["listener"], "number": header["number"]}
 
     def acknowledge(self) -> None:
-        """Do nothing: a message that was accepted is never sent again."""
+        """Do nothing: an accepted message is never sent again."""
 
     def requeue(self) -> None:
-        """Do nothing: only notifications are requeued."""
+        """Do nothing: only notifications can be requeued."""
 
     def heartbeat(self) -> None:
-        """Refuse: the helper process beats, and upstream's watchdog is to end."""
+        """Raise NotImplementedError: the helper process sends the heartbeats, and this ends
+        oslo.messaging's watchdog.
+        """
         raise NotImplementedError("the helper process sends the heartbeats")
 
     def reply(self, reply: Any = None, failure: Any = None) -> None:
-        """Send the result, or the failure. It raises nothing."""
+        """Send the result or the failure. Raises nothing."""
         link, self._link = self._link, None
         if link is None:
             return
@@ -73,7 +75,7 @@ class Incoming(base.RpcIncomingMessage):  # type: ignore[misc]
 
 
 class Listener(base.Listener):  # type: ignore[misc]
-    """Takes the messages of one server."""
+    """Receives the messages of one server."""
 
     def __init__(self, driver: Driver, target: Any) -> None:
         super().__init__(1, None)
@@ -85,7 +87,7 @@ class Listener(base.Listener):  # type: ignore[misc]
         self._stopped = True
 
     def start(self, on_incoming_callback: Any) -> None:
-        """Register the server, and return when others can find it."""
+        """Register the server, and return when other processes can find it."""
         super().start(on_incoming_callback)
         server = getattr(on_incoming_callback, "__self__", None)
         self._description = {
@@ -119,7 +121,10 @@ class Listener(base.Listener):  # type: ignore[misc]
             self._link = link
 
     def _receive(self, link: Link, header: Header, texts: list[str]) -> None:
-        """Hand a message over. It raises nothing: other messages come by the same thread."""
+        """Pass a message to the service.
+
+        Raises nothing, since the thread also handles other messages.
+        """
         try:
             callback = self.on_incoming_callback
             if callback is None:
@@ -132,13 +137,13 @@ class Listener(base.Listener):  # type: ignore[misc]
                 link.post({"op": "reply", "listener": header["listener"], "number": header["number"], **told})
 
     def stop(self) -> None:
-        """Withdraw the server, and return when all that it accepted was handed over."""
+        """Withdraw the server, and return when all accepted messages were passed to the service."""
         self._stopped = True
         self._tell("stop")
         super().stop()
 
     def cleanup(self) -> None:
-        """Return when all that it accepted is answered."""
+        """Return when all accepted messages have been answered."""
         self._tell("finish")
         self._driver.listeners.discard(self)
         if self._link is not None:
@@ -158,7 +163,7 @@ class Listener(base.Listener):  # type: ignore[misc]
 
 
 class Both(base.Listener):  # type: ignore[misc]
-    """Takes the messages of one server on two transports."""
+    """Receives the messages of one server on two transports."""
 
     def __init__(self, first: Any, second: Any) -> None:
         super().__init__(1, None)
@@ -183,7 +188,7 @@ class Both(base.Listener):  # type: ignore[misc]
 
 
 def _workers(server: Any) -> int:
-    """Return how many messages a server runs at once."""
+    """Return how many messages a server runs at the same time."""
     most = getattr(getattr(server, "_work_executor", None), "_max_workers", None)
     if not isinstance(most, int):
         most = getattr(getattr(server, "conf", None), "executor_thread_pool_size", None)
@@ -223,7 +228,7 @@ def _methods(endpoint: object, policy: Any) -> list[Any]:
 
 
 def _attribute(endpoint: object, name: str) -> Any:
-    """Return an attribute, and None for one that would be computed for this."""
+    """Return an attribute, or None for a property, which would have to be computed."""
     if isinstance(inspect.getattr_static(endpoint, name, None), (property, functools.cached_property)):
         return None
     try:
@@ -234,7 +239,7 @@ def _attribute(endpoint: object, name: str) -> Any:
 
 
 def _signature(function: Any) -> tuple[list[tuple[str, bool]], bool]:
-    """Return the arguments of a method, and whether it takes any others."""
+    """Return the arguments of a method, and whether it accepts others."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

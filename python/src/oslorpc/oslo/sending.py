@@ -1,4 +1,4 @@
-"""How the helper process sends the messages of the service."""
+"""How the helper process sends the service's messages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from oslorpc.target import Target
 
 _log = logging.getLogger("oslorpc.oslo")
 _CLIENTS = 1024
-# Why a server does not take a cast: upstream's servers log it, and its senders never know.
+# Reasons for which a server does not run a cast. With oslo.messaging, servers log these, and
+# senders do not learn of them.
 _LOGGED = (Kind.NO_SUCH_METHOD, Kind.UNSUPPORTED_VERSION)
 
 
 class _Client(Client):
-    """Sends and returns JSON text, unread: the context, and the argument `json`, which has them all."""
+    """Sends and returns JSON text without parsing it: the context, and the argument `json`, which
+    contains all arguments.
+    """
 
     def _operation(self, method: str, ctxt: Any, kwargs: Any, default_timeout: float) -> Any:
         return super()._operation(method, ctxt, kwargs["json"], default_timeout)
@@ -33,7 +36,10 @@ class _Client(Client):
 
 
 class Senders:
-    """The clients of a transport, which are kept: clients of one target have much in common."""
+    """The clients of a transport.
+
+    They are cached, because messages for one target share much work.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -81,7 +87,7 @@ class Senders:
 
 
 def _tell(report: Report, method: str) -> None:
-    """Log what servers a fanout did not reach. Its sender does not learn it."""
+    """Log which servers did not accept a fanout, since its sender does not learn that."""
     for outcome in report.failed:
         _log.warning("fanout not accepted: %s", outcome.error)
     if report.uncertain is not None:

@@ -1,4 +1,6 @@
-"""How the helper process serves for a server of the service: it takes messages in, and hands them over."""
+"""How the helper process serves for a server of the service: it accepts messages, and passes them
+on.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ Post = Callable[..., None]
 
 
 def _read(m: pb.Message) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the texts of a message, unread, and what oslo.messaging's dispatcher selects by."""
+    """Return the texts of a message without parsing them, and the fields by which oslo.messaging's
+    dispatcher selects.
+    """
     to = m.target
     about = {
         "method": m.method,
@@ -66,7 +70,7 @@ class _Any(dict[str, Method]):
 
 
 class _Table(Table):
-    """Selects as oslo.messaging's dispatcher does, and logs what it refuses, as that does."""
+    """Selects methods by the rules of oslo.messaging's dispatcher, and logs the same refusals."""
 
     def select(self, namespace: str, version: Version, name: str) -> Method:
         try:
@@ -79,16 +83,16 @@ class _Table(Table):
 
 
 class _Run(Run):
-    """A server whose methods run elsewhere."""
+    """A server whose methods run in the service's process."""
 
     @property
     def dispatcher(self) -> Dispatcher | None:
-        """What takes its messages in, while it runs."""
+        """The dispatcher that accepts its messages, while it runs."""
         return self._served.dispatcher if self._served is not None else None
 
 
 class Listener:
-    """A server of the service, as others see it."""
+    """A server of the service, in the view of other processes."""
 
     def __init__(self, transport: Transport, number: int, server: dict[str, Any], post: Post) -> None:
         self._number, self._post, self._host = number, post, transport._host
@@ -113,7 +117,7 @@ class Listener:
         return _Forward(name, self._forward, arguments, extra, "any", False, True, (Exception,), _read)
 
     async def _forward(self, ctxt: RequestContext, about: dict[str, Any], kwargs: str, context: str) -> Any:
-        """Have the service run a message, and return the result that it replies."""
+        """Let the service run a message, and return its result."""
         self._messages += 1
         number = self._messages
         future: asyncio.Future[payload.Raw] = asyncio.get_running_loop().create_future()
@@ -126,7 +130,7 @@ class Listener:
             del self._pending[number]
 
     def reply(self, header: frames.Header, texts: list[str]) -> None:
-        """Take in what the service replies to a message."""
+        """Handle the service's reply to a message."""
         future = self._pending.get(header["number"])
         if future is None or future.done():  # the caller has left
             return
@@ -139,11 +143,11 @@ class Listener:
             future.set_result(payload.Raw(texts[0]))
 
     async def start(self) -> None:
-        """Announce the server, and return when others can find it."""
+        """Publish the server, and return when other processes can find it."""
         await self._run.start()
 
     async def stop(self) -> None:
-        """Take no more messages, and hand over to the service all that were accepted."""
+        """Accept no more messages, and pass all accepted ones to the service."""
         if self._run.dispatcher is None:
             return
         dispatcher = self._run.dispatcher
@@ -157,14 +161,14 @@ class Listener:
             await asyncio.sleep(0.01)
 
     async def finish(self) -> None:
-        """Return when all that was accepted is answered."""
+        """Return when all accepted messages have been answered."""
         await self.stop()
         if self._ending is not None:
             await self._ending
         self._host.runs.discard(self._run)
 
     def abandon(self) -> None:
-        """Fail all that the service has not answered: it is gone."""
+        """Fail all messages that the service has not answered, because it is gone."""
         for future in self._pending.values():
             if not future.done():
                 message = "the process of the server ended: the method may have run"
@@ -172,6 +176,6 @@ class Listener:
 
 
 def _as_it_is(e: Error) -> Error:
-    """Mark an error that callers are to get as it is, not as the failure of a method."""
+    """Mark an error that callers must get unchanged, and not as the failure of a method."""
     e._of_payload = True  # type: ignore[attr-defined]
     return e

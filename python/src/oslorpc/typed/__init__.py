@@ -1,1 +1,3 @@
-"""Typed services: a program's own protobuf services, with options that say since when what exists."""
+"""Typed services: a program's own protobuf services, with options that say in which version each
+part appeared.
+"""

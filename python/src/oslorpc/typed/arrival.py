@@ -1,4 +1,4 @@
-"""Typed messages as they arrive at a server: the headers say what the contract's message says of others."""
+"""Typed messages at a server. Headers have the fields that other messages have in the request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, 
 
 
 class Head:
-    """What the headers of a typed message say."""
+    """The headers of a typed message."""
 
     __slots__ = (
         "caller", "context", "exchange", "id", "instance", "missed", "order_key", "server", "topic", "version",
@@ -59,7 +59,7 @@ def _version(text: str | None) -> Version | None:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Read a duration as Go writes it, such as 1.5s or 1m2s."""
+    """Parse a duration in Go's format, such as 1.5s or 1m2s."""
     if text is None:
         return None
     parts = _PARTS.findall(text)
@@ -73,7 +73,10 @@ def _invalid(message: str) -> Error:
 
 
 def find(servers: Sequence[Served], service: str, h: Head, boot_id: str) -> Served:
-    """Return the server that offers a service and is meant. What a message does not say is not asked for."""
+    """Return the intended server that offers a service.
+
+    Fields that a message lacks are not compared.
+    """
     for s in servers:
         if h.instance and s.instance.id == h.instance:
             _check(s, h)
@@ -113,7 +116,7 @@ def _check(s: Served, h: Head) -> None:
 
 
 class TypedTaken(Incoming):
-    """A typed message that a server accepted."""
+    """An accepted typed message."""
 
     __slots__ = ("_body", "_context", "_most", "headers", "method_of", "peer", "served", "typed")
 
@@ -146,7 +149,7 @@ class TypedTaken(Incoming):
             raise Error(Kind.BAD_ARGUMENTS, message, safe_to_retry=True) from None
 
     def written(self, answer: Any) -> bytes:
-        """Encode what a method returned or yielded."""
+        """Encode a method's result or item."""
         wanted = self.typed.declared.output
         found = getattr(getattr(answer, "DESCRIPTOR", None), "full_name", type(answer).__name__)
         try:
@@ -164,7 +167,7 @@ class TypedTaken(Incoming):
         return encoded
 
     def seen(self, delivery: str) -> Message:
-        """Return the message as interceptors see it."""
+        """Return the message in the view of interceptors."""
         i = self.served.instance
         declared = self.typed.declared
         target = Target(

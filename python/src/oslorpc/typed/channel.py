@@ -1,4 +1,4 @@
-"""The channel that generated stubs get: their RPCs are typed messages of a client."""
+"""The channel for generated stubs: their RPCs are typed messages of a client."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ if TYPE_CHECKING:
 
 
 class TypedChannel(grpc.Channel):
-    """A channel for stubs of typed services. Closing it closes nothing: the transport has the connections."""
+    """A channel for stubs of typed services.
+
+    Closing it has no effect, since the transport owns the connections.
+    """
 
     def __init__(self, client: Client, ctxt: Mapping[str, Any] | None) -> None:
         self._sender = Sender(client, ctxt)
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what calls a unary method."""
+        """Return a callable for a unary method."""
         return _Unary(self._sender.unary, method, *args, **kwargs)
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what calls a method that streams its answers."""
+        """Return a callable for a method that streams its answers."""
         return _Unary(self._sender.stream, method, *args, **kwargs)
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what says that streams cannot be sent."""
+        """Return a callable that raises an Error: client streams are not supported."""
         return _Streams(method)
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what says that streams cannot be sent."""
+        """Return a callable that raises an Error: client streams are not supported."""
         return _Streams(method)
 
     def subscribe(self, callback: Any, try_to_connect: bool | None = False) -> None:
-        """Say that there is no single connection to watch."""
+        """Raise an Error: there is no single connection to watch."""
         raise invalid("a typed channel has no single connection to watch: each message goes to a server of the topic")
 
     def unsubscribe(self, callback: Any) -> None:
         """Do nothing: there are no subscriptions."""
 
     def close(self) -> None:
-        """Do nothing: the transport closes the connections."""
+        """Do nothing, since the transport closes the connections."""
 
     def __enter__(self) -> TypedChannel:
         return self
@@ -55,7 +58,10 @@ class TypedChannel(grpc.Channel):
 
 
 class _Unary:
-    """Calls a method with one message. What stubs have beside, futures and with_call, is not there."""
+    """Calls a method with one message.
+
+    Unlike gRPC's callables, it has no future() and no with_call().
+    """
 
     def __init__(
         self,
@@ -83,7 +89,10 @@ class _Unary:
 
 
 def given(method: Method, options: Mapping[str, Any]) -> bool | None:
-    """Return whether a message is to fail fast, if its options say so. An Error names what cannot be an option."""
+    """Return whether a message must fail fast, by its call options.
+
+    An Error names an unsupported option.
+    """
     unknown = [name for name, value in options.items() if value and name != "wait_for_ready"]
     if unknown:
         raise invalid(f"{method.path}: {unknown[0]} cannot be given with a message: give it to the client")
@@ -92,7 +101,7 @@ def given(method: Method, options: Mapping[str, Any]) -> bool | None:
 
 
 class _Streams:
-    """Stands for a method to which a stream is sent."""
+    """Stands for a method with a client stream, which is not supported."""
 
     def __init__(self, path: str) -> None:
         self._path = path

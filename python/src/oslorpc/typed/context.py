@@ -1,4 +1,6 @@
-"""What methods of typed services get beside their request: what they use of gRPC's context, and the request context."""
+"""What methods of typed services get besides their request: the parts of gRPC's context, and the
+request context.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class AbortedError(Exception):
 class TypedContext:
     """The context of a method of a typed service.
 
-    ``request_context`` is the request context, with what is known of the message, as methods of endpoints have it.
+    ``request_context`` is the request context with information about the message, as methods of
+    endpoints get it.
     """
 
     def __init__(self, ctxt: RequestContext) -> None:
@@ -41,9 +44,11 @@ class TypedContext:
         return address
 
     def time_remaining(self) -> float | None:
-        """Return how many seconds the caller still waits; None if nothing waits, as for a cast."""
+        """Return how many seconds the caller still waits, or None if no caller waits, as for a
+        cast.
+        """
         return self.request_context.remaining
 
     def is_active(self) -> bool:
-        """Whether the caller still waits. A method of which it is not true should end."""
+        """Whether the caller still waits. If not, the method should end."""
         return not self.request_context.canceled

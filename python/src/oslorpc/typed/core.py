@@ -1,4 +1,7 @@
-"""What typed messages are made of, for both APIs: RPCs of a program's own services, with headers for the rest."""
+"""The common part of typed messages for both APIs:
+
+RPCs of a program's own services, with headers for all other fields.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ C = TypeVar("C", bound=ClientCore[Any])
 
 @dataclasses.dataclass(slots=True)
 class Draft:
-    """A typed message that was checked, before it is known at which versions it can be sent."""
+    """A checked typed message, before the versions at which it can be sent are known."""
 
     method: Method
     content: Any
@@ -80,7 +83,7 @@ class SenderCore(Generic[C]):
         return Draft(method, content, kind, target, deadline, quick, topic, allowed, asks)
 
     def _complete(self, d: Draft, entries: Sequence[Entry]) -> TypedMessage:
-        """Return the message. The entries are the topic's, if the message depends on them."""
+        """Return the message. If it depends on the topic's entries, they are given."""
         transport, target, versions = self._transport, d.target, d.versions
         if d.asks:  # what not all servers can serve comes last
             namespace = target.namespace or ""
@@ -121,7 +124,10 @@ class SenderCore(Generic[C]):
         return allowed
 
     def _plan(self, method: Method, target: Target, lowest: Version, topic: Topic, fail_fast: bool) -> Plan:
-        """Return what messages have in common. A server that serves any of the versions serves the lowest."""
+        """Return the common part of messages.
+
+        A server that can serve any of the versions can serve the lowest.
+        """
         key = method.path, lowest, fail_fast
         plan = self._plans.get(key)
         if plan is None or plan.topic is not topic:
@@ -133,7 +139,9 @@ class SenderCore(Generic[C]):
 
 
 class Raised:
-    """Turns an Error into what the client raises for it: the registered exception, if there is one."""
+    """Converts an Error to the exception that the client raises: the registered one, if there is
+    one.
+    """
 
     def __init__(self, client: ClientCore[Any]) -> None:
         self._client = client
@@ -149,7 +157,7 @@ class Raised:
 
 
 def accepted(report: Report, ends: Sequence[Delivered], m: TypedMessage) -> Any:
-    """Return what one server answered. If it failed, the fanout fails with the same error."""
+    """Return the answer of one server. If a server failed, raise its error."""
     for outcome in report.failed:
         assert outcome.error is not None
         raise outcome.error

@@ -1,4 +1,4 @@
-"""The RPCs of typed services at a process: from their headers to what their methods answer."""
+"""The RPCs of typed services at a server, from their headers to their answers."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _UNKNOWN = "?"  # the namespace, for a policy, of a service that is not offered
 
 
 class Entry:
-    """Takes in messages of typed services."""
+    """Handles messages of typed services."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def handler(self, path: str, headers: Any) -> Any:
-        """Return the handler of an RPC; None if it is of no typed service."""
+        """Return the handler of an RPC, or None if it is not of a typed service."""
         service, _, method = path.removeprefix("/").partition("/")
         offers = [e for s in self._services.servers if (e := s.dispatcher.table.offer(service)) is not None]
         if not offers and not any(key.startswith("oslorpc-") for key, _ in headers or ()):
@@ -105,7 +105,9 @@ class Entry:
             raise
 
     def _ask(self, served: Any, h: Head, service: str, method: str, peer: Peer, name: str) -> None:
-        """Refuse a message that the policy denies, whether its server and its method are there or not."""
+        """Refuse a message that the policy denies, even if its server or its method does not
+        exist.
+        """
         gate = self._services.gate
         if gate is None:
             return
@@ -152,7 +154,7 @@ class Entry:
         return taken
 
     async def _refuse(self, context: Context, e: Error, service: str, method: str, taken: TypedTaken | None) -> None:
-        """End an RPC with an error. A status of the method itself stays what it is."""
+        """End an RPC with an error. A status that the method itself set stays the same."""
         self._services.count(e)
         served = taken.served if taken is not None else None
         if served is None:
@@ -168,7 +170,7 @@ class Entry:
 
 
 def delivery_of(method: Any) -> str:
-    """Return how messages of a typed method come, for policies and interceptors."""
+    """Return the delivery of a typed method's messages, for policies and interceptors."""
     if method.streaming:
         return "multicall"
     return "call" if method.typed.declared.delivery == CALL else "cast"

@@ -1,4 +1,4 @@
-"""A typed message on its way: the forms in which it can be sent, and the headers that go with it."""
+"""A typed message that is being sent: its versions, and its headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME, _TEXT = re.compile("[a-z0-9_.-]+"), re.compile("[ -~]*")
 
 
 class TypedMessage(Sendable):
-    """A typed message. A server takes the first of the versions that it is not too old for."""
+    """A typed message. A server gets it at the first version that the server implements."""
 
     __slots__ = ("_added", "_common", "_content", "_forms", "exchange", "method", "version", "versions")
 
@@ -44,7 +44,7 @@ class TypedMessage(Sendable):
 
     @property
     def asked(self) -> str:
-        """The version that it asks for."""
+        """The version that the message asks for."""
         return str(self.version)
 
     @property
@@ -53,7 +53,7 @@ class TypedMessage(Sendable):
         return self.method.path[1:].partition("/")[0]
 
     def asking(self, version: Version) -> Self:
-        """Return the message for a server at one of the versions."""
+        """Return the message for a server at one of its versions."""
         if version == self.version:
             return self
         m = copy.copy(self)
@@ -69,20 +69,20 @@ class TypedMessage(Sendable):
         return m
 
     def reporting(self, ago: float) -> Self:
-        """Return the message with a report that its server missed one, so many seconds ago."""
+        """Return the message with a report that its server missed a message so many seconds ago."""
         m = copy.copy(self)
         m._common = (*self._common, ("oslorpc-missed", f"{max(ago, 1e-9):.9f}s"))
         return m
 
     def able(self, e: Entry) -> list[Version]:
-        """Return the versions that an instance serves, as far as it is known."""
+        """Return the versions that an instance serves, as far as is known."""
         able = [v for v in self.versions if e.serves(self.plan.namespace, v)]
         if not able:
             raise Error(Kind.UNSUPPORTED_VERSION, "the server has changed its versions", safe_to_retry=True)
         return able
 
     def encoded(self) -> bytes:
-        """Return the request for a server at its version."""
+        """Return the request for a server at the message's version."""
         known = self._forms.get(self.version)
         if known is None:
             fitted = self.method.needs.fit(self._content, self.version)
@@ -90,7 +90,10 @@ class TypedMessage(Sendable):
         return known
 
     def headers(self, e: Entry, credentials: Headers | None) -> Headers:
-        """Return the headers for an instance, which say what the contract's message says of others."""
+        """Return the headers for an instance.
+
+        They have the fields that other messages have in the request.
+        """
         i, target = e.instance, self.plan.target
         if i.id:
             place: Mapping[str, str | None] = {"instance": i.id}
@@ -102,12 +105,14 @@ class TypedMessage(Sendable):
 
 
 def escape(text: str) -> str:
-    """Encode a name for a header: visible ASCII stands for itself, but for the percent sign and the comma."""
+    """Encode a name for a header: visible ASCII is unchanged, except the percent sign and the
+    comma.
+    """
     return "".join(chr(b) if 0x21 <= b <= 0x7E and b not in (0x25, 0x2C) else f"%{b:02X}" for b in text.encode())
 
 
 def _plain(plan: Plan, metadata: Mapping[str, str]) -> Headers:
-    """Return metadata as headers. An Error says what headers cannot carry."""
+    """Return metadata as headers. An Error names a value that headers cannot carry."""
     given = unreserved(metadata)
     for name, value in given.items():
         if not _NAME.fullmatch(name) or not (name.endswith("-bin") or _TEXT.fullmatch(value)):

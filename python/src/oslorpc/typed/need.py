@@ -1,4 +1,4 @@
-"""What a typed message needs, and what is left of it for servers that are too old for all that is set."""
+"""Which version a typed message needs, and what remains of it for older servers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MAX_ANYS = 32  # how many google.protobuf.Any within each other are looked into
 
 
 class Needs:
-    """Finds out what messages of a method need.
+    """Computes which versions messages of a method need.
 
-    Rules that are not later than the method's version do not count. It may be used from any thread.
+    Rules that are not later than the method's version do not count. May be used from any thread.
     """
 
     def __init__(self, base: Version) -> None:
@@ -26,7 +26,9 @@ class Needs:
         self.rules = Rules()
 
     def steps(self, message: Any) -> list[Version]:
-        """Return the versions at which a message can be sent, the latest first: each that dropping leads to."""
+        """Return the versions at which a message can be sent, the latest first: each that dropping
+        leads to.
+        """
         version, floor = self.of(message)
         steps = [version]
         while steps[-1] > floor:
@@ -34,14 +36,17 @@ class Needs:
         return steps
 
     def of(self, message: Any) -> tuple[Version, Version]:
-        """Return what a message needs, and what it needs without all that may be dropped."""
+        """Return the version that a message needs, and the version that it needs without all
+        droppable parts.
+        """
         version, floor = self.below(message, _UNLIMITED, 0)
         return max(version, self.base), max(floor, self.base)
 
     def fit(self, message: Any, version: Version) -> Any:
         """Return the message for a server at a version.
 
-        It is the message itself if nothing need be dropped, or if dropping does not help; else a copy.
+        It is the message itself if nothing need be dropped, or if dropping does not help; otherwise
+        a copy.
         """
         need, floor = self.of(message)
         if need <= version or floor > version:
@@ -52,13 +57,14 @@ class Needs:
         return fitted
 
     def drops(self, rule: Rule) -> bool:
-        """Whether something may be dropped."""
+        """Whether an element may be dropped."""
         return rule.drop and rule.since > self.base
 
     def below(self, m: Any, limit: Version, anys: int) -> tuple[Version, Version]:
-        """Return what a message needs without what may be dropped and is not below a limit, and without all that may.
+        """Return two versions: what a message needs without droppable parts at or above a limit,
+        and what it needs without any droppable parts.
 
-        ``anys`` is how many google.protobuf.Any are around.
+        ``anys`` is the current nesting of google.protobuf.Any.
         """
         if m.DESCRIPTOR.full_name == ANY:
             inner = unpack(m) if anys < _MAX_ANYS else None
@@ -70,7 +76,7 @@ class Needs:
         return version, floor
 
     def present(self, m: Any) -> list[tuple[Field, str, Any]]:
-        """Return the fields of a message that are set and worth looking at, with their names and values."""
+        """Return the set fields of a message that must be examined, with their names and values."""
         fields = self.rules.fields(m.DESCRIPTOR)
         if not fields:
             return []
@@ -86,7 +92,8 @@ class Needs:
             elif f.enum is not None:
                 rule = self.rules.of(f, one)
                 if self.drops(rule) and not f.pinned:
-                    # Without its last value the field is not set, so the value goes if either is too new.
+                    # Without its last value the field would not be set, so the value is dropped if
+                    # either is too new.
                     since = max(rule.since, f.rule.since)
                     if since < limit:
                         some, version = True, max(version, since)
@@ -100,7 +107,8 @@ class Needs:
             floor = max(floor, f.rule.since)
         if not self.drops(f.rule):
             return version, floor
-        # It goes, for itself or for something in it that may not go alone.
+        # The field is dropped, because of itself or because of a part of it that must not be
+        # dropped alone.
         return (version if floor < limit else ALWAYS), ALWAYS
 
 
@@ -112,7 +120,9 @@ def _values(f: Field, value: Any) -> Iterable[Any]:
 
 
 def unpack(m: Any) -> Any:
-    """Return the message in a google.protobuf.Any; None if its type is not known, or it cannot be decoded."""
+    """Return the message in a google.protobuf.Any, or None if its type is unknown, or it cannot be
+    decoded.
+    """
     name = m.type_url.rpartition("/")[2]
     try:
         inner = message_factory.GetMessageClass(m.DESCRIPTOR.file.pool.FindMessageTypeByName(name))()
@@ -123,7 +133,7 @@ def unpack(m: Any) -> Any:
 
 
 class _Fit:
-    """Drops what is later than a version, and returns what is needed then."""
+    """Drops parts that are later than a version, and returns which version the rest needs."""
 
     def __init__(self, needs: Needs, version: Version) -> None:
         self._needs, self._version = needs, version
@@ -156,7 +166,7 @@ class _Fit:
         return max(need, f.rule.since)
 
     def _values(self, f: Field, value: Any, anys: int) -> tuple[bool, Version]:
-        """Return whether any value is left, and what those need."""
+        """Return whether any value is left, and which version the remaining values need."""
         if f.message is not None:
             values = list(_values(f, value))
             return bool(values), max((self.message(one, anys) for one in values), default=ALWAYS)

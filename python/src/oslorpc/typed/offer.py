@@ -1,4 +1,4 @@
-"""Typed services of a server: what the stock generator's code registers, as endpoints."""
+"""Typed services of a server, as generated code registers them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oslorpc.versions import Version
 
 
 class TypedMethod:
-    """A method of a typed service: what its options say, and how its messages are read and written."""
+    """A method of a typed service: its options, and how its messages are decoded and encoded."""
 
     __slots__ = ("declared", "read", "streaming", "write")
 
@@ -25,9 +25,10 @@ class TypedMethod:
 
 
 def endpoint(service: str, handlers: Mapping[str, Any], at: str | None) -> Endpoint:
-    """Return a service as an endpoint, with its methods to which one message is sent.
+    """Return a service as an endpoint, with its methods that take one message.
 
-    It may be offered at an earlier version than its options say. An Error says what is wrong with them.
+    It may be offered at an earlier version than its options say. An Error says what is wrong with
+    the options.
     """
     known = {name: rules.find(f"/{service}/{name}") for name in handlers}
     if not known:

@@ -1,4 +1,4 @@
-"""Since when fields and enum values exist, and what older peers get."""
+"""In which version fields and enum values appeared, and what older peers get."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANY = "google.protobuf.Any"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """Since when something exists, and whether older peers get the message without it."""
+    """In which version an element appeared, and whether older peers get the message without it."""
 
     since: Version = ALWAYS
     drop: bool = False
@@ -29,10 +29,11 @@ _NONE = Rule()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Field:
-    """A field that is worth looking at.
+    """A field that must be examined.
 
-    ``pinned``: it may not be cleared for the sake of its value, since it is in a oneof, or required.
-    ``message`` and ``enum`` are the type of its value, or of each if it is a list or a map.
+    ``pinned`` is True if the field must not be cleared because of its value, since it is in a
+    oneof, or required. ``message`` and ``enum`` are the type of its value, or of its elements if it
+    is a list or a map.
     """
 
     rule: Rule
@@ -44,14 +45,14 @@ class Field:
 
 
 class Rules:
-    """Reads rules, each once. It may be used from any thread."""
+    """Reads rules and caches them. May be used from any thread."""
 
     def __init__(self) -> None:
         self._fields: dict[str, dict[str, Field]] = {}
         self._values: dict[str, dict[int, Rule]] = {}
 
     def fields(self, message: Any) -> dict[str, Field]:
-        """Return the fields of a message type that have rules, or whose values may have."""
+        """Return the fields of a message type that have rules, or whose values may have rules."""
         known = self._fields.get(message.full_name)
         if known is None:
             read = {d.name: self._field(d, proto) for d, proto in _declared(message)}
@@ -59,7 +60,10 @@ class Rules:
         return known
 
     def values(self, enum: Any) -> dict[int, Rule]:
-        """Return the rules of an enum's values. A number with several names is as old as the oldest of them."""
+        """Return the rules of an enum's values.
+
+        If a number has several names, the oldest counts.
+        """
         known = self._values.get(enum.full_name)
         if known is None:
             read: dict[int, Rule] = {}
@@ -89,7 +93,7 @@ class Rules:
         return Field(rule, pinned, repeated, entry, message, enum)
 
     def _worthy(self, field: Field) -> bool:
-        """Whether a field has a rule, or can have something with a rule in it."""
+        """Whether a field has a rule, or may contain an element with a rule."""
         seen: set[str] = set()
         left = [field]
         while left:

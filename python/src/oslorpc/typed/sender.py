@@ -1,4 +1,4 @@
-"""Delivers typed messages, blocking."""
+"""Sends typed messages, blocking."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from oslorpc.typed.service import FANOUT, Method
 
 
 class Sender(SenderCore[Client]):
-    """Sends the typed messages of a client. It may be used from any thread."""
+    """Sends the typed messages of a client. May be used from any thread."""
 
     def unary(self, method: Method, content: Any, read: Read, timeout: float | None, fail_fast: bool | None) -> Any:
-        """Send a message, and return what a server answers; with every server, what one of them does.
+        """Send a message, and return a server's answer. If it goes to every server, return the
+        answer of one of them.
 
-        It is an empty answer if an interceptor made a success of an error.
+        If an interceptor suppressed the error, the answer is an empty message.
         """
         with Raised(self._client):
             m = self._message(method, content, timeout, fail_fast)
@@ -40,7 +41,7 @@ class Sender(SenderCore[Client]):
         return decoded(read, b"") if result is None else result
 
     def stream(self, method: Method, content: Any, read: Read, timeout: float | None, fail_fast: bool | None) -> Stream:
-        """Send a message, and return the stream that a server answers."""
+        """Send a message, and return the stream of the answer."""
         with Raised(self._client):
             m = self._message(method, content, timeout, fail_fast)
         m.delivery = "multicall"
@@ -101,7 +102,7 @@ class Sender(SenderCore[Client]):
         return items
 
     def _message(self, method: Method, content: Any, timeout: float | None, fail_fast: bool | None) -> TypedMessage:
-        """Check a message, and find out at which versions it can be sent."""
+        """Check a message, and compute the versions at which it can be sent."""
         d = self._draft(method, content, timeout, fail_fast)
         return self._complete(d, known(d.topic, d.deadline, d.fail_fast) if d.asks else ())
 
@@ -110,13 +111,16 @@ class Stream(Items):
     """The messages that a server streams. Each may take as long as the client's timeout."""
 
     def cancel(self) -> bool:
-        """Break off: the method is canceled."""
+        """Stop early, which cancels the method."""
         self.close()
         return True
 
 
 def _descend(m: TypedMessage, e: Entry, send: Callable[[TypedMessage, Entry], Any]) -> Any:
-    """Send at the first version that an instance serves; at a lower one if it then says that it does not."""
+    """Send at the first version that an instance serves.
+
+    If the instance refuses that version, try the next lower one.
+    """
     able = m.able(e)
     for version in able[:-1]:
         try:

@@ -1,4 +1,6 @@
-"""What the options of typed services say: who serves them, since when methods exist, and how messages travel."""
+"""The options of typed services: who serves them, when methods appeared, and how messages are
+delivered.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ _EMPTY = "google.protobuf.Empty"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
-    """A typed service as its options describe it. Without options it is version 1.0 of its full name."""
+    """A typed service as its options describe it.
+
+    Without options, it has version 1.0, and its full name as its namespace.
+    """
 
     topic: str
     namespace: str
@@ -41,7 +46,7 @@ class Method:
 
 
 def find(path: str) -> Method:
-    """Return the method that gRPC names by a path. An Error says what is wrong with its options."""
+    """Return the method with a gRPC path. An Error says what is wrong with its options."""
     full_name, _, name = path.removeprefix("/").partition("/")
     try:
         declared = descriptor_pool.Default().FindServiceByName(full_name)
