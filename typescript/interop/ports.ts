@@ -1,4 +1,6 @@
-/** The error with a class, which every language of `make interop` registers as ports.PortNotFound. */
+/**
+ * The error with a class, which every language of `make interop` registers as ports.PortNotFound.
+ */
 export class PortNotFound extends Error {
   readonly port: number;
 

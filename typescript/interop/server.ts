@@ -1,4 +1,7 @@
-/** The server of `make interop`: node server.js URL TOPIC NAME. It stops at SIGTERM, or when its input ends. */
+/**
+ * The server of `make interop`: node server.js URL TOPIC NAME. It stops at SIGTERM, or when its
+ * input ends.
+ */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { method, open, type RequestContext } from "@oslorpc/oslorpc";
@@ -39,7 +42,10 @@ const methods = {
     return name;
   }),
 
-  /** Sleeps, and reports if it is canceled. It lingers then, so that its answer does not come before its caller gives up. */
+  /**
+   * Sleeps, and reports if it is canceled. It lingers then, so that its answer does not come before
+   * its caller gives up.
+   */
   sleep: method({ arguments: { note: "string", seconds: "number" } }, async (context, { note, seconds }) => {
     event("began", note);
     if (await canceled(context, Number(seconds))) {

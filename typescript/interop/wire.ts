@@ -1,4 +1,7 @@
-/** The line protocol of `make interop`: JSON values, one on each line. internal/interop/wire describes it. */
+/**
+ * The line protocol of `make interop`: JSON values, one on each line. internal/interop/wire
+ * describes it.
+ */
 
 import { createInterface } from "node:readline";
 import { isSafeNumber, parse, stringify } from "lossless-json";
@@ -20,7 +23,10 @@ export interface Request {
   take?: number;
 }
 
-/** Yields the requests on the standard input until its end. Integers that a number cannot hold are bigints. */
+/**
+ * Yields the requests on the standard input until its end. Integers that a number cannot hold are
+ * bigints.
+ */
 export async function* requests(): AsyncGenerator<Request, void> {
   for await (const line of createInterface({ input: process.stdin })) {
     yield parse(line, undefined, number) as Request;

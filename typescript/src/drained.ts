@@ -1,8 +1,8 @@
-/** Waits for room on a stream. */
+/** Waits for flow control on a stream. */
 
 import type { Writable } from "node:stream";
 
-/** Returns when there is room for more, or the stream is closed. */
+/** Returns when more can be written, or the stream is closed. */
 export function drained(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,11 +1,8 @@
-/**
- * The errors of oslorpc: one family, whose members say what went wrong and whether the message may
- * have run.
- */
+/** The errors of oslorpc. Each says what went wrong and whether the message may have run. */
 
 import { type Target, targetWords, word } from "./target.js";
 
-/** What went wrong. docs/delivery.md says when each arises. */
+/** What went wrong. docs/delivery.md describes each kind. */
 export type Kind = keyof typeof words;
 
 const words = {
@@ -34,7 +31,7 @@ export function wordsOf(kind: Kind): string {
   return words[kind];
 }
 
-/** Why a server did not take a message, beside the kind Refused. */
+/** Reasons why a server did not accept a message, for the kind Refused. */
 export type Reason = keyof typeof reasons;
 
 /** The reasons in words. */
@@ -46,7 +43,7 @@ export const reasons = {
   foreign: "another program has its address",
 } as const;
 
-/** What an error is about, as far as it is known. */
+/** The details of an error, as far as they are known. */
 export interface About {
   /** True if the method provably did not run. */
   safeToRetry?: boolean;
@@ -60,11 +57,11 @@ export interface About {
   cause?: unknown;
 }
 
-/** What every operation of oslorpc fails with. */
+/** The error of every operation of oslorpc. */
 export class RPCError extends Error {
   /** What went wrong. */
   readonly kind: Kind;
-  /** What was wrong, and what to do, without what the other properties say. */
+  /** What was wrong, and what to do, without the information in the other properties. */
   detail: string;
   /**
    * True if the method provably did not run, so that sending the message again cannot make it run
@@ -73,17 +70,17 @@ export class RPCError extends Error {
   safeToRetry: boolean;
   /** The target of the message. */
   target: Target | undefined;
-  /** The method asked for. */
+  /** The requested method. */
   method: string;
-  /** The name of the server that the error is about; empty if it is about none. */
+  /** The name of the server that the error is about; empty if it is not about a server. */
   server: string;
-  /** The id of its instance. */
+  /** The id of the instance that the error is about. */
   instanceId: string;
-  /** Its address. */
+  /** The address of the instance that the error is about. */
   addr: string;
   /** A place within the arguments or the result, as a JSON pointer (RFC 6901). */
   path: string;
-  /** Why the server did not take the message; empty unless the kind is Refused. */
+  /** Why the server did not accept the message; empty unless the kind is Refused. */
   reason: Reason | "";
   /** How many milliseconds the client waited before it gave up; 0 if it did not give up. */
   waitedMs = 0;
@@ -101,11 +98,11 @@ export class RPCError extends Error {
     this.path = about.path ?? "";
     this.reason = about.reason ?? "";
     Object.defineProperty(this, "message", { get: () => describe(this), configurable: true });
-    // The stack begins with the message as it is now, and the message is completed on its way.
+    // The stack keeps the message of this moment, while the property message is completed later.
     Object.defineProperty(this, "name", { value: new.target.name, configurable: true, writable: true });
   }
 
-  /** Whether no server took the message. */
+  /** Whether no server accepted the message. */
   get notDelivered(): boolean {
     return ["NoInstance", "Refused", "Unreachable", "Untrusted"].includes(this.kind);
   }
@@ -125,8 +122,8 @@ function describe(e: RPCError): string {
 }
 
 /**
- * Says which message and which server an error is about, and returns the rest of the text. A server
- * that the text names already is not named twice.
+ * Describes the message and the server of an error, and returns the rest of the text. A server that
+ * the text names already is not repeated.
  */
 function aboutOf(e: RPCError): [about: string, rest: string] {
   const { addr, detail, method, server } = e;
@@ -146,7 +143,7 @@ function aboutOf(e: RPCError): [about: string, rest: string] {
   return [join(placeOf(e), ", "), detail];
 }
 
-/** Says which method an error is about, and where. */
+/** Describes the method of an error, and the server. */
 function placeOf({ addr, method, server }: RPCError): string {
   if (method) {
     return `${word(method)} at ${server ? `${word(server)} (${addr})` : addr}`;
@@ -154,7 +151,7 @@ function placeOf({ addr, method, server }: RPCError): string {
   return server ? `server "${server}" at ${addr}` : `the server at ${addr}`;
 }
 
-/** Returns a length for people, with two or three digits: "250ms", "2.5s", "60s". */
+/** Formats a time for people, with two or three digits: "250ms", "2.5s", "60s". */
 function seconds(milliseconds: number): string {
   if (milliseconds < 1000) {
     return `${Math.max(Math.round(milliseconds), 1)}ms`;
@@ -162,7 +159,7 @@ function seconds(milliseconds: number): string {
   return `${Number((milliseconds / 1000).toFixed(milliseconds > 10_000 ? 0 : 1))}s`;
 }
 
-/** How a method failed, as it travels. */
+/** The failure of a method in the form that is sent. */
 export interface Failure {
   /** The name of the error's class at the server, or the name that both ends registered. */
   type: string;
@@ -170,7 +167,7 @@ export interface Failure {
   message: string;
   /** The lines of its stack; none if the error was expected. */
   stack?: readonly string[];
-  /** The servers that it passed through, the one where it arose first. */
+  /** The servers that it passed through, beginning with the one where it arose. */
   hops?: readonly string[];
   /** The fields of a registered error, as JSON text. */
   data?: string;
@@ -184,7 +181,7 @@ export class RemoteError extends RPCError {
   readonly remoteMessage: string;
   /** The lines of its stack at the server; none if the error was expected. */
   readonly remoteStack: readonly string[];
-  /** The servers that it passed through, the one where it arose first. */
+  /** The servers that it passed through, beginning with the one where it arose. */
   readonly hops: readonly string[];
   /** The fields of a registered error, as JSON text. */
   readonly data: string;
@@ -208,12 +205,12 @@ export function invalid(detail: string, cause?: unknown): RPCError {
   return new RPCError("Invalid", detail, { safeToRetry: true, cause });
 }
 
-/** Returns the error for a message that a server does not take. */
+/** Returns the error for a message that a server does not accept. */
 export function refused(reason: Reason, detail = ""): RPCError {
   return new RPCError("Refused", detail || reasons[reason], { reason, safeToRetry: true });
 }
 
-/** Returns the text of anything that was thrown. */
+/** Returns the text of any thrown value. */
 export function textOf(e: unknown): string {
   return e instanceof Error ? e.message : String(e);
 }

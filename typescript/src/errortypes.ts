@@ -1,4 +1,7 @@
-/** Error classes that a program registers arrive as themselves. */
+/**
+ * Error classes that a program registers. Remote errors with their names are thrown as instances of
+ * them.
+ */
 
 import { RPCError as Family, RemoteError, type RPCError } from "./errors.js";
 import { readText, writeText } from "./json.js";
@@ -6,7 +9,7 @@ import { readText, writeText } from "./json.js";
 /** A class of errors. */
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
-/** What registered errors were made of. */
+/** The remote errors from which registered errors were made. */
 const origins = new WeakMap<object, RemoteError>();
 
 /** The error classes of a program, by the names under which both ends register them. */
@@ -32,10 +35,7 @@ export class ErrorTypes {
     return undefined;
   }
 
-  /**
-   * Returns what a client throws for an error: an instance of the registered class, if there is
-   * one.
-   */
+  /** Returns the error to throw: an instance of the registered class, if there is one. */
   thrown(error: RPCError): Error {
     if (!(error instanceof RemoteError)) {
       return error;
@@ -58,7 +58,10 @@ function fieldsOf(error: Error): string {
   }
 }
 
-/** Makes an error of a class from its fields, without its constructor, which may want anything. */
+/**
+ * Makes an error of a class from its fields. It does not call the constructor, whose parameters are
+ * not known.
+ */
 function rebuild(cls: ErrorClass, error: RemoteError): Error | undefined {
   try {
     const rebuilt = Reflect.construct(Error, [error.remoteMessage, { cause: error }], cls) as Error;
@@ -71,9 +74,7 @@ function rebuild(cls: ErrorClass, error: RemoteError): Error | undefined {
   }
 }
 
-/**
- * Returns the error of the family that something thrown is, or that a registered error came from.
- */
+/** Returns the RPCError itself, or the RPCError behind a registered error. */
 export function find(error: unknown): RPCError | undefined {
   if (error instanceof Family) {
     return error;
@@ -82,8 +83,8 @@ export function find(error: unknown): RPCError | undefined {
 }
 
 /**
- * Returns the kind of an error, or of the error that a registered one came from; undefined if there
- * is none.
+ * Returns the kind of an error, or of the RPCError behind a registered error; undefined for other
+ * errors.
  */
 export function kindOf(error: unknown): RPCError["kind"] | undefined {
   return find(error)?.kind;

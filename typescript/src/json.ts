@@ -1,8 +1,8 @@
 /**
- * JSON as the contract asks for it: exact integers, and refusals that name the place.
+ * JSON as the protocol requires: exact integers, and errors that name the place.
  *
- * An integer beyond 2^53 - 1 in either direction is a bigint, both ways. A number beyond that is a
- * float, and is written as one.
+ * An integer beyond ±(2^53 - 1) is a bigint, in both directions. A number beyond that is a float,
+ * and is written as one.
  */
 
 import { parse } from "lossless-json";
@@ -18,8 +18,8 @@ export class Float {
 }
 
 /**
- * Has a number arrive as a float, where the receiver tells 1.0 from 1. Numbers with a fraction need
- * no help.
+ * Makes a number arrive as a float, for receivers that distinguish 1.0 from 1. Numbers with a
+ * fraction do not need it.
  */
 export function float(value: number): Float {
   return new Float(value);
@@ -38,7 +38,10 @@ export function escapePointer(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** Returns a value as JSON text. An error of the kind names the place of what cannot be sent. */
+/**
+ * Returns a value as JSON text. An error of the given kind names the place of a value that cannot
+ * be sent.
+ */
 export function writeText(value: unknown, kind: Kind): string {
   return write(value, "", 0, kind);
 }
@@ -119,7 +122,7 @@ function writeInteger(value: bigint, path: string, kind: Kind): string {
   return text;
 }
 
-/** Reads JSON text. An error of the kind names the place of what cannot be read. */
+/** Parses JSON text. An error of the given kind names the place of a mistake. */
 export function readText(text: string, kind: Kind): unknown {
   let value: unknown;
   let odd: boolean;
@@ -130,7 +133,7 @@ export function readText(text: string, kind: Kind): unknown {
     const found = locate(text);
     throw misfit(kind, found?.path ?? "", found?.why ?? `it cannot be read as JSON: ${(e as Error).message}`);
   }
-  // The parser lets a name come twice with the same value, and lone surrogates.
+  // The parser accepts lone surrogates, and a duplicate name with the same value.
   const found = odd ? locate(text) : undefined;
   if (found) {
     throw misfit(kind, found.path, found.why);
@@ -138,10 +141,13 @@ export function readText(text: string, kind: Kind): unknown {
   return value;
 }
 
-/** What may be a number that JSON.parse rounds, or does not read as we do. */
+/** Numbers that JSON.parse may round, or parse in another way. */
 const SPECIAL = /\d{16}|[eE][+-]?\d{3}|-0(?![.\d])/;
 
-/** Reads a text that needs no lossless parser, many times as fast; undefined if it may need one. */
+/**
+ * Parses a text that needs no lossless parser, many times as fast. It returns undefined if the text
+ * may need one.
+ */
 function readPlain(text: string): unknown {
   try {
     return SPECIAL.test(text) ? undefined : (JSON.parse(text) ?? undefined);
@@ -165,12 +171,12 @@ function readNumber(text: string): number | bigint {
   return number;
 }
 
-/** Whether a text may have mistakes that the parser does not see. */
+/** Whether a text may have mistakes that the parser accepts. */
 function suspicious(text: string, value: unknown): boolean {
   return /\\u[dD][89a-fA-F]/.test(text) || countNames(text) !== countMembers(value);
 }
 
-/** Counts the names of members. A regular expression would need a stack for a long string. */
+/** Counts the names of members. A regular expression would overflow the stack on a long string. */
 function countNames(text: string): number {
   const colon = /[ \t\r\n]*:/y;
   let count = 0;
@@ -182,7 +188,7 @@ function countNames(text: string): number {
   return count;
 }
 
-/** Returns where the string ends that begins at a place. */
+/** Returns the end of the string that begins at an index. */
 function endOfString(text: string, begin: number): number {
   for (let from = begin; ; ) {
     const quote = text.indexOf('"', from);

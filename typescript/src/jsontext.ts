@@ -1,8 +1,8 @@
-/** Where JSON text is wrong. Parsers name an offset; the contract asks for a JSON pointer. */
+/** Finds mistakes in JSON text. Parsers report an offset; the protocol requires a JSON pointer. */
 
 import { escapePointer } from "./json.js";
 
-/** A mistake in a text: its place as a JSON pointer, and what it is. */
+/** A mistake in a text: its place as a JSON pointer, and a description. */
 export interface Mistake {
   path: string;
   why: string;
@@ -44,7 +44,7 @@ class Scanner {
     this.#text = text;
   }
 
-  /** Reads a value. */
+  /** Parses a value. */
   value(path: string, depth: number): void {
     this.#blanks();
     if (depth > MAX_DEPTH) {
@@ -62,7 +62,7 @@ class Scanner {
     }
   }
 
-  /** Makes sure that there is nothing more. */
+  /** Makes sure that nothing follows. */
   end(): void {
     this.#blanks();
     if (this.#at < this.#text.length) {

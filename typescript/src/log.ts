@@ -1,6 +1,6 @@
-/** Where the library writes what happens beside the operations of a program. */
+/** The library's log, for events outside the operations of a program. */
 
-/** Takes lines of a log, such as console. */
+/** Receives log lines. console is one. */
 export interface Logger {
   debug(message: string): void;
   info(message: string): void;
@@ -8,7 +8,7 @@ export interface Logger {
   error(message: string): void;
 }
 
-/** Writes warnings and errors to the standard error. */
+/** Writes warnings and errors to standard error. */
 export const standardLogger: Logger = {
   debug() {},
   info() {},

@@ -1,4 +1,6 @@
-/** Payloads: JSON text, which programs of ours send, and protobuf values, which others may. */
+/**
+ * Payloads: JSON text, which our programs send, and protobuf values, which other programs may send.
+ */
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { NullValue, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -7,12 +9,12 @@ import { type Payload, PayloadSchema } from "./gen/oslorpc/v1/payload_pb.js";
 import { escapePointer, misfit, readText, writeText } from "./json.js";
 
 /**
- * What a protobuf value may nest, since other implementations stop at 100 messages, three for each
- * level.
+ * The maximum depth of a protobuf value. Other implementations stop at 100 nested messages, and
+ * each level takes three.
  */
 const MAX_DEPTH = 30;
 
-/** Returns what a payload holds. */
+/** Decodes a payload. */
 export function readPayload(payload: Payload | undefined, kind: Kind, absent: unknown): unknown {
   switch (payload?.encoding.case) {
     case "json":
@@ -25,8 +27,8 @@ export function readPayload(payload: Payload | undefined, kind: Kind, absent: un
 }
 
 /**
- * Returns a result as a payload, in the encoding asked for. An error says why it cannot be sent;
- * `most` is the largest size in bytes.
+ * Returns a result as a payload, in the requested encoding. An error says why it cannot be sent.
+ * `most` is the maximum size in bytes.
  */
 export function writeResult(result: unknown, asValue: boolean, most: number): Payload {
   const text = writeText(result === undefined ? null : result, "BadResult");
@@ -45,7 +47,7 @@ export function writeResult(result: unknown, asValue: boolean, most: number): Pa
   return payload;
 }
 
-/** Returns a value that was read from JSON as a protobuf value. */
+/** Converts a JSON value to a protobuf value. */
 export function toValue(value: unknown, kind: Kind, path = "", depth = 0): Value {
   if (depth > MAX_DEPTH) {
     throw misfit(kind, path, `a protobuf value may nest ${MAX_DEPTH} deep: send it as \`json\``);
@@ -82,8 +84,8 @@ function kindOf(value: unknown, kind: Kind, path: string, depth: number): Value[
 }
 
 /**
- * Returns what a protobuf value holds. An integral number beyond 2^53 - 1 may have been rounded,
- * and is an error.
+ * Converts a protobuf value to a JavaScript value. An integral number beyond 2^53 - 1 may have been
+ * rounded, so it is an error.
  */
 export function fromValue(value: Value, kind: Kind, path = ""): unknown {
   switch (value.kind.case) {

@@ -1,7 +1,8 @@
 /**
- * Errors as gRPC statuses, and what a status proves of whether the method ran.
+ * Converts errors to gRPC statuses and back, and knows what a status proves about whether the
+ * method ran.
  *
- * This is the one place that maps kinds to codes.
+ * This is the only module that maps kinds to status codes.
  */
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -49,7 +50,7 @@ function invert<K extends string>(forms: Partial<Record<K, [ErrorKind, Code]>>):
   return new Map(Object.entries<[ErrorKind, Code]>(forms as never).map(([key, [wire]]) => [wire, key as K]));
 }
 
-/** Returns an error as a code, a text and a detail, cut so that HTTP/2 carries them. */
+/** Returns an error as a code, a text and a detail, trimmed to what HTTP/2 can carry. */
 export function encodeError(
   e: RPCError,
   implemented: readonly Implementation[] = [],
@@ -84,19 +85,19 @@ export function encodeError(
   return { code, text, detail };
 }
 
-/** What came of an RPC, and what is known of it beside its status. */
+/** What is known about an RPC besides its status. */
 export interface Evidence {
-  /** A stream may have been opened for it. */
+  /** Whether a stream may have been opened for it. */
   sent: boolean;
-  /** Headers came from the server before the status. */
+  /** Whether the server sent headers before the status. */
   headers: boolean;
-  /** A reply, or an item, came before the status. */
+  /** Whether a reply, or an item, came before the status. */
   replied: boolean;
-  /** The RPC is one of a program's own service. The default is one of the contract. */
+  /** Whether the RPC is one of a typed service. By default, it is one of the library's protocol. */
   typed?: boolean;
 }
 
-/** A status as it came. */
+/** A received status. */
 export interface WireStatus {
   code: number;
   text: string;
@@ -104,10 +105,7 @@ export interface WireStatus {
   details?: Uint8Array | undefined;
 }
 
-/**
- * Returns the error that a status stands for. Only a detail of ours proves that a message did not
- * run.
- */
+/** Returns the error for a status. Only our own detail proves that a message did not run. */
 export function decodeStatus(status: WireStatus, seen: Evidence): RPCError {
   const text = status.text.slice(0, MAX_TEXT);
   const detail = detailOf(status.details);
@@ -118,7 +116,9 @@ export function decodeStatus(status: WireStatus, seen: Evidence): RPCError {
   return detail ? ofDetail(detail, text, seen) : bare(status.code, text, seen);
 }
 
-/** Returns the detail in the bytes of a google.rpc.Status; "garbled" if it cannot be understood. */
+/**
+ * Returns the detail in the bytes of a google.rpc.Status, or "garbled" if it cannot be understood.
+ */
 export function detailOf(bytes: Uint8Array | undefined): ErrorDetail | "garbled" | undefined {
   if (!bytes || bytes.length === 0) {
     return undefined;

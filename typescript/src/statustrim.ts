@@ -1,17 +1,19 @@
-/** Cuts statuses to what HTTP/2 carries: proxies and libraries allow headers of 8 KiB and less. */
+/**
+ * Trims statuses to what HTTP/2 can carry: proxies and libraries allow headers of 8 KiB or less.
+ */
 
 import { toBinary } from "@bufbuild/protobuf";
 import { type ErrorDetail, ErrorDetailSchema } from "./gen/oslorpc/v1/errors_pb.js";
 
-/** The most bytes of a status with its details. */
+/** The maximum size of a status with its details, in bytes. */
 export const MAX_STATUS = 4 << 10;
-/** The most bytes of its text, percent-encoded. */
+/** The maximum size of its percent-encoded text, in bytes. */
 export const MAX_TEXT = 1 << 10;
 const ENVELOPE = 64;
 
 /**
- * Cuts a detail to what a status with the text leaves for it: stack lines first, then what is there
- * twice, then the data, then the longest texts.
+ * Trims a detail to the size that the text leaves for it: stack lines first, then duplicate text,
+ * then the data, then the longest texts.
  */
 export function trimDetail(d: ErrorDetail, text: string): void {
   const budget = MAX_STATUS - ENVELOPE - Buffer.byteLength(text);
@@ -74,7 +76,7 @@ function cut(text: string, limit: number): string {
   return `${bytes.toString("utf8", 0, end)}…`;
 }
 
-/** Shortens a text so that HTTP/2 carries it, percent-encoded, in 1 KiB. */
+/** Shortens a text so that its percent-encoded form in HTTP/2 has at most 1 KiB. */
 export function trimText(text: string): string {
   let size = 0;
   let end = 0;

@@ -1,4 +1,4 @@
-/** Targets say who a message is meant for, in oslo.messaging's terms. */
+/** Targets say who a message is for, in oslo.messaging's terms. */
 
 import { type Kind, RPCError } from "./errors.js";
 import { parseVersion } from "./versions.js";
@@ -10,8 +10,8 @@ const MAX_NAME = 255;
 const names = ["exchange", "topic", "namespace", "server"] as const;
 
 /**
- * Who is meant: a client sends to a target, a server listens as one. What is left out is not given.
- * A version is text such as "1.4".
+ * The receiver of messages: a client sends to a target, and a server listens on one. Every field is
+ * optional. A version is text such as "1.4".
  */
 export interface Target {
   topic?: string | undefined;
@@ -33,7 +33,9 @@ export function formatTarget(t: Target): string {
   return `<Target ${given.join(", ")}>`;
 }
 
-/** Returns what is given of a target for the text of an error: "topic volumes, server node2". */
+/**
+ * Returns the given fields of a target, for the text of an error: "topic volumes, server node2".
+ */
 export function targetWords(t: Target): string {
   const given = (["topic", "server", "exchange", "namespace", "version"] as const)
     .filter((name) => t[name])
@@ -44,12 +46,12 @@ export function targetWords(t: Target): string {
   return given.join(", ");
 }
 
-/** Returns a name for the middle of a sentence: quoted, unless it is one word. */
+/** Returns a name for use in a sentence: quoted, unless it is one word. */
 export function word(name: string): string {
   return /[\s,;:()\p{Cc}]/u.test(name) ? JSON.stringify(name) : name;
 }
 
-/** Throws an error of kind InvalidTarget for a name or a version that no target may have. */
+/** Throws an error of kind InvalidTarget for an invalid name or version. */
 export function checkTarget(t: Target): void {
   for (const name of names) {
     const value = t[name];
@@ -69,7 +71,7 @@ export function checkTarget(t: Target): void {
   }
 }
 
-/** Checks a target that a client sends to: it needs a topic. */
+/** Checks a client's target, which needs a topic. */
 export function checkClientTarget(t: Target): asserts t is Target & { topic: string } {
   if (!t.topic) {
     throw invalidTarget(t, "a topic is required to send: give the target one");
@@ -77,7 +79,7 @@ export function checkClientTarget(t: Target): asserts t is Target & { topic: str
   checkTarget(t);
 }
 
-/** Checks a target that a server listens as: it needs a topic and a server name. */
+/** Checks a server's target, which needs a topic and a server name. */
 export function checkServerTarget(t: Target): asserts t is Target & { topic: string; server: string } {
   if (!t.topic || !t.server) {
     throw invalidTarget(t, "a server's target must have topic and server names");
@@ -94,7 +96,7 @@ export function checkName(what: string, value: unknown): void {
   check("InvalidTarget", what, value);
 }
 
-/** Throws an error of kind Invalid unless a value can be a zone. An empty one is none. */
+/** Throws an error of kind Invalid unless a value can be a zone. An empty zone means none. */
 export function checkZone(value: unknown): void {
   check("Invalid", "zone", value);
 }

@@ -1,4 +1,4 @@
-/** Transports find other programs, and hold the connections to them. */
+/** Transports find other programs, and manage the connections to them. */
 
 import { randomBytes, randomInt } from "node:crypto";
 import { hostname } from "node:os";
@@ -19,48 +19,51 @@ import type { Target } from "./target.js";
 import type { Offer } from "./typed/offer.js";
 import { parseURL, type Settings } from "./url.js";
 
-/** The largest list of instances that a gateway may send, in bytes. */
+/** The maximum size of a list of instances from a gateway, in bytes. */
 const MAX_LIST = 64 << 20;
-/** The largest message in bytes, unless a transport has another limit. */
+/** The default for the largest message, in bytes. */
 const MAX_SIZE = 16 << 20;
-/** How long servers of a transport that is closed have to finish, in milliseconds. */
+/** How long servers have to finish when their transport is closed, in milliseconds. */
 const STOP_TIMEOUT = 25_000;
 
 /** The settings of a transport. */
 export interface TransportOptions {
-  /**
-   * The exchange of targets that name none; the URL may have another. The default is "openstack".
-   */
+  /** The exchange of targets that name none, by default "openstack". The URL may set another. */
   exchange?: string;
   /**
-   * Where the program runs, such as an availability zone; the URL may have another. Its servers
-   * announce it, and messages for any server go to its clients' own zone first. The default is that
-   * of the environment variable OSLORPC_ZONE, else none.
+   * Where the program runs, such as an availability zone. The URL may set another zone, and the
+   * default is the environment variable OSLORPC_ZONE, or none. Servers publish the zone, and
+   * messages for any server go to the client's own zone first.
    */
   zone?: string;
-  /** The name that the program gives itself. The default is its file and its machine. */
+  /** The name that the program gives itself, by default the names of its file and its machine. */
   caller?: string;
-  /** Error classes that arrive as themselves, by the names under which both ends register them. */
+  /**
+   * Error classes by the names under which both ends register them. Remote errors with these names
+   * are thrown as instances of the classes.
+   */
   errors?: Readonly<Record<string, ErrorClass>>;
-  /** The largest arguments with the context, and the largest result, in bytes of JSON text. */
+  /**
+   * The maximum size of the arguments plus the context, and of the result, in bytes of JSON text.
+   */
   maxSize?: number;
   /**
-   * Where servers listen: host:port, or unix: and a path. The default is a socket with local://,
-   * else 127.0.0.1:0.
+   * The address on which servers listen: host:port, or unix: and a path. The default is a socket
+   * with local://, and 127.0.0.1:0 otherwise.
    */
   listen?: string;
-  /** What others connect to, if it differs: host:port, or a host. */
+  /** The address to which others connect, if it differs: host:port, or a host. */
   advertise?: string;
-  /** How long a server that stops goes on accepting, in milliseconds: 500. */
+  /** How long a stopping server still accepts messages, in milliseconds: 500. */
   stopGraceMs?: number;
   /**
-   * Takes the lines of the library's log. The default writes warnings and errors to the standard
+   * Receives the lines of the library's log. The default writes warnings and errors to standard
    * error.
    */
   log?: Logger;
 }
 
-/** Finds other programs, and holds the connections to them. Close it at the end. */
+/** Finds other programs, and manages the connections to them. Close it at the end. */
 export class Transport {
   readonly #settings: Settings;
   readonly #registry: Registry;
@@ -125,8 +128,8 @@ export class Transport {
   }
 
   /**
-   * Returns a server, which does nothing until it is started. Typed services, from service(), are
-   * among its endpoints.
+   * Returns a server, which must be started. Typed services, from service(), are among its
+   * endpoints.
    */
   server(target: Target, endpoints: readonly (Endpoint | Offer)[], options: ServerOptions = {}): Server {
     this.#check();
@@ -135,13 +138,13 @@ export class Transport {
     return server;
   }
 
-  /** Returns all instances that discovery lists, read now. */
+  /** Reads discovery now, and returns all instances that it lists. */
   async instances(): Promise<Instance[]> {
     this.#check();
     return this.#registry.list();
   }
 
-  /** Stops the servers, withdraws them, and closes the connections. */
+  /** Stops the servers, withdraws them from discovery, and closes the connections. */
   async close(): Promise<void> {
     if (this.#closed) {
       return;
@@ -165,9 +168,9 @@ export class Transport {
 }
 
 /**
- * Opens a transport. The URL says how programs find each other: `local://`, `consul://host:8500`,
- * `gateway://host:8600` or `static://topic=host:port`. Without one, the environment variable
- * OSLORPC_TRANSPORT_URL has it, else it is `local://`.
+ * Opens a transport. The URL selects discovery: `local://`, `consul://host:8500`,
+ * `gateway://host:8600` or `static://topic=host:port`. Without a URL, the environment variable
+ * OSLORPC_TRANSPORT_URL is used, and then `local://`.
  */
 export function open(url?: string, options: TransportOptions = {}): Transport {
   return new Transport(parseURL(url, options.exchange, options.zone), options);
@@ -178,7 +181,7 @@ function defaultCaller(): string {
   return [program, hostname()].map((part) => part.slice(0, 63)).join("@");
 }
 
-/** Returns a name as a header may hold it. */
+/** Returns a name in a form that is valid in a header. */
 function word(text: string): string {
   return text.replace(/[^!-~]/g, "_");
 }

@@ -8,10 +8,13 @@ import { BlockList, isIP } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import { invalid, textOf } from "./errors.js";
 
-/** The parameters of transport URLs that are about trust. */
+/** The parameters of transport URLs about trust. */
 export const TRUST_PARAMETERS = ["ca", "cert", "key", "server-name", "insecure"] as const;
 
-/** What stands for the address of servers that do not listen: a gateway hands connections to them. */
+/**
+ * Stands for the address of servers that do not listen, because a gateway passes connections to
+ * them.
+ */
 export const ATTACHED = "attached";
 
 const unsupported = ["OSLORPC_IDENTITY", "OSLORPC_TOKEN_FILE"];
@@ -21,8 +24,8 @@ loopback.addAddress("::1", "ipv6");
 
 /**
  * Paths of PEM files, and the name that the certificates of servers must have. Without files,
- * connections are in clear, and only within the machine unless that is allowed. Files are read for
- * each new connection, and by servers when they start.
+ * connections are plaintext, and stay within the machine unless the settings allow others. Clients
+ * read the files for each new connection, and servers when they start.
  */
 export class Trust {
   readonly serverName: string;
@@ -30,8 +33,8 @@ export class Trust {
   readonly #insecure: boolean;
 
   /**
-   * Reads what a URL says, completed by the environment. A certificate and its key come from one
-   * place.
+   * Takes the settings of a URL, completed by the environment. A certificate and its key come from
+   * the same source.
    */
   constructor(parameters: ReadonlyMap<string, string>) {
     const hasPair = parameters.has("cert") || parameters.has("key");
@@ -64,7 +67,7 @@ export class Trust {
     return this.#files.ca !== "" || this.#files.cert !== "";
   }
 
-  /** Returns what a client's connection to an address needs; undefined for one in clear. */
+  /** Returns the TLS options for a client's connection to an address; undefined for plaintext. */
   client(addr: string): SecureContextOptions | undefined {
     if (!this.secure) {
       this.#checkPlaintext(addr);
@@ -74,8 +77,8 @@ export class Trust {
   }
 
   /**
-   * Returns what a server's connections need; undefined for those in clear. With a CA, clients must
-   * have a certificate.
+   * Returns the TLS options for a server's connections; undefined for plaintext. With a CA, clients
+   * must have a certificate.
    */
   server(
     addr: string,
@@ -125,7 +128,7 @@ function read(name: string, path: string): Buffer {
   }
 }
 
-/** Returns an environment variable; empty if it is not set. */
+/** Returns an environment variable, or an empty string if it is not set. */
 export function environment(name: string): string {
   return (process.env[name] ?? "").trim();
 }

@@ -1,4 +1,4 @@
-/** Transport URLs: how programs find each other. docs/discovery.md has the grammar. */
+/** Transport URLs, which select discovery. docs/discovery.md has the grammar. */
 
 import { normalize } from "node:path";
 import { CONSUL_PARAMETERS } from "./discovery/agents.js";
@@ -13,13 +13,13 @@ import type { Logger } from "./log.js";
 import { checkTarget, checkZone, DEFAULT_EXCHANGE } from "./target.js";
 import { environment, TRUST_PARAMETERS, Trust } from "./trust.js";
 
-/** What a transport URL and the environment say. */
+/** The settings of a transport URL and the environment. */
 export interface Settings {
   exchange: string;
-  /** Where the program runs; empty if that is not said. */
+  /** Where the program runs; empty if that is not given. */
   zone: string;
   trust: Trust;
-  /** Opens the registry, given what connects it to gateways. */
+  /** Opens the registry. Connect connects it to gateways. */
   openRegistry(log: Logger, connect: Connect): Registry;
 }
 
@@ -27,7 +27,7 @@ export interface Settings {
 const brokers = ["amqp", "amqps", "kafka", "kombu", "nats", "rabbit", "zmq"];
 const schemes = ["local", "consul", "gateway", "static"];
 
-/** Reads a transport URL; the one of the environment, or local://, for an empty one. */
+/** Parses a transport URL. If it is empty, it parses the environment's, or local://. */
 export function parseURL(url?: string, exchange?: string, zone?: string): Settings {
   const text = url?.trim() || environment("OSLORPC_TRANSPORT_URL") || "local://";
   const colon = text.indexOf("://");
@@ -103,7 +103,7 @@ function chooseZone(given: string | undefined): string {
   return zone;
 }
 
-/** The parameters of Consul's service mesh that programs in Go have. */
+/** The parameters for Consul's service mesh, which only Go programs support. */
 const onlyGo = new Set(["connect", "service"]);
 
 function readParameters(query: string, known: readonly string[]): Map<string, string> {

@@ -19,7 +19,7 @@ export const DEFAULT_VERSION: Version = { major: 1, minor: 0, revision: 0 };
 const PATTERN = /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?$/;
 const AUTO = "auto";
 
-/** Reads "major.minor" or "major.minor.revision". The error says what is wrong. */
+/** Parses "major.minor" or "major.minor.revision". The error says what is wrong. */
 export function parseVersion(text: unknown): Version {
   const match = typeof text === "string" && text.length < 64 ? PATTERN.exec(text) : null;
   const [major, minor, revision] = (match ?? []).slice(1).map((part) => Number(part ?? 0));
@@ -40,7 +40,7 @@ export function formatVersion(v: Version): string {
   return v.revision ? `${v.major}.${v.minor}.${v.revision}` : `${v.major}.${v.minor}`;
 }
 
-/** Compares versions numerically, as sort() wants it. */
+/** Compares versions numerically, for sort(). */
 export function compareVersions(a: Version, b: Version): number {
   return a.major - b.major || a.minor - b.minor || a.revision - b.revision;
 }
@@ -55,7 +55,7 @@ export function describeNamespace(namespace: string): string {
   return namespace ? `namespace "${namespace}"` : "default namespace";
 }
 
-/** Says for people what is implemented. */
+/** Describes for people what is implemented. */
 export function describeOffer(implemented: readonly Implementation[]): string {
   const offered = implemented.map(
     (i) => `${formatVersion(i.version)} of the ${describeNamespace(i.namespace)}`,
@@ -63,11 +63,11 @@ export function describeOffer(implemented: readonly Implementation[]): string {
   return offered.length > 0 ? `offered is ${offered.join(", ")}` : "no endpoint is offered";
 }
 
-/** The latest version that a client may send: a version, an alias of one, "auto", or none. */
+/** The latest version that a client may send: a version, an alias, "auto", or undefined. */
 export class Cap {
   readonly #text: string | undefined;
   readonly #version: Version | undefined;
-  /** Whether the fleet decides. */
+  /** Whether the versions of the servers decide. */
   readonly auto: boolean;
 
   constructor(text: string | undefined, aliases: Readonly<Record<string, string>> = {}) {
@@ -85,7 +85,7 @@ export class Cap {
     }
   }
 
-  /** Whether messages at a version may be sent. It says nothing about "auto". */
+  /** Whether messages at a version may be sent. With "auto", the result is always true. */
   allows(v: Version): boolean {
     return this.#version === undefined || serves(this.#version, v);
   }

@@ -1,4 +1,4 @@
-/** One RPC of one message, and what it proves of whether the message was sent. */
+/** One RPC of one message, and what it proves about whether the message was sent. */
 
 import * as http2 from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -11,28 +11,31 @@ import { refusedStream } from "./session.js";
 
 const STATUS = "grpc-status";
 const { NGHTTP2_CANCEL } = http2.constants;
-/** By how much a server may notice a deadline before its caller, in milliseconds. */
+/** How much earlier than its caller a server may notice a deadline, in milliseconds. */
 const EARLY = 50;
 
-/** What is seen of an RPC. Its error is made of this, and of nothing that a library concludes. */
+/**
+ * The observations about an RPC. Its error is made from these, and not from a library's
+ * conclusions.
+ */
 export class Attempt implements Evidence {
   sent = false;
   headers = false;
   replied = false;
-  /** Whether the RPC is one of a program's own service. */
+  /** Whether the RPC is one of a typed service. */
   readonly typed: boolean;
-  /** The status that came from the server; undefined if none did. */
+  /** The status that the server sent; undefined if it sent none. */
   status: WireStatus | undefined;
-  /** The reason that the stream ended without a status, for people. */
+  /** Why the stream ended without a status, for people. */
   lost = "";
   /** When the caller no longer waits, by performance.now(). */
   deadline = Number.POSITIVE_INFINITY;
   /** Whether the peer canceled the stream. */
   canceled = false;
-  /** Whether this end gave the RPC up. */
+  /** Whether this end gave up on the RPC. */
   gaveUp = false;
 
-  /** Whether the request is sent as it comes. */
+  /** Whether the request is streamed. */
   readonly #duplex: boolean;
 
   constructor(service = "oslorpc.v1.RPCService", duplex = false) {
@@ -40,7 +43,7 @@ export class Attempt implements Evidence {
     this.#duplex = duplex;
   }
 
-  /** Returns what makes the RPC on a session. */
+  /** Returns a function that sends the RPC on a session. */
   client(session: http2.ClientHttp2Session): UniversalClientFn {
     return async (request) => {
       const body = this.#duplex ? undefined : await collect(request.body);
@@ -56,7 +59,7 @@ export class Attempt implements Evidence {
     };
   }
 
-  /** Returns the error of the RPC, given what the library threw. */
+  /** Returns the error of the RPC, given the error that the library threw. */
   error(thrown: unknown): RPCError {
     if (this.status !== undefined && this.status.code !== 0) {
       const error = decodeStatus(this.status, this);
@@ -80,14 +83,14 @@ export class Attempt implements Evidence {
   }
 
   /**
-   * Whether an RPC that the peer canceled was over anyway: a server may notice a moment before its
-   * caller that the deadline has passed.
+   * Whether the deadline of an RPC that the peer canceled had passed. A server may notice that a
+   * moment before its caller.
    */
   get #ranOut(): boolean {
     return !this.gaveUp && performance.now() >= this.deadline - EARLY;
   }
 
-  /** Returns the error of an RPC that ran out of time, given what the server said, if anything. */
+  /** Returns the error of an RPC that ran out of time, given the server's error, if any. */
   #late(said?: RPCError): RPCError {
     const error = decodeStatus({ code: Code.DeadlineExceeded, text: "the deadline passed" }, this);
     error.safeToRetry ||= said?.safeToRetry ?? false;
@@ -105,7 +108,7 @@ async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Buf
   return Buffer.concat(chunks);
 }
 
-/** Sends chunks as they come, and waits for room. */
+/** Sends chunks as they come, with flow control. */
 async function pump(
   body: AsyncIterable<Uint8Array> | undefined,
   stream: http2.ClientHttp2Stream,
@@ -133,7 +136,7 @@ function headersOf(request: UniversalClientRequest): http2.OutgoingHttpHeaders {
   };
 }
 
-/** One stream, as the library for gRPC wants it. */
+/** One stream, in the form that the gRPC library needs. */
 class Exchange {
   readonly #seen: Attempt;
   readonly #session: http2.ClientHttp2Session;
@@ -179,7 +182,7 @@ class Exchange {
     }
   }
 
-  /** Waits for the headers, and returns them with the items to come. */
+  /** Waits for the headers, and returns them with an iterator over the items. */
   async response(): ReturnType<UniversalClientFn> {
     const header = new Headers();
     const began = new Promise<number>((resolve) => {
@@ -217,7 +220,7 @@ class Exchange {
     }
   }
 
-  /** Notes the status in headers or trailers, as it came. */
+  /** Notes the status in headers or trailers. */
   #note(headers: Headers): void {
     const code = headers.get(STATUS);
     if (code !== null) {
@@ -235,8 +238,8 @@ class Exchange {
       this.#fail(new ConnectError("the stream has ended", Code.Unavailable));
       return;
     }
-    // A server refuses a stream that it did not process, or goes away and names an earlier one as
-    // its last: HTTP/2 has the one code for both. An answer that began contradicts it.
+    // A server refuses a stream that it did not process, or goes away and names an earlier stream
+    // as its last. HTTP/2 has one code for both. If the answer had begun, the stream was processed.
     if (refusedStream(this.#stream, this.#session) && !this.#began) {
       this.#seen.sent = false;
       this.#seen.lost = "the server refused the stream";

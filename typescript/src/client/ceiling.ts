@@ -1,10 +1,11 @@
-/** What the whole fleet can serve. */
+/** The versions that the whole fleet can serve. */
 
 import { compareVersions, serves, type Version } from "../versions.js";
 import type { Entry } from "./topic.js";
 
 /**
- * Whether every instance that implements the interface can serve a version, and at least one does.
+ * Whether every instance that implements the interface can serve a version. There must be at least
+ * one.
  */
 export function ceiling(
   entries: readonly Entry[],

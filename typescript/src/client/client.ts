@@ -23,50 +23,50 @@ const CALL_TIMEOUT = 60_000;
 const CAST_TIMEOUT = 30_000;
 const ASK_TIMEOUT = 10_000;
 
-/** The settings of a client beside its target. */
+/** The settings of a client besides its target. */
 export interface ClientOptions {
   /**
-   * Bounds each operation, and each wait for an item. The default is 60 seconds, and 30 for casts
-   * and fanouts.
+   * The timeout of each operation, and of each wait for an item. The default is 60 seconds, and 30
+   * for casts and fanouts.
    */
   timeoutMs?: number | undefined;
   /**
-   * How often a message that no server took is offered again. Negative, which is the default: until
-   * the deadline.
+   * How often to try again when no server accepted a message. Negative, which is the default, means
+   * until the deadline.
    */
   retry?: number | undefined;
   /**
-   * The latest version that may be sent: a version, an alias, or "auto", by which the fleet
-   * decides.
+   * The latest version that may be sent: a version, an alias, or "auto", with which the versions of
+   * the servers decide.
    */
   versionCap?: string | undefined;
-  /** Names for versions, such as names of releases. */
+  /** Aliases of versions, such as names of releases. */
   versionAliases?: Readonly<Record<string, string>> | undefined;
-  /** A message does not wait for a server: it fails at once if none is there. */
+  /** Messages do not wait for a server: they fail at once if there is none. */
   failFast?: boolean | undefined;
   /**
-   * How long a server may be silent while a call runs: it sends heartbeats. The default is no
-   * heartbeats.
+   * How long a server may be silent during a call. The server sends heartbeats for that. By default
+   * there are no heartbeats.
    */
   callMonitorTimeoutMs?: number | undefined;
-  /** Messages with the same key run one after the other at a server. */
+  /** Messages with the same key run one after the other on a server. */
   orderKey?: string | undefined;
-  /** What programs around the method read, such as trace context. */
+  /** Metadata for code around the method, such as trace context. */
   metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Settings of one operation. */
 export interface OperationOptions {
-  /** The request context: an object that the method sees, and passes on. */
+  /** The request context: an object that the method gets, and passes on with its own calls. */
   context?: Readonly<Record<string, unknown>> | undefined;
-  /** Gives the operation up. A method that runs is canceled. */
+  /** Cancels the operation. If the method runs, it is canceled. */
   signal?: AbortSignal | undefined;
 }
 
 /** Keyword arguments. */
 export type Arguments = Readonly<Record<string, unknown>>;
 
-/** What clients need of a transport. */
+/** The part of a transport that clients use. */
 export interface ClientHost {
   readonly exchange: string;
   readonly maxSize: number;
@@ -77,11 +77,11 @@ export interface ClientHost {
   nextTurn(): number;
 }
 
-/** Sends messages to a target. It is immutable; prepare() makes others of it. */
+/** Sends messages to a target. It is immutable; prepare() returns a changed copy. */
 export class Client {
   readonly #host: ClientHost;
   readonly #cap: Cap;
-  /** The target that it sends to. */
+  /** The target of its messages. */
   readonly target: Target;
   /** Its settings. */
   readonly options: ClientOptions;
@@ -98,7 +98,10 @@ export class Client {
     }
   }
 
-  /** Returns a client with changes. What is not given stays as it is, and undefined clears. */
+  /**
+   * Returns a client with changes. Settings that are not given stay the same; undefined clears a
+   * setting.
+   */
   prepare(changes: Target & ClientOptions): Client {
     const { topic, exchange, namespace, version, server, fanout, ...options } = changes;
     const target = { topic, exchange, namespace, version, server, fanout };
@@ -107,10 +110,10 @@ export class Client {
   }
 
   /**
-   * Returns the stub of a typed service. Each message asks for the version that its method, and
-   * what is set in it, need; older servers get what they know, as the options of the service say.
-   * The options have the topic and the namespace, unless the target has others. It fails as
-   * call() does.
+   * Returns the stub of a typed service. Each message asks for the version that its method and its
+   * set fields need. Older servers get the message without the fields that may be dropped, as the
+   * options of the service say. The topic and the namespace are from these options, unless the
+   * target sets others. Calls fail with the same errors as call().
    */
   stub<S extends DescService>(service: S, options: Pick<OperationOptions, "context"> = {}): StubOf<S> {
     const sender = new Sender(this.#host, this.target, this.options, this.#cap, options.context);
@@ -118,7 +121,7 @@ export class Client {
     return Object.assign(createClient(service, transport), transport.readers(service));
   }
 
-  /** Has one server run a method, and returns its result. */
+  /** Calls a method on one server, and returns its result. */
   async call<R = unknown>(method: string, args: Arguments = {}, options: OperationOptions = {}): Promise<R> {
     return this.#thrown(async () => {
       const op = this.#operation(method, args, options, CALL_TIMEOUT);
@@ -127,7 +130,10 @@ export class Client {
     });
   }
 
-  /** Has one server accept a message, which runs later. If the target says fanout: every server. */
+  /**
+   * Sends a message that one server accepts now and runs later. If the target says fanout, it is
+   * sent to every server.
+   */
   async cast(method: string, args: Arguments = {}, options: OperationOptions = {}): Promise<void> {
     if (this.target.fanout) {
       await this.fanout(method, args, options);
@@ -140,8 +146,8 @@ export class Client {
   }
 
   /**
-   * Has every server accept a message, whatever server the target names, and returns a report on
-   * each.
+   * Sends a message to every server, even if the target names one, and returns a report of which
+   * accepted it.
    */
   async fanout(method: string, args: Arguments = {}, options: OperationOptions = {}): Promise<Report> {
     return this.#thrown(async () => {
@@ -152,8 +158,8 @@ export class Client {
   }
 
   /**
-   * Has every server run a method, and yields their replies as they come. The messages are sent at
-   * the first step.
+   * Calls a method on every server, and yields the replies as they arrive. The messages are sent at
+   * the first step of the iteration.
    */
   async *gather<R = unknown>(
     method: string,
@@ -169,8 +175,8 @@ export class Client {
   }
 
   /**
-   * Has one server run a method, and yields its results as they come. The message is sent at the
-   * first step, and leaving the loop cancels the method.
+   * Calls a method on one server, and yields its results as they arrive. The message is sent at the
+   * first step of the iteration. Leaving the loop cancels the method.
    */
   async *multicall<R = unknown>(
     method: string,
@@ -214,8 +220,8 @@ export class Client {
   }
 
   /**
-   * Whether the version cap lets messages of a version through, by default the client's. "auto"
-   * asks the fleet.
+   * Whether the version cap allows messages of a version, by default the client's version. With the
+   * cap "auto", this depends on the servers of the fleet.
    */
   async canSendVersion(version?: string, options: Pick<OperationOptions, "signal"> = {}): Promise<boolean> {
     this.#host.check();
@@ -231,7 +237,7 @@ export class Client {
     return ceiling(entries, target.namespace ?? "", wanted, target.server);
   }
 
-  /** The client for messages that all servers get, whatever server the target names. */
+  /** The client for messages to all servers, which ignores the target's server. */
   get #everyone(): Client {
     return this.target.server === undefined ? this : this.prepare({ server: undefined });
   }
@@ -240,7 +246,10 @@ export class Client {
     return silence === undefined ? sendCall : (op, e) => sendMonitored(op, e, silence);
   }
 
-  /** Delivers a message to one instance, and remembers if the server that it names missed it. */
+  /**
+   * Delivers a message to one instance. If the server that it names missed it, the client remembers
+   * that.
+   */
   async #deliver<R>(op: Operation, cast: boolean, send: (op: Operation, e: Entry) => Promise<R>): Promise<R> {
     try {
       return await deliver(op.topic, op.message, this.#telling(op, send));
@@ -253,7 +262,7 @@ export class Client {
     }
   }
 
-  /** Returns what sends a message, and tells its server what it missed. */
+  /** Returns a function that sends a message with the report of what its server missed. */
   #telling<R>(op: Operation, send: (op: Operation, e: Entry) => Promise<R>): (e: Entry) => Promise<R> {
     return (e) =>
       this.#host.fleet.missed.telling(e, (ago) => send(ago === undefined ? op : { ...op, missed: ago }, e));
@@ -272,7 +281,7 @@ export class Client {
     }
   }
 
-  /** Runs an operation, and makes its error what the program registered for it. */
+  /** Runs an operation, and converts its error to the class that the program registered for it. */
   async #thrown<R>(work: () => Promise<R>): Promise<R> {
     try {
       return await work();
@@ -293,7 +302,7 @@ export class Client {
     return new RPCError(kind, why, { target: this.target, method, safeToRetry: true });
   }
 
-  /** Checks a message, and encodes it. */
+  /** Checks and encodes a message. */
   #operation(method: string, args: Arguments, options: OperationOptions, defaultTimeout: number): Operation {
     this.#host.check();
     const { target } = this;

@@ -11,18 +11,18 @@ import { about, from, type Message, unable, waited } from "./message.js";
 import { pick, type Verdict } from "./pick.js";
 import { Entry, type Topic } from "./topic.js";
 
-/** How long a message waits for a connection that is being made again, in milliseconds. */
+/** How long a message waits for a connection that is being opened again, in milliseconds. */
 const CONNECT = 1000;
-/** And for one that was never tried, or could not be made before. */
+/** How long a message waits for a connection that is new, or failed before. */
 const PATIENCE = 50;
 /** How far discovery may lag behind. */
 const SETTLE = 500;
-/** How long a topic is watched until it is known who was there. */
+/** How long a topic is watched until it is known which servers were there. */
 const LEARN = 3000;
 const MIN_PAUSE = 10;
 const MAX_PAUSE = 1000;
 
-/** Sends a message to an instance. An error is one of ours. */
+/** Sends a message to an instance. It throws only RPCErrors. */
 export type Send<R> = (e: Entry) => Promise<R>;
 
 /** Delivers a message to one instance, and returns what send returns. */
@@ -55,18 +55,18 @@ export async function deliver<R>(topic: Topic, m: Message, send: Send<R>): Promi
   }
 }
 
-/** One message on its way. */
+/** A message that is being delivered. */
 class State {
   readonly #topic: Topic;
   readonly #m: Message;
   readonly #began = performance.now();
   /** The instances that were tried in this round. */
   readonly tried = new Set<Entry>();
-  /** Why it was not delivered yet. */
+  /** Why the message was not delivered yet. */
   #last: RPCError | undefined;
-  /** Why the last instance that cannot serve it does not. */
+  /** Why the last instance that cannot serve the message cannot. */
   #unable: RPCError | undefined;
-  /** An instance was tried in this round that may serve it later. */
+  /** Whether an instance was tried in this round that may accept the message later. */
   #able = false;
   #rounds = 0;
   #absentSince = 0;
@@ -76,12 +76,12 @@ class State {
     this.#m = m;
   }
 
-  /** How long there is until the deadline. */
+  /** The time until the deadline. */
   get left(): number {
     return this.#m.deadline - performance.now();
   }
 
-  /** Throws if the deadline has passed, or the message is given up. */
+  /** Throws an error if the deadline has passed, or the message was canceled. */
   checkTime(): void {
     if (this.#m.signal?.aborted) {
       const cause = this.#m.signal.reason;
@@ -100,7 +100,7 @@ class State {
     await this.#topic.wait(seen, limit - performance.now(), this.#m.signal);
   }
 
-  /** Connects to an instance. False means that another one may be picked, or this one again. */
+  /** Connects to an instance. If it returns false, pick again; the same instance may be picked. */
   async connected(e: Entry): Promise<boolean> {
     if (e.link.ready) {
       return true;
@@ -118,7 +118,7 @@ class State {
     return false;
   }
 
-  /** Takes in the error of an attempt. It is thrown if no other instance may be tried. */
+  /** Handles the error of an attempt. It is thrown if no other instance may be tried. */
   failed(e: Entry, error: RPCError): void {
     const byGateway = ofGateway(e, error);
     from(error, e);
@@ -137,7 +137,7 @@ class State {
   }
 
   /**
-   * Returns how long to wait after a pick that found no instance, or throws why waiting does not
+   * Returns how long to wait after no instance was found, or throws an error if waiting does not
    * help.
    */
   assess(verdict: Verdict, entries: readonly Entry[]): number {
@@ -188,8 +188,8 @@ class State {
   }
 
   /**
-   * Returns how long a server that is not listed is waited for, or throws if it is known not to be
-   * there.
+   * Returns how long to wait for a server that is not listed, or throws an error if it is known not
+   * to exist.
    */
   #untilKnown(): number {
     if (this.#last?.kind !== "NoInstance" || this.#topic.recent(this.#m.target.server ?? "")) {
@@ -236,14 +236,14 @@ function undiscovered(topic: Topic): RPCError {
 }
 
 /**
- * Whether a gateway refused a message, and not the instance that it was for. It is asked before the
- * error is completed.
+ * Whether a message was refused by a gateway, and not by the instance behind it. Call this before
+ * the error is completed.
  */
 export function ofGateway(e: Entry, error: RPCError): boolean {
   return e.instance.relayed === true && !error.instanceId;
 }
 
-/** Takes in what a refusal says of an instance. */
+/** Updates an instance's state after a refusal. */
 export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean): void {
   const absent = error.reason === "stopping" || error.reason === "misdirected";
   if (byGateway) {
@@ -263,7 +263,7 @@ export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean
   }
 }
 
-/** Returns the entries of a topic as soon as they are known. */
+/** Returns the entries of a topic. It waits until they are known. */
 export async function known(
   topic: Topic,
   m: Pick<Message, "deadline" | "failFast" | "signal">,
@@ -287,7 +287,7 @@ export async function known(
   }
 }
 
-/** Waits, less if a signal says so. */
+/** Waits for a time, or until the signal. */
 export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(milliseconds, undefined, signal ? { signal } : {}).catch(() => {});
 }

@@ -1,4 +1,4 @@
-/** Messages for every server: which servers those are, and what is reported of each. */
+/** Messages for every server: to which servers they go, and the report about each. */
 
 import type { Instance } from "../discovery/instance.js";
 import { RPCError } from "../errors.js";
@@ -9,27 +9,27 @@ import { about, canServe, from, type Message, unable } from "./message.js";
 import { isMissed, isUnsendable, type Missed } from "./missed.js";
 import type { Entry, Topic } from "./topic.js";
 
-/** How long a server that is full is asked again, in milliseconds. */
+/** How long to try again at a full server, in milliseconds. */
 const FULL = 1000;
-/** How many servers are asked at once. */
+/** To how many servers a message is sent concurrently. */
 const AT_ONCE = 64;
 
-/** What came of a fanout at one server. */
+/** The outcome of a fanout at one server. */
 export interface Outcome {
   readonly instance: Instance;
-  /** Why it did not accept the message; undefined if it did. */
+  /** Why the server did not accept the message; undefined if it did. */
   readonly error: RPCError | undefined;
-  /** It drains, or cannot serve the message; the error says which. */
+  /** Whether the server drains, or cannot serve the message; the error says which. */
   readonly skipped: boolean;
-  /** It was not listed any more when the message was sent. */
+  /** Whether the server was no longer listed when the message was sent. */
   readonly unlisted: boolean;
 }
 
-/** What came of a fanout. */
+/** The outcome of a fanout. */
 export class Report {
-  /** What came of it at each server. */
+  /** The outcome at each server. */
   readonly outcomes: readonly Outcome[];
-  /** Why there may be other servers than these, if discovery cannot be read. */
+  /** Why there may be other servers, if discovery cannot be read. */
   readonly uncertain: Error | undefined;
 
   constructor(outcomes: readonly Outcome[], uncertain: Error | undefined) {
@@ -42,12 +42,12 @@ export class Report {
     return this.outcomes.filter((o) => o.error === undefined);
   }
 
-  /** The servers that should have got the message, and did not, or may not have. */
+  /** The servers that should have received the message, and did not, or may not have. */
   get failed(): readonly Outcome[] {
     return this.outcomes.filter((o) => o.error !== undefined && !o.skipped);
   }
 
-  /** The servers that the message was not for. */
+  /** The servers that the message was not sent to. */
   get skipped(): readonly Outcome[] {
     return this.outcomes.filter((o) => o.skipped);
   }
@@ -56,7 +56,7 @@ export class Report {
 /** The reply of one server to a gather: its result, or an error. */
 export interface Reply<R> {
   readonly instance: Instance;
-  /** How many replies there are in all. */
+  /** The number of all replies. */
   readonly total: number;
   readonly result: R | undefined;
   readonly error: Error | undefined;
@@ -68,7 +68,7 @@ interface Delivered<R> {
   error?: RPCError;
 }
 
-/** The servers that a message for all is for: those that are listed when it is sent. */
+/** The servers for a message to all servers: those that discovery lists when it is sent. */
 export class Audience {
   readonly #topic: Topic;
   readonly #m: Message;
@@ -108,8 +108,8 @@ export class Audience {
   }
 
   /**
-   * Sends the message to all, and returns the report. Servers that said themselves that they have
-   * left are not in it.
+   * Sends the message to all, and returns the report. It omits servers that answered that they have
+   * stopped.
    */
   async report(send: Send<void>): Promise<Report> {
     const ends: Delivered<void>[] = [];
@@ -130,7 +130,7 @@ export class Audience {
     return new Report(outcomes, this.#uncertain);
   }
 
-  /** Sends the message to all, and yields their replies as they come: each server once. */
+  /** Sends the message to all, and yields the replies as they arrive, one per server. */
   async *replies<R>(send: Send<R>, types: ErrorTypes): AsyncGenerator<Reply<R>, void> {
     const total = this.#total;
     const reply = ({ entry, result, error }: Delivered<R>) => ({

@@ -1,4 +1,4 @@
-/** The topics that a transport uses. */
+/** The topics in use by a transport. */
 
 import { randomBytes } from "node:crypto";
 import type { Instance } from "../discovery/instance.js";
@@ -16,11 +16,11 @@ export class Fleet {
   readonly #connect: (i: Instance) => Link;
   readonly #me = randomBytes(8).toString("hex");
   readonly #zone: string;
-  /** What servers missed. */
+  /** The messages that servers missed. */
   readonly missed = new Missed();
   readonly #topics = new Map<string, Topic>();
 
-  /** The zone is the one of the program; empty for none. */
+  /** Zone is the program's zone; empty for none. */
   constructor(registry: Registry, connect: (i: Instance) => Link, zone: string) {
     this.#registry = registry;
     this.#connect = connect;
@@ -51,7 +51,7 @@ export class Fleet {
     }
   }
 
-  /** Has messages that wait look again. */
+  /** Makes waiting messages look again. */
   wake(): void {
     for (const topic of this.#topics.values()) {
       topic.wake();

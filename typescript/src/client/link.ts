@@ -1,4 +1,4 @@
-/** The connection to a process, which all messages for it share, and how well it does. */
+/** The connection to a process, which all messages for the process share, and its health. */
 
 import type { ClientHttp2Session } from "node:http2";
 import type {
@@ -17,18 +17,18 @@ import type { Trust } from "../trust.js";
 import { Attempt } from "./attempt.js";
 import { openSession } from "./session.js";
 
-/** By how much gRPC's limit is above ours, so that the error is ours. */
+/** How much gRPC's limit exceeds ours, so that our error comes first. */
 export const SLACK = 1 << 20;
 
 const MIN_BACKOFF = 200;
 const MAX_BACKOFF = 3000;
 
-/** What connections of a transport have in common. */
+/** The common configuration of a transport's connections. */
 export interface LinkConfig {
   trust: Trust;
   caller: string;
   maxSize: number;
-  /** Called when a connection came or went. */
+  /** Called when a connection was opened or lost. */
   changed(): void;
 }
 
@@ -37,14 +37,14 @@ export interface CallSettings {
   timeoutMs: number;
   signal?: AbortSignal | undefined;
   header?: Headers | undefined;
-  /** True: the process may end meanwhile, and the RPC is no message on its way. */
+  /** If true, the RPC does not keep the process running, and does not count as a message. */
   background?: boolean | undefined;
 }
 
-/** Settings of an RPC that streams. Without a timeout, it may last. */
+/** Settings of a streaming RPC. Without a timeout, it may last forever. */
 export type StreamSettings = Omit<CallSettings, "timeoutMs"> & { timeoutMs?: number };
 
-/** The connection to a process. It is made when it is first needed. */
+/** The connection to a process. It is opened on first use. */
 export class Link {
   readonly addr: string;
   readonly #config: LinkConfig;
@@ -57,11 +57,11 @@ export class Link {
   #uses = 0;
   /** Whether messages can be sent now. */
   ready = false;
-  /** Whether it could not be connected to when that was last tried. */
+  /** Whether the last attempt to connect failed. */
   down = false;
-  /** Whether that was never tried. */
+  /** Whether there was no attempt to connect yet. */
   fresh = true;
-  /** How many messages are on their way. */
+  /** The number of messages that have not ended. */
   outstanding = 0;
 
   constructor(addr: string, config: LinkConfig) {
@@ -69,7 +69,7 @@ export class Link {
     this.#config = config;
   }
 
-  /** How well it does: 0 is well, 1 is being connected again, 2 is down. */
+  /** The health: 0 is healthy, 1 is reconnecting, 2 is down. */
   get health(): number {
     if (this.ready) {
       return 0;
@@ -86,7 +86,7 @@ export class Link {
     return new RPCError(kind, why, { safeToRetry: true });
   }
 
-  /** Waits until it is connected, for so long, and returns whether it is. */
+  /** Waits until the link is connected, at most for so long, and returns whether it is. */
   async connect(milliseconds: number): Promise<boolean> {
     if (this.ready) {
       return true;
@@ -167,7 +167,8 @@ export class Link {
   }
 
   /**
-   * Keeps the process running while messages are on their way, and lets it end when there are none.
+   * Keeps the process running while messages are outstanding, and allows it to end when there are
+   * none.
    */
   #hold(): void {
     if (this.#session && !this.#session.destroyed && this.ready) {
@@ -175,7 +176,7 @@ export class Link {
     }
   }
 
-  /** Makes a unary RPC. An error is one of ours. */
+  /** Sends a unary RPC. It throws only RPCErrors. */
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
@@ -203,8 +204,8 @@ export class Link {
   }
 
   /**
-   * Makes an RPC that streams its answer, whose errors are ours. It counts as on its way until it
-   * is read or left.
+   * Sends an RPC that streams its answer. It throws only RPCErrors. It counts as a message until it
+   * is read to the end or left.
    */
   stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
@@ -215,8 +216,8 @@ export class Link {
   }
 
   /**
-   * Makes an RPC that streams its request, too: each message is sent as it comes, when there is
-   * room for it on the way.
+   * Sends an RPC that also streams its request. Each message is sent as it comes, with flow
+   * control.
    */
   duplex<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
@@ -259,8 +260,8 @@ export class Link {
       throw attempt.error(e);
     } finally {
       settings.signal?.removeEventListener("abort", abort);
-      // A reader that left cancels the RPC. Its end stops the timer of the deadline, which would keep
-      // the process running.
+      // If the reader left, cancel the RPC. Its end stops the timer of the deadline, which would
+      // keep the process running.
       over.abort();
       items?.next().catch(() => {});
       if (!settings.background) {
@@ -295,36 +296,36 @@ export class Link {
     return header;
   }
 
-  /** Notes that a message is sent. */
+  /** Counts a message that is being sent. */
   began(): void {
     this.outstanding++;
     this.#hold();
   }
 
-  /** Notes that a message ended. */
+  /** Counts a message that has ended. */
   ended(): void {
     this.outstanding--;
     this.#hold();
   }
 
-  /** Counts another entry that uses it. */
+  /** Counts another entry that uses the link. */
   use(): void {
     this.#uses++;
   }
 
-  /** Whether an entry uses it. */
+  /** Whether any entry uses the link. */
   get used(): boolean {
     return this.#uses > 0;
   }
 
-  /** Closes it when no entry uses it. */
+  /** Closes the link when no entry uses it. */
   release(): void {
     if (--this.#uses <= 0) {
       this.close();
     }
   }
 
-  /** Makes a new connection for the next message. What is on its way on this one goes on. */
+  /** Opens a new connection for the next message. Messages on the old connection continue. */
   renew(): void {
     const session = this.#session;
     this.#session = undefined;
@@ -334,14 +335,14 @@ export class Link {
     session?.close();
   }
 
-  /** Closes the connection. What is on its way may end. */
+  /** Closes the connection. Messages on it may end. */
   close(): void {
     this.renew();
     this.down = true;
   }
 }
 
-/** Libraries count a deadline in whole milliseconds, and write at most eight digits. */
+/** Rounds a timeout for libraries, which need whole milliseconds with at most eight digits. */
 function ceil(milliseconds: number): number | undefined {
   return milliseconds < 99_999_999 ? Math.max(Math.ceil(milliseconds), 1) : undefined;
 }

@@ -1,4 +1,4 @@
-/** What is known of a message on its way. */
+/** The state of a message that is being delivered. */
 
 import { RPCError } from "../errors.js";
 import type { Target } from "../target.js";
@@ -11,28 +11,31 @@ import {
 } from "../versions.js";
 import type { Entry } from "./topic.js";
 
-/** What delivery needs to know of a message. */
+/** The part of a message that delivery uses. */
 export interface Message {
   readonly target: Target;
   readonly method: string;
   readonly namespace: string;
-  /** The versions at which it can be sent, the preferred first. */
+  /** The versions at which the message can be sent, preferred ones first. */
   readonly versions: readonly Version[];
-  /** Until when it may be delivered, by performance.now(). */
+  /** The end of the delivery, by performance.now(). */
   readonly deadline: number;
-  /** When it began, by performance.now(); left out if how long it waited says nothing. */
+  /**
+   * When the delivery began, by performance.now(). It is left out if the time that the message
+   * waited has no meaning.
+   */
   readonly begun?: number;
-  /** Its place in the round robin. */
+  /** The turn of the message in the round robin. */
   readonly turn: number;
-  /** How often it is offered again; negative until the deadline. */
+  /** How often to try again; negative means until the deadline. */
   readonly retry: number;
-  /** Whether it does not wait for servers. */
+  /** Whether the message does not wait for servers. */
   readonly failFast: boolean;
-  /** Gives it up. */
+  /** Cancels the message. */
   readonly signal: AbortSignal | undefined;
 }
 
-/** Completes an error with the message that it is about. */
+/** Adds the message to an error. */
 export function about(
   error: RPCError,
   m: Pick<Message, "target" | "method"> & Partial<Pick<Message, "begun" | "deadline">>,
@@ -45,21 +48,21 @@ export function about(
   return error;
 }
 
-/** Whether errors are what a server said. */
+/** Whether each error was sent by a server. */
 const told = new WeakMap<RPCError, boolean>();
 
-/** Whether an error is what a server said. */
+/** Whether an error was sent by a server. */
 export function answered(error: RPCError): boolean {
   return told.get(error) ?? error.server !== "";
 }
 
-/** Returns how long a message has waited, until its deadline at most; 0 if it is not known. */
+/** Returns how long a message has waited, at most until its deadline; 0 if that is not known. */
 export function waited(m: Partial<Pick<Message, "begun" | "deadline">>): number {
   const { begun, deadline = Number.POSITIVE_INFINITY } = m;
   return begun === undefined ? 0 : Math.min(performance.now(), deadline) - begun;
 }
 
-/** Completes an error with the instance that it is about. What the server said of itself stays. */
+/** Adds the instance to an error. Fields that the server set stay the same. */
 export function from(error: RPCError, e: Entry): RPCError {
   told.set(error, answered(error));
   error.addr ||= e.instance.addr;
@@ -68,12 +71,12 @@ export function from(error: RPCError, e: Entry): RPCError {
   return error;
 }
 
-/** Whether an instance can serve a message, in any of its forms. */
+/** Whether an instance can serve a message, in any of its versions. */
 export function canServe(e: Entry, m: Message): boolean {
   return m.versions.some((v) => e.serves(m.namespace, v));
 }
 
-/** Returns the error when none of the instances implements what a message needs. */
+/** Returns the error for when no instance implements what a message needs. */
 export function unable(m: Message, entries: readonly Entry[]): RPCError {
   const seen = new Map<string, Implementation>();
   for (const i of entries.flatMap((e) => e.instance.implemented)) {

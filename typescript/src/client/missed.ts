@@ -1,4 +1,7 @@
-/** Messages that did not get to their server: what clients remember until the server is told. */
+/**
+ * Messages that did not reach their server. Clients remember them until they have reported them to
+ * the server.
+ */
 
 import type { Instance } from "../discovery/instance.js";
 import type { RPCError } from "../errors.js";
@@ -9,9 +12,9 @@ import type { Entry } from "./topic.js";
 const MOST = 4096;
 const TIME = 3_600_000;
 
-/** Remembers, for a transport, which servers missed a message, until they are told. */
+/** Remembers for a transport which servers missed a message, until the report arrives. */
 export class Missed {
-  /** When the last message failed, the oldest first. */
+  /** The times of the last failed message per server, the oldest first. */
   readonly #records = new Map<string, number>();
 
   /** Notes that an instance missed a message. */
@@ -37,8 +40,8 @@ export class Missed {
   }
 
   /**
-   * Sends a message to an instance, given how long ago that missed another, in milliseconds. What
-   * is told is forgotten if the server answers. What failed meanwhile stays.
+   * Sends a message to an instance. The function gets how long ago the instance missed a message,
+   * in milliseconds. The record is removed if the server answers. Later failures are kept.
    */
   async telling<R>({ instance: i }: Entry, send: (ago: number | undefined) => Promise<R>): Promise<R> {
     const keys = [keyOf(i), nameOf(i.exchange, i.topic, i.server)];
@@ -80,13 +83,13 @@ function nameOf(exchange: string, topic: string, name: string): string {
   return ["name", exchange, topic, name].join("\n");
 }
 
-/** Whether a server that ended an attempt with an error heard what it missed. */
+/** Whether the server received the report, although the attempt ended with an error. */
 function heard(e: RPCError): boolean {
   const denied = e.kind === "AccessDenied" && e.safeToRetry;
   return e.server !== "" && !denied && e.reason !== "declined";
 }
 
-/** Whether the server that a message was meant for may not have got it. */
+/** Whether the intended server may not have received the message. */
 export function isMissed(e: RPCError, cast: boolean): boolean {
   switch (e.kind) {
     case "OutcomeUnknown":
@@ -99,7 +102,7 @@ export function isMissed(e: RPCError, cast: boolean): boolean {
   }
 }
 
-/** Whether no server could have got a copy, or the server denied it to its sender. */
+/** Whether no server could have received a copy, or the server denied the message to its sender. */
 export function isUnsendable(e: RPCError): boolean {
   const refused = ["BadArguments", "TooLarge", "Invalid"].includes(e.kind) && !answered(e);
   return e.safeToRetry && (e.kind === "AccessDenied" || refused);

@@ -1,4 +1,4 @@
-/** One message, checked and encoded, and the RPCs that carry it to an instance. */
+/** A checked and encoded message, and the RPCs that send it to an instance. */
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { toDuration } from "../duration.js";
@@ -8,11 +8,11 @@ import { readPayload } from "../payload.js";
 import type { Message } from "./message.js";
 import type { Entry, Topic } from "./topic.js";
 
-/** One message, ready to be sent to any instance. */
+/** A message that can be sent to any instance. */
 export interface Operation {
   readonly message: Message;
   readonly topic: Topic;
-  /** What is the same for all instances. */
+  /** The part that is the same for all instances. */
   readonly content: MessageInitShape<typeof MessageSchema>;
   /** How long a server may be silent, in milliseconds; undefined without heartbeats. */
   readonly silence: number | undefined;
@@ -35,18 +35,18 @@ function request(op: Operation, { instance }: Entry): { message: MessageInitShap
   return { message };
 }
 
-/** Makes a call. */
+/** Sends a call. */
 export async function sendCall(op: Operation, e: Entry): Promise<unknown> {
   const response = await e.link.unary(RPCService.method.call, request(op, e), settings(op));
   return readPayload(response.result, "BadResult", null);
 }
 
-/** Makes a cast. */
+/** Sends a cast. */
 export async function sendCast(op: Operation, e: Entry): Promise<void> {
   await e.link.unary(RPCService.method.cast, request(op, e), settings(op));
 }
 
-/** Makes a call that heartbeats accompany. */
+/** Sends a call with heartbeats. */
 export async function sendMonitored(op: Operation, e: Entry, silence: number): Promise<unknown> {
   const dog = new Watchdog(op.message.signal);
   const interval = toDuration(Math.max(Math.floor(silence / 2), 10));
@@ -77,16 +77,16 @@ export async function sendMonitored(op: Operation, e: Entry, silence: number): P
   throw new RPCError("OutcomeUnknown", "the server ended the call without a reply");
 }
 
-/** The results of a multicall, as they come. */
+/** The results of a multicall, as they arrive. */
 export interface Items {
   next(): Promise<IteratorResult<unknown, void>>;
-  /** Breaks off: the method is canceled. */
+  /** Stops early, which cancels the method. */
   end(): Promise<void>;
 }
 
 /**
- * Begins a multicall. It returns when the server has sent an item, or has ended it: only then has
- * it taken the message.
+ * Begins a multicall. It returns when the server has sent an item, or has ended the stream, which
+ * shows that it accepted the message.
  */
 export async function openItems(op: Operation, e: Entry, patience: number): Promise<Items> {
   const dog = new Watchdog(op.message.signal);
@@ -118,7 +118,7 @@ export async function openItems(op: Operation, e: Entry, patience: number): Prom
   };
 }
 
-/** Cancels an RPC when something that is expected does not come, or when another signal says so. */
+/** Cancels an RPC if an expected event does not come in time, or when another signal is aborted. */
 class Watchdog {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
@@ -138,7 +138,7 @@ class Watchdog {
     return this.#controller.signal;
   }
 
-  /** Expects something within so many milliseconds, in place of what was expected before. */
+  /** Expects an event within so many milliseconds. This replaces the previous expectation. */
   expect(milliseconds: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
@@ -147,7 +147,7 @@ class Watchdog {
     }, milliseconds);
   }
 
-  /** Expects nothing for now. */
+  /** Expects no event for now. */
   rest(): void {
     clearTimeout(this.#timer);
   }
@@ -158,7 +158,7 @@ class Watchdog {
     this.#controller.abort();
   }
 
-  /** Expects nothing any more. */
+  /** Expects no further event. */
   end(): void {
     this.rest();
     this.#outer?.removeEventListener("abort", this.#forward);

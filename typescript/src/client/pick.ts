@@ -1,4 +1,4 @@
-/** Which instance a message goes to. */
+/** Which instance a message is sent to. */
 
 import type { Version } from "../versions.js";
 import { canServe, type Message } from "./message.js";
@@ -7,10 +7,7 @@ import type { Entry, Topic } from "./topic.js";
 /** Why there is no instance to send to. */
 export type Verdict = "absent" | "no server" | "unable" | "away" | "exhausted";
 
-/**
- * Returns the instance for a message, in turn among those that do equally well; or why there is
- * none.
- */
+/** Returns the instance for a message, in turn among equally healthy ones, or why there is none. */
 export function pick(
   topic: Topic,
   entries: readonly Entry[],
@@ -32,8 +29,8 @@ export function pick(
 }
 
 /**
- * Returns the healthiest entry that was not tried, the first in turn among equals. A group counts
- * if none before it has an entry that can be expected to take a message.
+ * Returns the healthiest entry that was not tried, or the next in turn among equals. A group counts
+ * only if no earlier group has an entry that is likely to accept the message.
  */
 function bestOf(groups: readonly Group[], turn: number, tried: ReadonlySet<Entry>): Entry | undefined {
   let best: Entry | undefined;
@@ -54,8 +51,8 @@ function bestOf(groups: readonly Group[], turn: number, tried: ReadonlySet<Entry
 type Group = readonly Entry[];
 
 /**
- * Returns the instances that a message may go to, in groups: the preferred first. One rank of
- * groups counts if there is nothing in the ranks before it.
+ * Returns the instances that a message may go to, in groups, preferred ones first. A rank of groups
+ * counts only if all earlier ranks are empty.
  */
 function candidates(
   topic: Topic,
@@ -76,7 +73,10 @@ function candidates(
   return [active, [near, far].map((zone) => zone.filter((e) => e.held))];
 }
 
-/** Returns those that run what they accept: in a large fleet, a few that this client uses first. */
+/**
+ * Returns the instances that are not held. In a large fleet, the few that this client prefers form
+ * the first group.
+ */
 function fewFirst(topic: Topic, entries: Group): Group[] {
   const active = entries.filter((e) => !e.held);
   const few = topic.preferred(active);

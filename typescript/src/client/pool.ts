@@ -1,9 +1,9 @@
-/** The connections of a transport: one to each run of a process. */
+/** The connections of a transport, one per run of a process. */
 
 import type { Instance } from "../discovery/instance.js";
 import { Link, type LinkConfig } from "./link.js";
 
-/** Hands out connections, and counts who uses them. */
+/** Provides connections, and counts their users. */
 export class Pool {
   readonly #config: LinkConfig;
   readonly #links = new Map<string, Link>();

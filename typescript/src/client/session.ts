@@ -1,4 +1,7 @@
-/** One HTTP/2 connection to a process: made, kept alive, and given up when nothing answers. */
+/**
+ * One HTTP/2 connection to a process: it is opened, kept alive, and given up when the process does
+ * not answer.
+ */
 
 import * as http2 from "node:http2";
 import * as net from "node:net";
@@ -6,35 +9,35 @@ import * as tls from "node:tls";
 import { socketPath, splitAddr } from "../discovery/instance.js";
 import type { Trust } from "../trust.js";
 
-/** How long a connection may take to be made, in milliseconds. */
+/** The timeout for opening a connection, in milliseconds. */
 const CONNECT_WITHIN = 10_000;
-/** Pings find frozen processes and lost hosts. Servers allow one every five seconds. */
+/** Pings detect frozen processes and lost hosts. Servers allow one every five seconds. */
 const PING_EVERY = 10_000;
 const PONG_WITHIN = 10_000;
-/** What a stream, and all streams together, may have on the way to us. */
+/** The flow-control window of a stream, and of all streams together. */
 const WINDOW = 1 << 20;
 /**
- * Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of
- * messages is ours.
+ * Node counts the data that streams have queued, in MiB, and resets new streams beyond this limit.
+ * It is large, since our own limit bounds messages.
  */
 const SESSION_MEMORY = 1024;
 
 /**
- * Connections whose peer went away with the code of a refused stream. Node closes all streams with
- * that code then, whatever the peer did with them.
+ * Connections whose peer went away with the code REFUSED_STREAM. Node closes all streams with that
+ * code then, even those that the peer processed.
  */
 const misleading = new WeakSet<http2.Http2Session>();
 
-/** Whether a stream that ended with the code of a refused stream was not processed by the peer. */
+/** Whether the peer did not process a stream that ended with REFUSED_STREAM. */
 export function refusedStream(stream: http2.ClientHttp2Stream, session: http2.Http2Session): boolean {
   return stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM && !misleading.has(session);
 }
 
-/** What becomes of a connection. */
+/** Events of a connection. */
 export interface SessionEvents {
-  /** The process has said that it speaks HTTP/2. Only now may messages be sent. */
+  /** The process has shown that it speaks HTTP/2. Messages must not be sent before. */
   ready(): void;
-  /** The connection is gone, or takes no more streams. */
+  /** The connection is closed, or accepts no more streams. */
   ended(why: Error | undefined): void;
 }
 
@@ -95,7 +98,7 @@ function dial(addr: string, trust: Trust): { authority: string; connect: () => n
   };
 }
 
-/** Pings, and gives the connection up when nothing comes back. */
+/** Sends pings, and closes the connection when an answer does not come in time. */
 export function keepAlive(session: http2.Http2Session, every = PING_EVERY, within = PONG_WITHIN): void {
   const timer = setInterval(() => {
     if (session.destroyed) {
@@ -110,8 +113,8 @@ export function keepAlive(session: http2.Http2Session, every = PING_EVERY, withi
       return;
     }
     setTimeout(() => {
-      // If this process itself was busy, the answer is waiting: it is read before what setImmediate
-      // runs.
+      // If this process was busy, the answer may be waiting. It is read before the function of
+      // setImmediate runs.
       setImmediate(() => {
         if (!answered && !session.destroyed) {
           session.destroy(new Error(`nothing came for ${(every + within) / 1000} s`));

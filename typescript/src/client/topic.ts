@@ -1,4 +1,6 @@
-/** Which instances a topic has: by discovery, by their connections, and by their own word. */
+/**
+ * The instances of a topic: as discovery, their connections, and their own answers describe them.
+ */
 
 import { createHash } from "node:crypto";
 import { DRAINING, HELD, type Instance } from "../discovery/instance.js";
@@ -6,29 +8,29 @@ import type { Update } from "../discovery/registry.js";
 import { serves, type Version } from "../versions.js";
 import type { Link } from "./link.js";
 
-/** How long an instance is kept that vanished from the registry, in milliseconds. */
+/** How long an instance is kept after it disappeared from the registry, in milliseconds. */
 const LINGER = 30_000;
-/** How long a named server that left is waited for. */
+/** How long to wait for a named server that was listed before. */
 const RECENT = 60_000;
-/** How long an instance is avoided whose address led to another process. */
+/** How long to avoid an instance after another process answered at its address. */
 const AVOID = 5_000;
-/** In a fleet with more instances than MANY, each client uses a FEW. */
+/** In a fleet with more instances than MANY, each client uses only FEW of them. */
 const MANY = 64;
 const FEW = 32;
 
-/** An instance as a client sees it. */
+/** An instance in the view of a client. */
 export class Entry {
   instance: Instance;
   readonly link: Link;
-  /** Since when it is not listed; 0 if it is. */
+  /** When it disappeared from discovery; 0 if it is listed. */
   missing = 0;
-  /** The registry lost its data, so that the instance is believed to be there. */
+  /** Whether the registry lost its data, so that the instance is assumed to exist still. */
   lost = false;
-  /** It said that it is not there. */
+  /** Whether it answered that it no longer exists. */
   left = false;
-  /** It is listed elsewhere. */
+  /** Whether it is listed at another address. */
   moved = false;
-  /** Until when it is avoided. */
+  /** Until when to avoid it. */
   avoided = 0;
 
   constructor(instance: Instance, link: Link) {
@@ -38,7 +40,7 @@ export class Entry {
 
   /** Whether messages may be sent to it. */
   usable(now: number): boolean {
-    // A gateway does not know an instance that it does not list.
+    // A gateway does not know instances that it does not list.
     if (
       this.left ||
       this.moved ||
@@ -50,32 +52,32 @@ export class Entry {
     return !this.missing || (now < this.missing + LINGER && (this.lost || this.link.ready));
   }
 
-  /** Whether it vanished lately, and may come back. */
+  /** Whether it disappeared recently, and may come back. */
   away(now: number): boolean {
     return this.missing > 0 && !this.left && !this.moved && now < this.missing + LINGER && !this.usable(now);
   }
 
-  /** Whether the instance is listed neither here nor elsewhere. */
+  /** Whether it is listed nowhere. */
   get unlisted(): boolean {
     return this.missing > 0 && !this.moved;
   }
 
-  /** Whether it is forgotten. */
+  /** Whether it can be removed from the list. */
   forgotten(now: number): boolean {
     return this.missing > 0 && now >= this.missing + LINGER && this.link.outstanding === 0;
   }
 
-  /** Whether it takes only messages that name it. */
+  /** Whether it accepts only messages that name it. */
   get draining(): boolean {
     return this.instance.state === DRAINING;
   }
 
-  /** Whether it runs nothing yet. */
+  /** Whether it is held and runs nothing yet. */
   get held(): boolean {
     return this.instance.state === HELD;
   }
 
-  /** Whether it can serve a message, as far as it is known. */
+  /** Whether it can serve a message, as far as is known. */
   serves(namespace: string, version: Version): boolean {
     const offered = this.instance.implemented;
     return (
@@ -83,7 +85,7 @@ export class Entry {
     );
   }
 
-  /** Names it for people. */
+  /** Describes it for people. */
   describe(): string {
     const { server, addr } = this.instance;
     return `${server ? `server "${server}"` : "the server"} at ${addr}`;
@@ -102,7 +104,7 @@ export class Topic {
   state = 0;
   /** Why discovery cannot be read now. */
   error: Error | undefined;
-  /** Since when it is watched. */
+  /** When the watch began. */
   readonly since = performance.now();
   /** When it was last used. */
   used = this.since;
@@ -119,7 +121,7 @@ export class Topic {
     this.registry = registry;
   }
 
-  /** Whether messages of this client for any server prefer an entry, by where it is. */
+  /** Whether the zone of an entry is preferred for messages to any server. */
   near(e: Entry): boolean {
     return !this.#zone || e.instance.zone === this.#zone;
   }
@@ -135,7 +137,7 @@ export class Topic {
     return performance.now() - (this.#recent.get(server) ?? -Infinity) < RECENT;
   }
 
-  /** Returns the entries that this client uses first: all, or a few of many. */
+  /** Returns the entries that this client prefers: all, or a few of many. */
   preferred(entries: readonly Entry[]): readonly Entry[] {
     if (entries.length <= MANY) {
       return entries;
@@ -151,7 +153,7 @@ export class Topic {
       .map(({ e }) => e);
   }
 
-  /** Takes in what the registry says. */
+  /** Handles an update of the registry. */
   update(u: Update): void {
     this.error = u.error;
     if (u.error === undefined) {
@@ -182,7 +184,7 @@ export class Topic {
         e.lost = u.reset;
         this.#recent.set(e.instance.server, now);
       }
-      // It is elsewhere, as one that is attached to another gateway.
+      // It is listed elsewhere, for example because it is attached to another gateway.
       e.moved = e.instance.id !== "" && listed.has(e.instance.id);
       if (e.forgotten(now)) {
         e.link.release();
@@ -199,8 +201,8 @@ export class Topic {
   }
 
   /**
-   * Notes that an instance said that it is not there. Static addresses have no id to tell them
-   * apart by.
+   * Notes that an instance answered that it no longer exists. This does not apply to static
+   * addresses, which have no id.
    */
   gone(e: Entry): void {
     if (e.instance.id) {
@@ -209,27 +211,27 @@ export class Topic {
     }
   }
 
-  /** Notes that an instance's address leads to another process. */
+  /** Notes that another process answers at an instance's address. */
   astray(e: Entry): void {
     e.avoided = performance.now() + AVOID;
     e.link.renew();
     this.wake();
   }
 
-  /** Notes that a gateway did not pass a message on. The connection to it stays. */
+  /** Notes that a gateway did not pass on a message. The connection to the gateway stays. */
   avoid(e: Entry): void {
     e.avoided = performance.now() + AVOID;
     this.wake();
   }
 
-  /** Returns another entry that stands for the same instance, such as one at another gateway. */
+  /** Returns another entry for the same instance, for example at another gateway. */
   successor(of: Entry): Entry | undefined {
     const now = performance.now();
     const { id } = of.instance;
     return id ? this.#entries?.find((e) => e !== of && e.instance.id === id && e.usable(now)) : undefined;
   }
 
-  /** Has those who wait look again. */
+  /** Makes waiting messages look again. */
   wake(): void {
     this.state++;
     for (const done of [...this.#waiting]) {
@@ -237,7 +239,7 @@ export class Topic {
     }
   }
 
-  /** Waits until the state is not the one seen, for so long, less if the signal says so. */
+  /** Waits until the state differs from the one seen, at most for so long, or until the signal. */
   async wait(seen: number, milliseconds: number, signal?: AbortSignal): Promise<void> {
     if (this.state !== seen || signal?.aborted) {
       return;
@@ -255,7 +257,7 @@ export class Topic {
     });
   }
 
-  /** Ends the watch, and gives the connections back. */
+  /** Ends the watch, and releases the connections. */
   close(): void {
     this.stop();
     for (const e of this.#entries ?? []) {

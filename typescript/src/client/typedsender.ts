@@ -1,6 +1,6 @@
 /**
- * Delivers typed messages: RPCs of a program's own services, with headers in place of the
- * contract's message.
+ * Sends typed messages: RPCs of a program's own services, with headers in place of the protocol's
+ * message.
  */
 
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
@@ -28,7 +28,7 @@ export class Sender implements TypedSender {
   readonly #cap: Cap;
   readonly #context: string;
 
-  /** The context is what the methods see as the request context. */
+  /** Context is the request context that methods get. */
   constructor(
     host: ClientHost,
     target: Target,
@@ -63,8 +63,8 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Sends to every server. If one fails, the fanout fails with the same error; there is no room for
-   * a report.
+   * Sends to every server. If one fails, the whole fanout throws its error, since a stub cannot
+   * return a report.
    */
   async #fanout<R>(topic: Topic, m: Message, send: (e: Entry) => Promise<R>): Promise<R> {
     let answer: R | undefined;
@@ -122,8 +122,8 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Sends at the first version that an instance serves, as far as it is known; at a lower one if
-   * the instance then says that it does not.
+   * Sends at the first version that an instance serves, as far as is known. If the instance refuses
+   * that version, it tries the next lower one.
    */
   async #descend<R>(
     m: Message,
@@ -203,7 +203,7 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Returns the versions that the cap allows. With "auto", those that not all servers can serve
+   * Returns the versions that the cap allows. With "auto", versions that not all servers can serve
    * come last.
    */
   async #allowed(topic: Topic, m: Message): Promise<readonly Version[]> {
@@ -231,8 +231,7 @@ export class Sender implements TypedSender {
 }
 
 /**
- * Encodes a name for a header: visible ASCII stands for itself, but for the percent sign and the
- * comma.
+ * Encodes a name for a header: visible ASCII is unchanged, except the percent sign and the comma.
  */
 export function escapeHeader(text: string): string {
   return Array.from(Buffer.from(text), (byte) => {

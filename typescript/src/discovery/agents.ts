@@ -1,4 +1,4 @@
-/** Requests to Consul's agents. */
+/** Requests to Consul agents. */
 
 import { readFileSync } from "node:fs";
 import * as http from "node:http";
@@ -9,7 +9,7 @@ import { reasonOf } from "../plain.js";
 import { environment } from "../trust.js";
 import { joinAddr, splitAddr } from "./instance.js";
 
-/** The parameters of transport URLs that are about Consul. */
+/** The parameters of transport URLs about Consul. */
 export const CONSUL_PARAMETERS = [
   "dc",
   "ttl",
@@ -22,11 +22,11 @@ export const CONSUL_PARAMETERS = [
   "consul-insecure",
 ] as const;
 
-/** How long an agent may take to answer, in milliseconds. */
+/** The time limit for an agent's answer, in milliseconds. */
 export const ANSWER_WITHIN = 5000;
 const MAX_ANSWER = 64 << 20;
 
-/** An answer of an agent that is not 200. */
+/** An answer of an agent with a status other than 200. */
 export class StatusError extends Error {
   readonly status: number;
 
@@ -63,16 +63,16 @@ export interface Answer {
   readonly headers: http.IncomingHttpHeaders;
 }
 
-/** What a request may have. */
+/** The options of a request. */
 export interface RequestOptions {
   query?: Readonly<Record<string, string>>;
   body?: unknown;
-  /** How long the answer may take, in milliseconds. */
+  /** The time limit for the answer, in milliseconds. */
   within?: number;
   signal?: AbortSignal;
 }
 
-/** What a URL and the environment say of the agents, and of the connections to them. */
+/** The agents and the connection settings, from a URL and the environment. */
 export class Access {
   readonly agents: readonly { host: string; port: number }[];
   readonly dc: string;
@@ -100,7 +100,7 @@ export class Access {
     }
   }
 
-  /** Returns what keeps connections to the agents. Files are read now. */
+  /** Returns the pool of connections to the agents. It reads the files now. */
   connections(): { module: typeof http | typeof https; pool: http.Agent } {
     if (!this.#tls) {
       return { module: http, pool: new http.Agent({ keepAlive: true, maxSockets: 64 }) };
@@ -120,7 +120,10 @@ export class Access {
     return { module: https, pool: new https.Agent(name ? { ...options, servername: name } : options) };
   }
 
-  /** Returns the ACL token; empty for none. A file is read anew, so that it can be replaced. */
+  /**
+   * Returns the ACL token, or an empty string. A token file is read each time, so that it can be
+   * replaced.
+   */
   token(): string {
     const file = this.#parameters.get("consul-token-file") || environment("CONSUL_HTTP_TOKEN_FILE");
     return file ? readFileSync(file, "utf8").trim() : environment("CONSUL_HTTP_TOKEN");
@@ -151,16 +154,14 @@ function readTTL(text: string): number {
   return ttl;
 }
 
-/**
- * Makes requests to the first agent that can be connected to, and stays with it until it cannot.
- */
+/** Sends requests to the first agent that it can connect to, until that one becomes unreachable. */
 export class Agents {
   readonly #access: Access;
   readonly #connections: ReturnType<Access["connections"]>;
   #current = 0;
-  /** What errors call them. */
+  /** The name of the agents in errors. */
   readonly name: string;
-  /** Registrations stay with the agent that took them. */
+  /** Whether requests must go to the current agent, because it has our registrations. */
   pinned = false;
 
   constructor(access: Access) {
@@ -170,8 +171,8 @@ export class Agents {
   }
 
   /**
-   * Makes a request, and returns the answer. A StatusError is the agent's own; an error of the
-   * family says that no agent answered.
+   * Sends a request, and returns the answer. A StatusError is from the agent; an RPCError means
+   * that no agent answered.
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const { agents } = this.#access;

@@ -1,6 +1,6 @@
 /**
- * Keeps the servers of a process attached to one of several gateways, as long as there are any.
- * docs/attach.md says what that means.
+ * Keeps the servers of a process attached to one of several gateways, while there are any servers.
+ * See docs/attach.md.
  */
 
 import { randomInt } from "node:crypto";
@@ -11,12 +11,12 @@ import type { Logger } from "../log.js";
 import { Attachment } from "./attachment.js";
 import type { Instance } from "./instance.js";
 
-/** How long an attempt to attach to one gateway may take, in milliseconds. */
+/** The timeout for attaching to one gateway, in milliseconds. */
 const ATTACH_WITHIN = 5000;
 const MIN_PAUSE = 200;
 const MAX_PAUSE = 3000;
 
-/** Makes a connection to a gateway. */
+/** Connects to a gateway. */
 export type Connect = (addr: string) => Link;
 
 /** Publishes servers that cannot be connected to. */
@@ -24,12 +24,12 @@ export class Attacher {
   readonly #addrs: readonly string[];
   readonly #connect: Connect;
   readonly #log: Logger;
-  /** Attachments that are not in use any more, and not over yet. */
+  /** Attachments that are no longer in use, but have not ended. */
   readonly #leaving = new Set<Attachment>();
   #first: number;
   #at: Attachment | undefined;
   #wanted: readonly Instance[] = [];
-  /** It counts what was wanted, and which of these the gateway was told. */
+  /** The number of changes of the wanted list, and of the last change that the gateway has. */
   #number = 0;
   #has = 0;
   #waiting: { number: number; done: (error: RPCError | undefined) => void }[] = [];
@@ -38,9 +38,9 @@ export class Attacher {
   #ended = false;
   #events = 0;
   #wake: () => void = () => {};
-  /** Takes a connection to the servers. */
+  /** Accepts a connection for the servers. */
   take: (connection: Duplex) => void = () => {};
-  /** Called with a reason each time the process is attached again after a while. */
+  /** Called with a reason each time the process is attached again after an interruption. */
   lapsed: (reason: string) => void = () => {};
 
   constructor(addrs: readonly string[], connect: Connect, log: Logger) {
@@ -50,7 +50,7 @@ export class Attacher {
     this.#first = randomInt(addrs.length); // so that each gateway has a share of all processes
   }
 
-  /** Returns when a gateway has taken the instances. None withdraws all. */
+  /** Returns when a gateway has accepted the instances. An empty list withdraws all. */
   async publish(instances: readonly Instance[]): Promise<void> {
     if (this.#ended || (instances.length === 0 && this.#running === undefined)) {
       return;
@@ -67,7 +67,8 @@ export class Attacher {
     if (error === undefined) {
       return;
     }
-    // The withdrawal of everything is never taken back: the end of the attachment tells it.
+    // The withdrawal of everything is never undone, since the end of the attachment has the same
+    // effect.
     if (this.#number === number && instances.length > 0) {
       this.#wanted = before;
       this.#number++;
@@ -89,7 +90,7 @@ export class Attacher {
     this.#tell(Number.POSITIVE_INFINITY, undefined);
   }
 
-  /** Says what became of all that was wanted until a number. */
+  /** Reports the result of all changes up to a number. */
   #tell(number: number, error: RPCError | undefined): void {
     const told = this.#waiting.filter((w) => w.number <= number);
     this.#waiting = this.#waiting.filter((w) => w.number > number);
@@ -111,13 +112,13 @@ export class Attacher {
     }
   }
 
-  /** Notes that there may be something to do. */
+  /** Notes an event, which may require an action. */
   #happened(): void {
     this.#events++;
     this.#wake();
   }
 
-  /** Waits until something happens that was not seen yet, for so long. */
+  /** Waits for an event after the one seen, at most for so long. */
   async #wait(seen: number, milliseconds: number | undefined): Promise<void> {
     if (this.#events === seen) {
       await new Promise<void>((resolve) => {
@@ -154,7 +155,7 @@ export class Attacher {
     return false;
   }
 
-  /** Forgets an attachment that is over. */
+  /** Forgets an attachment that has ended. */
   #forget(wanted: readonly Instance[]): void {
     if (this.#at?.gone) {
       if (wanted.length > 0) {
@@ -167,7 +168,7 @@ export class Attacher {
     }
   }
 
-  /** Attaches the process to a gateway, to another one if it is attached already. */
+  /** Attaches the process to a gateway, or to another gateway if it is attached already. */
   async #move(wanted: readonly Instance[], number: number): Promise<boolean> {
     const left = this.#at;
     let next: Attachment;
@@ -198,7 +199,7 @@ export class Attacher {
     return false;
   }
 
-  /** Serves nothing at a gateway any more, and lets it end the attachment when it has finished. */
+  /** Withdraws the servers from a gateway, and waits until the gateway ends the attachment. */
   async #leave(left: Attachment): Promise<void> {
     this.#leaving.add(left);
     await refusal(left.publish([], ATTACH_WITHIN)); // otherwise the end of the attachment tells it
@@ -206,7 +207,7 @@ export class Attacher {
     this.#leaving.delete(left);
   }
 
-  /** Attaches the process to the first gateway that takes it. */
+  /** Attaches the process to the first gateway that accepts it. */
   async #attachAny(wanted: readonly Instance[]): Promise<Attachment> {
     const failures: RPCError[] = [];
     for (let n = 0; n < this.#addrs.length && !this.#ended; n++) {
@@ -249,7 +250,10 @@ async function refusal(work: Promise<void>): Promise<RPCError | undefined> {
   }
 }
 
-/** Returns the error for gateways of which none takes the servers: as one says, if it says why. */
+/**
+ * Returns the error for when no gateway accepts the servers. Its kind is from an error that gives a
+ * reason, if there is one.
+ */
 function allFailed(failures: readonly RPCError[]): RPCError {
   const vague = ["Timeout", "Canceled", "Unreachable"];
   const telling = failures.find((e) => !vague.includes(e.kind));

@@ -1,6 +1,6 @@
 /**
- * A stream to one gateway, and the connection in it, on which the gateway is the client and the
- * process is the server. docs/protocol.md has the frames.
+ * A stream to one gateway, and the connection in it. In that connection, the gateway is the client
+ * and the process is the server. docs/protocol.md has the frames.
  */
 
 import { Duplex } from "node:stream";
@@ -19,18 +19,18 @@ import { decodeStatus } from "../status.js";
 import { formatVersion } from "../versions.js";
 import { DRAINING, HELD, type Instance } from "./instance.js";
 
-/** How many bytes a frame has at most: with what is put before them, they fit into one of HTTP/2. */
+/** The maximum size of a frame. Together with gRPC's prefix, a frame fits into one HTTP/2 frame. */
 const FRAME = (16 << 10) - 64;
 
 type Request = MessageInitShape<typeof AttachRequestSchema>;
 
-/** Frames that are to be sent. It ends when it is closed, after the frames that are there. */
+/** A queue of frames to send. After close, the queued frames are still sent. */
 class Outbox {
   readonly #frames: { frame: Request; sent: () => void }[] = [];
   #closed = false;
   #wake: () => void = () => {};
 
-  /** Adds a frame. Sent is called when there is room for another one on the way. */
+  /** Adds a frame. Sent is called when the next frame may be added. */
   add(frame: Request, sent: () => void = () => {}): void {
     this.#frames.push({ frame, sent });
     this.#wake();
@@ -71,7 +71,7 @@ class Tunnel extends Duplex {
     this.on("error", () => {}); // those who use it hear of it
   }
 
-  /** Takes bytes that came, and waits until they are read. */
+  /** Handles received bytes, and waits until they are read. */
   async arrived(bytes: Uint8Array): Promise<void> {
     if (!this.destroyed && !this.push(bytes)) {
       await new Promise<void>((resolve) => {
@@ -110,20 +110,20 @@ class Tunnel extends Duplex {
 /** An attachment to one gateway. */
 export class Attachment {
   readonly addr: string;
-  /** Fulfilled when it is over. */
+  /** Fulfilled when the attachment has ended. */
   readonly over: Promise<void>;
   readonly #link: Link;
   readonly #changed: () => void;
   readonly #outbox = new Outbox();
   readonly #controller = new AbortController();
   readonly #tunnel: Tunnel;
-  /** Publications that are not answered yet. An answer is a status; undefined if none comes. */
+  /** Publications without an answer. An answer is a status, or undefined if none comes. */
   readonly #waiting: ((status: Uint8Array | undefined) => void)[] = [];
-  /** The gateway is about to stop. */
+  /** Whether the gateway will stop soon. */
   closing = false;
-  /** It is over. */
+  /** Whether it has ended. */
   gone = false;
-  /** Why it is over; undefined if one end closed it in order. */
+  /** Why it ended; undefined if one end closed it regularly. */
   error: RPCError | undefined;
 
   private constructor(addr: string, link: Link, changed: () => void) {
@@ -134,7 +134,7 @@ export class Attachment {
     this.over = this.#receive();
   }
 
-  /** Opens one. Changed is called when it is over, or its gateway is about to stop. */
+  /** Opens an attachment. Changed is called when it has ended, or its gateway will stop soon. */
   static async open(addr: string, link: Link, within: number, changed: () => void): Promise<Attachment> {
     if (!(await link.connect(within))) {
       const why = link.unreachable(`the gateway at ${addr}`);
@@ -144,12 +144,12 @@ export class Attachment {
     return new Attachment(addr, link, changed);
   }
 
-  /** The connection on which the gateway is the client. */
+  /** The connection in which the gateway is the client. */
   get connection(): Duplex {
     return this.#tunnel;
   }
 
-  /** Tells the gateway what the process serves, and returns when it has taken that. */
+  /** Sends the gateway the list of instances, and returns when it has accepted them. */
   async publish(instances: readonly Instance[], within: number): Promise<void> {
     const value = { instances: instances.map(encode) };
     const status = await new Promise<Uint8Array | undefined | "late">((resolve) => {
@@ -212,7 +212,7 @@ export class Attachment {
     }
   }
 
-  /** Returns the error for a gateway that does not take the servers. */
+  /** Returns the error for a gateway that does not accept the servers. */
   #refused(e: RPCError): RPCError {
     const foreign = e.reason === "foreign" || e.kind === "NoSuchMethod";
     const text = foreign
@@ -248,7 +248,7 @@ function encode(i: Instance): MessageInitShape<typeof InstanceSchema> {
   };
 }
 
-/** Returns the error in what a gateway answers. */
+/** Decodes the error in a gateway's answer. */
 function decode(bytes: Uint8Array): RPCError {
   try {
     const { code, message } = fromBinary(StatusSchema, bytes);
@@ -257,7 +257,7 @@ function decode(bytes: Uint8Array): RPCError {
       return decodeStatus({ code, text: message, details: bytes }, seen);
     }
   } catch {
-    // It is no status.
+    // The bytes are not a status.
   }
   return new RPCError("Unreachable", "it answers what no gateway does");
 }

@@ -1,6 +1,6 @@
 /**
- * The registry in HashiCorp Consul. docs/protocol.md says what is registered, docs/discovery.md how
- * it fails.
+ * The registry in HashiCorp Consul. docs/protocol.md describes the registrations, and
+ * docs/discovery.md how the registry behaves in failures.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,10 +13,10 @@ import { Reader, Watch } from "./consulwatch.js";
 import type { Instance } from "./instance.js";
 import type { Notify, Registry } from "./registry.js";
 
-/** How many topics have a query of their own; an agent allows a host 200 connections. */
+/** How many topics have their own query. An agent allows a host 200 connections. */
 const OWN_QUERIES = 32;
 
-/** The registry at an agent, or at one of several. */
+/** The registry at an agent, or at one of several agents. */
 export class ConsulRegistry implements Registry {
   readonly name: string;
   readonly #access: Access;

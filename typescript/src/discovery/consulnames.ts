@@ -1,4 +1,6 @@
-/** What names and metadata of Consul's services say, both ways. docs/protocol.md has the rules. */
+/**
+ * The names and metadata of Consul services, encoded and decoded. docs/protocol.md has the rules.
+ */
 
 import { createHash, randomBytes } from "node:crypto";
 import { invalid, textOf } from "../errors.js";
@@ -12,9 +14,9 @@ import {
   splitAddr,
 } from "./instance.js";
 
-/** What the names of services of ours begin with. */
+/** The prefix of the names of our services. */
 export const PREFIX = "oslorpc-";
-/** What the names of the services of processes end with. */
+/** The suffix of the names of processes' services. */
 export const PROCESS = "--process";
 
 const PLAIN = /^[a-z0-9]+(-[a-z0-9]+)*$/;
@@ -22,7 +24,10 @@ const PLAIN_EXCHANGE = /^[a-z0-9]{1,23}$/;
 const MAX_NAME = 63 - PROCESS.length;
 const HASH_LENGTH = 20;
 const MAX_VALUE = 512;
-/** A service has at most 64 entries of metadata, eight of which may say other things. */
+/**
+ * How many parts of the list of implementations fit: a service has at most 64 metadata entries, and
+ * eight are reserved for other keys.
+ */
 const MAX_PARTS = 56;
 const DEREGISTER = "5m0s";
 
@@ -62,27 +67,27 @@ function base32(bytes: Uint8Array): string {
   return bits > 0 ? text + alphabet[(value << (5 - bits)) & 31] : text;
 }
 
-/** Returns the name of the services of processes that announce themselves with a topic. */
+/** Returns the name of the services of processes that register under a topic. */
 export function processName(exchange: string, topic: string): string {
   return serviceName(exchange, topic) + PROCESS;
 }
 
 /**
  * The ids of a service and of its check at an agent. They cannot be guessed, so that no other token
- * takes them.
+ * can take them.
  */
 export interface IDs {
   service: string;
   check: string;
 }
 
-/** Returns ids for the service of an instance or of a process, given the id of that. */
+/** Returns ids for the service of an instance, or of a process, with this id. */
 export function newIDs(of: string): IDs {
   const service = `${PREFIX}${of}-${base32(randomBytes(20)).slice(0, 26)}`;
   return { service, check: `${service}-${base32(randomBytes(20)).slice(0, 26)}` };
 }
 
-/** A service as the agent takes it. */
+/** A service in the form that the agent accepts. */
 export interface Service {
   ID: string;
   Name: string;
@@ -92,7 +97,7 @@ export interface Service {
   Check: Record<string, string>;
 }
 
-/** Returns the service of an instance, whose check follows its process's. */
+/** Returns the service of an instance. Its check follows the check of its process. */
 export function instanceService(i: Instance, ids: IDs, processID: string): Service {
   const { host, port } = hostPort(i);
   const meta: Record<string, string> = {
@@ -124,8 +129,8 @@ export function instanceService(i: Instance, ids: IDs, processID: string): Servi
 }
 
 /**
- * Returns the service that stands for the process of an instance. The TTL is a duration as Go
- * writes it.
+ * Returns the service that stands for the process of an instance. The TTL is a duration in Go's
+ * format.
  */
 export function processService(i: Instance, ids: IDs, ttl: string): Service {
   const { host, port } = hostPort(i);
@@ -160,7 +165,10 @@ function hostPort(i: Instance): { host: string; port: number } {
   }
 }
 
-/** A service as the health endpoint lists it; all of it is what others wrote. */
+/**
+ * A service in the answer of the health endpoint. Other programs wrote it, so no field can be
+ * trusted.
+ */
 interface Entry {
   Node?: { Address?: string } | null;
   Service?: {
@@ -174,8 +182,8 @@ interface Entry {
 }
 
 /**
- * Returns the instances that the services of a name stand for, and why each other one cannot be
- * used, by id.
+ * Returns the instances among the services of a name, and for each unusable service the reason, by
+ * id.
  */
 export function readEntries(
   entries: readonly unknown[],

@@ -1,4 +1,4 @@
-/** Keeps in Consul what a process published. */
+/** Keeps a process's instances registered in Consul. */
 
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,17 +9,17 @@ import { type IDs, instanceService, newIDs, processService, type Service } from 
 import { unreachable } from "./consulwatch.js";
 import type { Instance } from "./instance.js";
 
-/** How often to see whether everything is still registered, in milliseconds. */
+/** How often to check that everything is still registered, in milliseconds. */
 const LOOK_EVERY = 10_000;
 
-/** Registers, sends signs of life, and repairs. */
+/** Registers, sends beats, and repairs. */
 export class Publisher {
   readonly #agents: Agents;
   readonly #ttl: number;
   readonly #log: Logger;
   readonly #ids = new Map<string, IDs>();
   readonly #placed = new Map<string, Service>();
-  /** The services that are to be there, the process first. */
+  /** The services that should be registered, the process first. */
   #wanted: readonly Service[] = [];
   #process: Service | undefined;
   #bootId = "";
@@ -28,7 +28,7 @@ export class Publisher {
   #lookAt = 0;
   #lastBeat = 0;
   #failing = false;
-  /** Called with a reason each time a registration that was lost is back. */
+  /** Called with a reason each time a lost registration was restored. */
   lapsed: (reason: string) => void = () => {};
 
   constructor(agents: Agents, ttl: number, log: Logger) {
@@ -37,7 +37,7 @@ export class Publisher {
     this.#log = log;
   }
 
-  /** Makes these the instances of the process. */
+  /** Publishes these instances of the process. */
   publish(instances: readonly Instance[]): Promise<void> {
     return this.#alone(async () => {
       const before = this.#wanted;
@@ -61,7 +61,7 @@ export class Publisher {
     });
   }
 
-  /** Withdraws everything. What cannot be withdrawn expires. */
+  /** Withdraws everything. Registrations that cannot be withdrawn expire. */
   async close(): Promise<void> {
     this.#loop?.abort();
     await this.publish([]).catch((e: unknown) => {
@@ -69,7 +69,7 @@ export class Publisher {
     });
   }
 
-  /** Does one thing after the other. */
+  /** Runs functions one after the other. */
   #alone<R>(work: () => Promise<R>): Promise<R> {
     const done = this.#doing.then(work, work);
     this.#doing = done.catch(() => {});
@@ -148,8 +148,8 @@ export class Publisher {
   }
 
   /**
-   * Sends a sign of life, and sees now and then whether everything is registered. It returns the
-   * pause before the next.
+   * Sends a beat, and regularly checks that everything is registered. It returns the pause until
+   * the next beat.
    */
   async #beat(): Promise<number> {
     if (this.#process === undefined || this.#wanted.length === 0) {
@@ -175,7 +175,7 @@ export class Publisher {
     return Math.min(this.#ttl / 3, LOOK_EVERY);
   }
 
-  /** Passes the check of the process, and returns whether it exists. */
+  /** Passes the check of the process, and returns whether the check exists. */
   async #update(check: string): Promise<boolean> {
     const sent = performance.now();
     const note = `${basename(process.argv[1] ?? "node")}, process ${process.pid}, is alive`;
@@ -195,7 +195,7 @@ export class Publisher {
     return true;
   }
 
-  /** Registers again what the agent lacks. Maintenance is a check of its own, and stays. */
+  /** Registers again what the agent lacks. Maintenance is a separate check, which stays. */
   async #repair(lost: boolean): Promise<void> {
     const query = { filter: `Meta["rpc-boot"] == ${JSON.stringify(this.#bootId)}` };
     const { body } = await this.#agents.request("GET", "/v1/agent/services", { query });

@@ -1,4 +1,4 @@
-/** Follows one topic in Consul, with queries that wait for changes. */
+/** Watches one topic in Consul, with queries that wait for changes. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { RPCError, textOf } from "../errors.js";
@@ -10,11 +10,11 @@ import { type Notify, sameUpdate, type Update } from "./registry.js";
 
 /** How long a query waits for a change, in seconds. */
 const MAX_WAIT = 300;
-/** How often a topic is read whose query may not wait, in milliseconds. */
+/** How often to read a topic whose query may not wait, in milliseconds. */
 const POLL = 2000;
 const MIN_PAUSE = 20;
 
-/** Reads what Consul lists. */
+/** Reads lists from Consul. */
 export class Reader {
   readonly #agents: Agents;
   readonly #dc: Record<string, string>;
@@ -73,8 +73,8 @@ export class Reader {
   }
 
   /**
-   * Throws an error if an empty list may be due to a missing permission: it would look like an
-   * empty topic.
+   * Throws an error if an empty list may be caused by a missing permission, because it would look
+   * like an empty topic.
    */
   async #mustRead(name: string, headers: NodeJS.Dict<string | string[]>): Promise<void> {
     let hidden = headers["x-consul-results-filtered-by-acls"] === "true";
@@ -100,12 +100,12 @@ export class Reader {
   }
 }
 
-/** Returns the error for something that Consul does not do. */
+/** Returns the error for an answer that Consul does not give. */
 export function unreachable(agents: Agents, why: string): RPCError {
   return new RPCError("Unreachable", `${agents.name}: ${why}`, { safeToRetry: true });
 }
 
-/** Follows one name for all who watch it. */
+/** Watches one name for all watchers of it. */
 export class Watch {
   readonly #name: string;
   readonly #waits: boolean;
@@ -117,7 +117,7 @@ export class Watch {
   #index = 0;
   #failures = 0;
 
-  /** A query waits for changes if it may; an agent allows a host so many connections. */
+  /** Waits says whether queries may wait for changes. An agent limits the connections of a host. */
   constructor(access: Access, name: string, waits: boolean, log: Logger) {
     this.#name = name;
     this.#waits = waits;
@@ -126,7 +126,7 @@ export class Watch {
     void this.#follow();
   }
 
-  /** Tells what is known, and each change. */
+  /** Adds a watcher, which gets the current state and each change. */
   join(notify: Notify): void {
     this.#notifies.add(notify);
     if (this.#last !== undefined) {
@@ -134,7 +134,7 @@ export class Watch {
     }
   }
 
-  /** Ends that, and returns whether nothing is told any more. */
+  /** Removes a watcher, and returns whether none is left. */
   leave(notify: Notify): boolean {
     this.#notifies.delete(notify);
     return this.#notifies.size === 0;
@@ -154,7 +154,7 @@ export class Watch {
     }
   }
 
-  /** Makes one query, and returns how long to wait before the next, in milliseconds. */
+  /** Sends one query, and returns how long to wait before the next, in milliseconds. */
   async #step(signal: AbortSignal): Promise<number> {
     const waits = this.#waits && this.#index > 0;
     const wait = { index: String(this.#index), wait: `${MAX_WAIT}s` };

@@ -1,5 +1,5 @@
 /**
- * Locks of files, as flock(2) makes them. Node has none, so they are called through koffi, an
+ * Locks of files with flock(2). Node has no function for it, so it is called through koffi, an
  * optional dependency.
  */
 
@@ -26,8 +26,8 @@ function flock(): Flock {
 }
 
 /**
- * Takes the exclusive lock of a file that only this process knows. It is held until the file is
- * closed.
+ * Takes the exclusive lock of a file that no other process knows yet. The lock lasts until the file
+ * is closed.
  */
 export function lockFile(fd: number): void {
   if (flock()(fd, EXCLUSIVE | AT_ONCE) !== 0) {
@@ -35,12 +35,12 @@ export function lockFile(fd: number): void {
   }
 }
 
-/** Whether some process holds the exclusive lock of a file. */
+/** Whether a process holds the exclusive lock of a file. */
 export function isLocked(fd: number): boolean {
   return flock()(fd, SHARED | AT_ONCE) !== 0;
 }
 
-/** Throws an error if files cannot be locked here. */
+/** Throws an error if this system cannot lock files. */
 export function checkLocks(): void {
   flock();
 }

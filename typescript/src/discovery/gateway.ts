@@ -1,8 +1,9 @@
 /**
- * The registry of programs that know the fleet by gateways alone: gateway://host:port,host:port.
+ * The registry of programs that reach the fleet through gateways only:
+ * gateway://host:port,host:port.
  *
- * All messages go to one of the gateways, with the id of the instance that is meant. When it is
- * lost or stops, the next one takes its place. docs/protocol.md has the contract.
+ * All messages go to one of the gateways, with the id of the intended instance. When that gateway
+ * is lost or stops, the next one replaces it. docs/protocol.md has the protocol.
  */
 
 import { randomInt } from "node:crypto";
@@ -29,7 +30,7 @@ const LIST_WITHIN = 10_000;
 const MIN_PAUSE = 200;
 const MAX_PAUSE = 3000;
 
-/** Reads the addresses of a URL. */
+/** Parses the addresses of a URL. */
 function readAddresses(rest: string, trust: Trust): string[] {
   const addrs = rest.split(",");
   for (const addr of addrs) {
@@ -50,9 +51,9 @@ function readAddresses(rest: string, trust: Trust): string[] {
 class Gate {
   readonly addr: string;
   readonly link: Link;
-  /** Ends each watch at this gateway. */
+  /** The watches at this gateway, to be aborted when it is left. */
   readonly watches = new Set<AbortController>();
-  /** Whether another one has taken its place. */
+  /** Whether another gateway has replaced it. */
   left = false;
 
   constructor(addr: string, link: Link) {
@@ -69,7 +70,7 @@ class Gate {
   }
 }
 
-/** Knows the instances that a gateway tells of. */
+/** Finds the instances that a gateway lists. */
 export class GatewayRegistry implements Registry {
   readonly name: string;
   readonly #addrs: readonly string[];
@@ -132,7 +133,7 @@ export class GatewayRegistry implements Registry {
     throw asked(failures);
   }
 
-  /** A gateway that took instances shows them to others. */
+  /** Once a gateway has accepted instances, others can find them. */
   async awaitListed(): Promise<boolean> {
     return true;
   }
@@ -157,7 +158,7 @@ export class GatewayRegistry implements Registry {
     return this.#current;
   }
 
-  /** Has the next gateway take the place of one that failed or stops. */
+  /** Makes the next gateway replace one that failed or stops. */
   #leave(gate: Gate): void {
     if (this.#current === gate) {
       this.#current = undefined;
@@ -165,7 +166,7 @@ export class GatewayRegistry implements Registry {
     }
   }
 
-  /** Watches a topic at the gateway in use, until the watch ends. */
+  /** Watches a topic at the gateway in use until the watch ends. */
   async #keep(watch: Watch): Promise<void> {
     let failures: RPCError[] = []; // since a gateway last told something
     let pause = MIN_PAUSE;
@@ -198,8 +199,8 @@ export class GatewayRegistry implements Registry {
   }
 
   /**
-   * Watches a topic at a gateway, and returns at the end whether it told something, and why it
-   * ended.
+   * Watches a topic at one gateway. At the end, it returns whether there was any update, and why
+   * the watch ended.
    */
   async #follow(
     gate: Gate,
@@ -240,8 +241,8 @@ export class GatewayRegistry implements Registry {
   }
 
   /**
-   * Returns instances as clients use them: the process at the other end of the connection is the
-   * gateway.
+   * Returns instances for clients. Their process is the gateway, which is at the other end of the
+   * connection.
    */
   #instances(list: readonly WireInstance[], gate: Gate, bootId: string): Instance[] {
     return list.flatMap((i) => {
@@ -257,7 +258,7 @@ export class GatewayRegistry implements Registry {
   }
 }
 
-/** What is watched, and until when. */
+/** A watched topic, and the end of the watch. */
 interface Watch {
   readonly exchange: string;
   readonly topic: string;
@@ -294,7 +295,7 @@ function decode(i: WireInstance, addr: string, bootId: string): Instance {
   };
 }
 
-/** Returns the error for a gateway that does not tell what it knows. */
+/** Returns the error for a gateway that does not answer a List or a Watch. */
 function refusedBy(gate: Gate, e: unknown): RPCError {
   const error = e instanceof RPCError ? e : new RPCError("Unreachable", reasonOf(e));
   const foreign = error.reason === "foreign" || error.kind === "NoSuchMethod";
@@ -306,7 +307,7 @@ function refusedBy(gate: Gate, e: unknown): RPCError {
   });
 }
 
-/** Returns the error when no gateway answered. */
+/** Returns the error for when no gateway answered. */
 function asked(failures: readonly RPCError[]): RPCError {
   const [first] = failures;
   if (first !== undefined && failures.length === 1) {

@@ -1,17 +1,18 @@
-/** What an instance is, and how it is written. */
+/** Instances, and their text forms. */
 
 import { isIP } from "node:net";
 import { formatVersion, type Implementation, parseVersion } from "../versions.js";
 
-/** What a server takes. Others count as active. */
+/** The state of a server that accepts all messages. Unknown states count as active. */
 export const ACTIVE = "active";
-/** It accepts and runs nothing yet; messages for any server avoid it. */
+/** The state of a server that queues messages and runs none. Messages for any server avoid it. */
 export const HELD = "held";
-/** It takes only messages that name it. */
+/** The state of a server that accepts only messages that name it. */
 export const DRAINING = "draining";
 
 /**
- * One server in one process, as discovery knows it. Static addresses have neither id nor boot id.
+ * One server in one process, in the view of discovery. Instances at static addresses have neither
+ * id nor boot id.
  */
 export interface Instance {
   readonly id: string;
@@ -24,18 +25,18 @@ export interface Instance {
   readonly state: string;
   /** What it implements; empty if that is not known. */
   readonly implemented: readonly Implementation[];
-  /** Where its process runs, such as an availability zone; empty if that is not said. */
+  /** Where its process runs, such as an availability zone; empty if that is not known. */
   readonly zone: string;
   /** Whether the address and the boot id belong to a gateway. */
   readonly relayed?: boolean;
 }
 
-/** Whether two instances say the same. */
+/** Whether two instances are equal. */
 export function sameInstance(a: Instance, b: Instance): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** Whether two lists of instances say the same, in the same order. */
+/** Whether two lists of instances are equal, including the order. */
 export function sameInstances(a: readonly Instance[], b: readonly Instance[]): boolean {
   return a.length === b.length && a.every((i, n) => sameInstance(i, b[n] as Instance));
 }
@@ -48,7 +49,7 @@ export function formatImplementation(i: Implementation): string {
   return `${encoded}=${formatVersion(i.version)}`;
 }
 
-/** Reads what formatImplementation wrote. The error says what is wrong. */
+/** Parses the result of formatImplementation. The error says what is wrong. */
 export function parseImplementation(text: unknown): Implementation {
   const at = typeof text === "string" ? text.indexOf("=") : -1;
   if (typeof text !== "string" || at < 0) {
@@ -78,7 +79,7 @@ export function splitAddr(addr: string): { host: string; port: number } {
   return { host, port: Number(port) };
 }
 
-/** Returns an address, with an IPv6 address in brackets. */
+/** Returns an address; an IPv6 address is put in brackets. */
 export function joinAddr(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
@@ -93,7 +94,7 @@ export function checkHost(host: string): void {
   }
 }
 
-/** Returns the path of a socket; undefined if the address is none. */
+/** Returns the path of a socket; undefined for other addresses. */
 export function socketPath(addr: string): string | undefined {
   return addr.startsWith("unix:") ? addr.slice("unix:".length) : undefined;
 }

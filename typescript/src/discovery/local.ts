@@ -17,7 +17,7 @@ import { Directory, ensureDirectory, identify, unreachable } from "./localdir.js
 import { encodeFile } from "./localfile.js";
 import { type Notify, type Registry, sameUpdate, type Update } from "./registry.js";
 
-/** How often readers look at the directory, in milliseconds. */
+/** The interval between two scans of the directory, in milliseconds. */
 const INTERVAL = 250;
 /** The longest path of a socket, in bytes. */
 const MAX_SOCKET_PATH = 103;
@@ -119,7 +119,7 @@ export class LocalRegistry implements Registry {
   }
 }
 
-/** The file of this process, if it has published something. */
+/** The file of this process, if it has published anything. */
 class Publication {
   readonly #unique = Array.from({ length: 26 }, () => ALPHABET[randomInt(ALPHABET.length)]).join("");
   #instances: readonly Instance[] = [];
@@ -130,12 +130,12 @@ class Publication {
     readonly log: Logger,
   ) {}
 
-  /** Writes the file; removes it if there are no instances. */
+  /** Writes the file, or removes it if there are no instances. */
   set(instances: readonly Instance[]): void {
     if (instances.length > 0) {
       this.#write(instances);
     } else if (this.#file !== undefined) {
-      // The file goes first, so that no reader finds it without its lock.
+      // Remove the file before releasing its lock, so that no reader finds it without a lock.
       fs.rmSync(this.#file.path, { force: true });
       fs.closeSync(this.#file.fd);
       this.#file = undefined;

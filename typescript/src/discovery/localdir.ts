@@ -11,7 +11,7 @@ import { isLocked } from "./flock.js";
 import { type Instance, socketPath } from "./instance.js";
 import { decodeFile, isProcessFile, isSocketName, isTemporary } from "./localfile.js";
 
-/** After how long a file without an owner is removed, in milliseconds. */
+/** The age at which a file without an owner is removed, in milliseconds. */
 const STALE = 60_000;
 const ATTEMPTS = 100;
 
@@ -20,14 +20,14 @@ interface Known {
   instances: Instance[];
 }
 
-/** Scans the directory. It parses only what changed, and tests every lock in each scan. */
+/** Scans the directory. It parses only changed files, and tests every lock in each scan. */
 export class Directory {
   readonly #log: Logger;
   #known = new Map<string, Known>();
   #identity: string | undefined;
   /**
-   * Whether the directory was lost since this was last set to false, so that an absence says
-   * nothing.
+   * Whether the directory was lost since this was last set to false, so that a missing instance
+   * means nothing.
    */
   lost = false;
 
@@ -38,7 +38,7 @@ export class Directory {
     this.#log = log;
   }
 
-  /** Returns the instances of all processes that live. */
+  /** Returns the instances of all live processes. */
   scan(): Instance[] {
     const info = fs.lstatSync(this.path, { throwIfNoEntry: false });
     const identity = info && identify(info);
@@ -110,7 +110,7 @@ export class Directory {
     }
   }
 
-  /** Removes the file of a dead process, and returns whether it was what the path names. */
+  /** Removes the file of a dead process. It returns false if the path has another file by now. */
   #bury(path: string, fd: number): boolean {
     const there = fs.lstatSync(path, { throwIfNoEntry: false });
     if (there === undefined) {
@@ -127,7 +127,7 @@ export class Directory {
         }
       }
     } catch {
-      // What cannot be read names no sockets.
+      // An unreadable file names no sockets.
     }
     fs.rmSync(path, { force: true });
     return true;
@@ -152,7 +152,7 @@ export class Directory {
   }
 }
 
-/** Tells one file from another, whatever they are called. */
+/** Returns a string that identifies a file, independent of its name. */
 export function identify(info: fs.Stats): string {
   return `${info.dev}:${info.ino}`;
 }
@@ -165,7 +165,7 @@ function openQuietly(path: string): number | undefined {
   }
 }
 
-/** Makes sure that a directory is there and private. */
+/** Makes sure that a directory exists and is private. */
 export function ensureDirectory(path: string): void {
   try {
     fs.mkdirSync(path, { mode: 0o700 });
@@ -200,7 +200,7 @@ function verify(path: string, info: fs.Stats): void {
   }
 }
 
-/** Returns the error for a directory or a file that cannot be used. */
+/** Returns the error for an unusable directory or file. */
 export function unreachable(path: string, why: string): RPCError {
   return new RPCError("Unreachable", `local registry: ${path}: ${why}`, { safeToRetry: true });
 }

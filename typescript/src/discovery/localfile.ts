@@ -1,4 +1,4 @@
-/** What files of local:// hold and how they are named. docs/protocol.md has the rules. */
+/** The names and contents of the files of local://. docs/protocol.md has the rules. */
 
 import { formatImplementation, type Instance, parseImplementation } from "./instance.js";
 
@@ -7,17 +7,17 @@ const PROCESS = /^oslorpc-.*-[A-Z2-7]{26}\.json$/s;
 const TEMPORARY = /^oslorpc-.*-[A-Z2-7]{26}\.json\.[0-9]*\.tmp$/s;
 const SOCKET = /^[0-9a-f]{8}\.sock$/;
 
-/** Whether a file has the name of one that a process publishes in. */
+/** Whether a file has the name of a process's file. */
 export function isProcessFile(name: string): boolean {
   return PROCESS.test(name);
 }
 
-/** Whether a file has the name of one that is not yet in place. */
+/** Whether a file has the name of a temporary file. */
 export function isTemporary(name: string): boolean {
   return TEMPORARY.test(name);
 }
 
-/** Whether a file has the name of a socket of ours. */
+/** Whether a file has the name of one of our sockets. */
 export function isSocketName(name: string): boolean {
   return SOCKET.test(name);
 }
@@ -38,7 +38,7 @@ export function encodeFile(instances: readonly Instance[]): string {
   return JSON.stringify({ format: FORMAT, instances: records });
 }
 
-/** Reads the content of a process's file. The error says what is wrong. */
+/** Parses the content of a process's file. The error says what is wrong. */
 export function decodeFile(text: string): Instance[] {
   const file: unknown = JSON.parse(text);
   if (!isRecord(file) || file["format"] !== FORMAT) {

@@ -1,56 +1,60 @@
-/** What a registry of instances does. */
+/** The interface of registries. */
 
 import type { Duplex } from "node:stream";
 import { type Instance, sameInstances } from "./instance.js";
 
-/** What a registry knows about a topic at a moment. */
+/** A registry's current knowledge about a topic. */
 export interface Update {
   instances: readonly Instance[];
-  /** True if the registry seems to have lost its data, so that an absence says nothing. */
+  /** True if the registry seems to have lost its data, so that a missing instance means nothing. */
   reset: boolean;
-  /** Why the registry cannot be read; then the instances say nothing. */
+  /** Why the registry cannot be read; the instances are then not valid. */
   error?: Error;
 }
 
-/** Takes what a registry knows. */
+/** Receives updates of a registry. */
 export type Notify = (update: Update) => void;
 
-/** Tells processes of each other. */
+/** Lets processes find each other. */
 export interface Registry {
-  /** What errors call it: "Consul at 127.0.0.1:8500". */
+  /** The name of the registry in errors, such as "Consul at 127.0.0.1:8500". */
   readonly name: string;
 
-  /** Makes these the instances of this process, and keeps them alive. None withdraws all. */
+  /**
+   * Publishes these instances of this process, and keeps them registered. An empty list withdraws
+   * all.
+   */
   publish(instances: readonly Instance[]): Promise<void>;
 
-  /** Calls notify with what is known and at each change, until the result is called. */
+  /** Calls notify with the current state and at each change. The result ends the watch. */
   watch(exchange: string, topic: string, notify: Notify): () => void;
 
-  /** Returns all instances of all topics, read now. */
+  /** Reads the registry now, and returns all instances of all topics. */
   list(): Promise<Instance[]>;
 
   /**
-   * Waits until other processes can find the instances, for so long, and returns whether they can.
+   * Waits until other processes can find the instances, at most for so long, and returns whether
+   * they can.
    */
   awaitListed(instances: readonly Instance[], milliseconds: number): Promise<boolean>;
 
-  /** Returns the path for a socket to listen on by default; undefined to listen on a port. */
+  /** Returns a path for the socket to listen on by default, or undefined to listen on a port. */
   socket(): string | undefined;
 
   /**
-   * Hands connections to the servers of this process, which do not listen themselves. It is called
-   * once, and returns what stands for their address. Registries without it have servers listen.
+   * Passes connections to the servers of this process, which then do not listen. It is called once,
+   * and returns a stand-in for their address. With registries that lack it, servers listen.
    */
   attach?(take: (connection: Duplex) => void): string;
 
-  /** Called with a reason each time a registration that was lost is back. */
+  /** Called with a reason each time a lost registration was restored. */
   lapsed: (reason: string) => void;
 
-  /** Withdraws what was published, and ends all watches. */
+  /** Withdraws the published instances, and ends all watches. */
   close(): Promise<void>;
 }
 
-/** Whether an update says nothing that the one before did not say. */
+/** Whether an update has no news compared to the previous one. */
 export function sameUpdate(before: Update | undefined, now: Update): boolean {
   return (
     before !== undefined &&

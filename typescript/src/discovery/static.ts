@@ -1,4 +1,4 @@
-/** The registry of addresses that are written in the transport URL. */
+/** The registry of addresses that the transport URL lists. */
 
 import { isIP } from "node:net";
 import { invalid, RPCError } from "../errors.js";
@@ -6,10 +6,12 @@ import { checkClientTarget, checkZone } from "../target.js";
 import { ACTIVE, type Instance, sameInstance, socketPath, splitAddr } from "./instance.js";
 import type { Notify, Registry } from "./registry.js";
 
-/** What is between an address and its zone. */
+/** Separates an address from its zone. */
 const ZONE = ";zone=";
 
-/** Knows the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1. */
+/**
+ * Has the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1.
+ */
 export class StaticRegistry implements Registry {
   readonly #instances: Instance[] = [];
   readonly name = "the addresses in the transport URL";
@@ -25,7 +27,7 @@ export class StaticRegistry implements Registry {
     }
   }
 
-  /** Checks that messages for the instances come to them; nothing is announced. */
+  /** Checks that the instances are at addresses of the URL. Nothing is published. */
   async publish(instances: readonly Instance[]): Promise<void> {
     for (const i of instances) {
       const known = this.#of(i.exchange, i.topic).map((k) => k.addr);
@@ -107,7 +109,7 @@ function zoneOf(entry: string, text: string): string {
       return zone;
     }
   } catch {
-    // It is malformed.
+    // The name is malformed.
   }
   throw new TypeError(`the zone in "${entry}": write topic=host:port;zone=NAME, with a percent-encoded name`);
 }
@@ -128,7 +130,7 @@ function address(text: string): string {
   return text;
 }
 
-/** Whether two addresses may be the same place, as far as one can tell without looking up names. */
+/** Whether two addresses may be the same place. Names are not looked up. */
 function mayBe(a: string, b: string): boolean {
   if (a === b) {
     return true;

@@ -1,6 +1,6 @@
 /**
- * Streams of HTTP/2 as Connect's handlers want them, and what they do not tell: when headers go
- * out, and who has left.
+ * HTTP/2 streams in the form that Connect's handlers need. The module adds what these lack: when
+ * headers are sent, and whether the caller has left.
  */
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
@@ -10,34 +10,34 @@ import { drained } from "../drained.js";
 import { textOf } from "../errors.js";
 import type { Logger } from "../log.js";
 
-/** An RPC, beside what Connect says of it. */
+/** An RPC, with functions that Connect lacks. */
 export interface Exchange {
-  /** Aborted when the stream has ended, whichever end ended it. */
+  /** Aborted when the stream has ended, at whichever end. */
   readonly signal: AbortSignal;
-  /** Sends the headers now, so that the caller knows that its message was taken. */
+  /** Sends the headers now, so that the caller knows that its message was accepted. */
   begin(header: Headers): void;
 }
 
-/** Where handlers find the exchange. */
+/** The key under which handlers find the exchange. */
 export const exchangeKey = createContextKey<Exchange>(
   { signal: new AbortController().signal, begin() {} },
   { description: "oslorpc exchange" },
 );
 
-/** Answers streams by the handlers of their paths. */
+/** Answers streams with the handlers of their paths. */
 export class Adapter {
   readonly #handlers: Map<string, UniversalHandler>;
   readonly #unknown: (path: string) => Headers;
   readonly #log: Logger;
 
-  /** Paths without a handler are answered with a status alone: its headers. */
+  /** Unknown returns the headers of a status for paths without a handler. */
   constructor(handlers: readonly UniversalHandler[], unknown: (path: string) => Headers, log: Logger) {
     this.#handlers = new Map(handlers.map((handler) => [handler.requestPath, handler]));
     this.#unknown = unknown;
     this.#log = log;
   }
 
-  /** Adds handlers, in place of those that have their paths. */
+  /** Adds handlers. They replace handlers with the same paths. */
   add(handlers: readonly UniversalHandler[]): void {
     for (const handler of handlers) {
       this.#handlers.set(handler.requestPath, handler);
@@ -92,7 +92,7 @@ class Reply {
     }
   }
 
-  /** Sends what a handler answers. A refusal is a status alone: no headers come before it. */
+  /** Sends the answer of a handler. A refusal is only a status, without headers before it. */
   async send({ status, header, body, trailer }: UniversalServerResponse): Promise<void> {
     this.#trailer = trailer ?? this.#trailer;
     const items = body?.[Symbol.asyncIterator]();

@@ -1,12 +1,12 @@
-/** Counts who asked for what, for operators who want to retire a version. */
+/** Counts which callers asked for which methods, for operators who want to retire a version. */
 
 const ROWS = 1024;
-/** When so many rows are taken, further callers share one. */
+/** When this many rows are taken, all new callers share one. */
 const CROWDED = (ROWS * 3) / 4;
-/** Messages that are refused may name anything, and get so many rows at most. */
+/** Refused messages may have any names, so they get at most this many rows. */
 const REFUSED = ROWS / 4;
 
-/** The messages that asked for a method, at a version, from a caller. */
+/** The number of messages that asked for a method, at a version, from a caller. */
 export interface Row {
   readonly namespace: string;
   readonly method: string;
@@ -22,7 +22,7 @@ export interface Row {
 export class Census {
   readonly #rows = new Map<string, Row>();
   #refused = 0;
-  /** Messages that no row was left for. */
+  /** Messages for which there was no row. */
   uncounted = 0;
 
   /** Counts a message. */

@@ -1,39 +1,39 @@
-/** The request context of a message, as a method sees it. */
+/** The request context of a message, in the view of a method. */
 
 /**
- * What came with a message, beside its arguments. Pass `values` on as the context of the calls that
- * the method makes.
+ * The information that came with a message besides its arguments. Pass `values` on as the context
+ * of the method's own calls.
  */
 export interface RequestContext {
   /** The request context that the caller sent. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** The method that was asked for. */
+  /** The requested method. */
   readonly method: string;
-  /** The id of the message; empty if it has none. */
+  /** The id of the message, or an empty string. */
   readonly messageId: string;
-  /** The version that was asked for; empty if none was. */
+  /** The requested version, or an empty string. */
   readonly version: string;
   /** The name of the server that runs the method. */
   readonly server: string;
-  /** The name that the sender's program gives itself. */
+  /** The name that the sender gives itself. */
   readonly caller: string;
-  /** What programs around the method read, such as trace context. */
+  /** Metadata for code around the method, such as trace context. */
   readonly metadata: Readonly<Record<string, string>>;
   /**
-   * How long the caller still waits, in milliseconds; undefined if nothing waits, as for a cast.
+   * How long the caller still waits, in milliseconds; undefined if no caller waits, as for a cast.
    */
   readonly remainingMs: number | undefined;
   /**
-   * Aborted when the caller has left, its deadline has passed, or the server is stopped by force:
-   * the method should end.
+   * Aborted when the caller has left, the deadline has passed, or the server is being stopped by
+   * force. The method should then end.
    */
   readonly signal: AbortSignal;
 }
 
-/** What a message is, beside its content. */
+/** The fields of a message besides its content. */
 export interface Envelope {
   readonly method: string;
-  /** The typed service that it is of; undefined for others. */
+  /** The typed service of the message; undefined for other messages. */
   readonly service?: string;
   readonly id: string;
   readonly namespace: string;
@@ -42,13 +42,13 @@ export interface Envelope {
   readonly caller: string;
   readonly orderKey: string;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Until when its caller waits, by performance.now(); undefined if nothing waits. */
+  /** Until when the caller waits, by performance.now(); undefined if no caller waits. */
   readonly deadline: number | undefined;
-  /** The size of its content in bytes. */
+  /** The size of the content in bytes. */
   readonly size: number;
 }
 
-/** A message in a server. */
+/** A message at a server. */
 export class Incoming {
   readonly #controller = new AbortController();
   readonly envelope: Envelope;
@@ -57,18 +57,18 @@ export class Incoming {
     this.envelope = envelope;
   }
 
-  /** Aborted when the method is to end. */
+  /** Aborted when the method must end. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** How long its caller still waits. */
+  /** How long the caller still waits. */
   get left(): number | undefined {
     const { deadline } = this.envelope;
     return deadline === undefined ? undefined : deadline - performance.now();
   }
 
-  /** Whether its caller waits no more, by the deadline. */
+  /** Whether the deadline of the caller has passed. */
   get late(): boolean {
     return (this.left ?? 1) <= 0;
   }
@@ -78,7 +78,7 @@ export class Incoming {
     this.#controller.abort();
   }
 
-  /** Returns what the method sees of it. */
+  /** Returns the context for the method. */
   context(values: Readonly<Record<string, unknown>>): RequestContext {
     const { method, id, version, server, caller, metadata } = this.envelope;
     const left = () => this.left;

@@ -1,4 +1,4 @@
-/** What happens to a message in the server that it was sent to: select, admit, wait, run, tell. */
+/** How a server handles a message: select the method, admit, wait, run, answer. */
 
 import { RemoteError, RPCError, refused, textOf } from "../errors.js";
 import { type ErrorTypes, find } from "../errortypes.js";
@@ -12,24 +12,24 @@ import { type Bounds, Queue, type Ticket } from "./queue.js";
 import { Window } from "./window.js";
 
 /**
- * How long after a deadline a method is canceled, in milliseconds: its caller tells the time
- * itself.
+ * How long after the deadline a method is canceled, in milliseconds. The delay is for the caller,
+ * which reports its own timeout.
  */
 const LATE = 50;
-/** How long methods that are canceled by force may take to end. */
+/** How long canceled methods may take to end when a server is stopped by force. */
 const LAST = 2000;
 
-/** What a server does: see docs/server.md. */
+/** The phase of a server: see docs/server.md. */
 export type Phase = "held" | "active" | "draining" | "stopping" | "stopped";
 
-/** A message that was accepted. */
+/** An accepted message. */
 export interface Accepted {
   readonly message: Incoming;
   readonly method: Method;
   readonly ticket: Ticket;
 }
 
-/** What a message contains. It is decoded when a worker is free. */
+/** The content of a message. It is decoded when a worker is free. */
 export interface Content {
   readonly context: Readonly<Record<string, unknown>>;
   readonly args: Readonly<Record<string, unknown>>;
@@ -61,13 +61,13 @@ export class Dispatcher {
     return this.#phase;
   }
 
-  /** Changes the phase. A server that is not held any more runs what waits. */
+  /** Changes the phase. When a hold ends, queued messages run. */
   set phase(phase: Phase) {
     this.#phase = phase;
     this.queue.hold(phase === "held");
   }
 
-  /** Selects the method, and admits the message; or refuses it. */
+  /** Selects the method, and admits or refuses the message. */
   accept(message: Incoming, version: Version): Accepted {
     const { namespace, method: name, service, id, caller, size, orderKey } = message.envelope;
     const count = (accepted: boolean) =>
@@ -97,8 +97,8 @@ export class Dispatcher {
   }
 
   /**
-   * Runs a message that was accepted, when a worker is free, and yields its items; a plain method
-   * has one.
+   * Runs an accepted message when a worker is free, and yields its items. A plain method has one
+   * item.
    */
   async *run({ message, method, ticket }: Accepted, content: () => Content): AsyncGenerator<unknown, void> {
     let started = false;
@@ -171,7 +171,7 @@ export class Dispatcher {
     }
   }
 
-  /** Returns the error of a method that did not end well. */
+  /** Returns the error of a method that failed. */
   #ended(m: Incoming, method: Method, e: unknown): RPCError {
     const gaveUp =
       m.signal.aborted && (e === m.signal.reason || (e instanceof Error && e.name === "AbortError"));
@@ -186,7 +186,7 @@ export class Dispatcher {
     return this.#failure(m, method, e);
   }
 
-  /** Returns the failure of a method as its caller sees it. */
+  /** Returns the failure of a method in the form for its caller. */
   #failure(m: Incoming, method: Method, e: unknown): RemoteError {
     method.failed++;
     const expected = method.expected.some((cls) => e instanceof cls);
@@ -222,7 +222,7 @@ export class Dispatcher {
     return new RemoteError(failure, { cause: e });
   }
 
-  /** Runs a message that was accepted, and tells only the log how it ended. */
+  /** Runs an accepted message. Only the log gets the outcome. */
   async cast(accepted: Accepted, content: () => Content): Promise<void> {
     try {
       for await (const _ of this.run(accepted, content)) {
@@ -237,8 +237,8 @@ export class Dispatcher {
   }
 
   /**
-   * Refuses messages from now on, and waits until the accepted ones have ended. False means: by
-   * force.
+   * Refuses messages from now on, and waits until the accepted ones have ended. It returns false if
+   * some had to be canceled.
    */
   async finish(milliseconds: number | undefined): Promise<boolean> {
     this.phase = "stopping";
@@ -257,7 +257,7 @@ export class Dispatcher {
     return !this.#forced;
   }
 
-  /** Waits until no message is there, for so long, and returns whether that is so. */
+  /** Waits until there are no messages, at most for so long, and returns whether there are none. */
   async #ends(milliseconds: number | undefined): Promise<boolean> {
     if (this.#accepted.size > 0) {
       await new Promise<void>((resolve) => {

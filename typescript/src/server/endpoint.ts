@@ -1,4 +1,4 @@
-/** Endpoints: methods that messages can ask for, tagged with a namespace and a version. */
+/** Endpoints: methods for messages, in a namespace and at a version. */
 
 import { invalid, RPCError } from "../errors.js";
 import { checkName } from "../target.js";
@@ -21,9 +21,9 @@ const LISTED = 20;
 
 /** An interface that a server offers. */
 export interface Endpoint {
-  /** The namespace. Left out: the default namespace. */
+  /** The namespace, by default the default namespace. */
   namespace?: string | undefined;
-  /** Further namespaces that it answers to; undefined is the default namespace. */
+  /** Further namespaces of the endpoint; undefined is the default namespace. */
   legacyNamespaces?: readonly (string | undefined)[] | undefined;
   /** The version that it implements. The default is 1.0. */
   version?: string | undefined;
@@ -34,12 +34,12 @@ export interface Endpoint {
   methods: object;
 }
 
-/** An endpoint as a server uses it. */
+/** An endpoint in the form that a server uses. */
 export interface Interface {
   readonly namespaces: readonly string[];
   readonly version: Version;
   readonly methods: ReadonlyMap<string, Method>;
-  /** The typed service that it is; undefined if its methods are asked for by RPCService. */
+  /** The typed service; undefined if the methods are called through RPCService. */
   readonly offer?: Offer;
 }
 
@@ -107,8 +107,8 @@ export class Table {
   }
 
   /**
-   * Returns the method: of the endpoints that serve the message, the first that has it. Methods of a
-   * typed service are for its own messages, which name it.
+   * Returns the method: of the endpoints that can serve the message, the first that has it. Methods
+   * of a typed service are only for messages that name the service.
    */
   select(namespace: string, version: Version, name: string, service = ""): Method {
     const able = this.interfaces.filter(

@@ -1,11 +1,11 @@
-/** gRPC's health service: each topic is well while a server in the state active offers it. */
+/** gRPC's health service: a topic is healthy while a server in the state active offers it. */
 
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc/health/v1/health_pb.js";
 import { exchangeKey } from "./adapter.js";
 import type { Process } from "./service.js";
 
-/** Knows how well a process is, and tells those who watch. */
+/** Knows the health of a process, and notifies watchers. */
 export class HealthReport {
   readonly #process: Process;
   readonly #known = new Set([""]);
@@ -15,7 +15,7 @@ export class HealthReport {
     this.#process = process;
   }
 
-  /** Tells those who watch that something may have changed. */
+  /** Notifies watchers that the health may have changed. */
   changed(): void {
     for (const look of [...this.#waiting]) {
       look();

@@ -1,4 +1,4 @@
-/** A serving process: its listener, its servers, and what they announce. */
+/** A serving process: its listener, its servers, and their publication. */
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -35,17 +35,17 @@ import { routeTyped } from "./typed.js";
 const LISTED_WITHIN = 5000;
 const WITHDRAWN_WITHIN = 3000;
 /**
- * For how long a process that ends refuses what is still on its way, and how long nothing may have
- * come then.
+ * How long an ending process refuses late messages, and how long no message must have come before
+ * it ends.
  */
 const LINGER = 1000;
 const QUIET = 100;
 const CLOSED_WITHIN = 500;
 
-/** What a host needs of its transport. */
+/** The part of a transport that a host uses. */
 export interface HostConfig {
   readonly exchange: string;
-  /** Where the process runs; empty if that is not said. */
+  /** Where the process runs; empty if that is not given. */
   readonly zone: string;
   readonly maxSize: number;
   readonly registry: Registry;
@@ -53,13 +53,13 @@ export interface HostConfig {
   readonly errors: ErrorTypes;
   readonly log: Logger;
   /**
-   * Where to listen: host:port, or unix: and a path. Empty: a socket where the registry has them,
-   * else a port.
+   * The address to listen on: host:port, or unix: and a path. Empty means a socket if the registry
+   * has them, and else a port.
    */
   readonly listen: string;
-  /** What others connect to: host:port, or a host. Empty: where it listens. */
+  /** The address to publish: host:port, or a host. Empty means the address of the listener. */
   readonly advertise: string;
-  /** How long a server that stops goes on accepting, in milliseconds. */
+  /** How long a stopping server still accepts messages, in milliseconds. */
   readonly stopGraceMs: number;
 }
 
@@ -100,7 +100,7 @@ export class Host implements Process {
     return this.config.maxSize;
   }
 
-  /** Takes a server in, ready for messages. It is not announced yet. */
+  /** Adds a server, which is ready for messages. It is not published yet. */
   async add(
     target: { exchange?: string | undefined; topic: string; server: string },
     dispatcher: Dispatcher,
@@ -132,7 +132,7 @@ export class Host implements Process {
     return served;
   }
 
-  /** Has messages of a typed service come in, from now on. */
+  /** Accepts messages of a typed service from now on. */
   #route(service: DescService | undefined): void {
     if (service !== undefined && !this.#routed.has(service.typeName)) {
       this.#routed.add(service.typeName);
@@ -158,7 +158,7 @@ export class Host implements Process {
     return [...byName.values()];
   }
 
-  /** Forgets a server. */
+  /** Removes a server. */
   remove(served: Served): void {
     served.reports?.end();
     this.servers = this.servers.filter((s) => s !== served);
@@ -166,7 +166,7 @@ export class Host implements Process {
     this.#health.changed();
   }
 
-  /** Tells the registry of the servers. */
+  /** Publishes the servers. */
   async announce(): Promise<void> {
     this.#health.changed();
     const publish = () => this.config.registry.publish(this.#announced.map((s) => s.instance));
@@ -174,7 +174,7 @@ export class Host implements Process {
     await this.#announcing;
   }
 
-  /** Announces a server, and waits until others can find it. */
+  /** Publishes a server, and waits until others can find it. */
   async introduce(served: Served): Promise<void> {
     await this.announce();
     if (!(await this.config.registry.awaitListed([served.instance], LISTED_WITHIN))) {
@@ -184,14 +184,14 @@ export class Host implements Process {
     }
   }
 
-  /** Changes what a server takes, and tells others. */
+  /** Changes the phase of a server, and publishes it. */
   async change(served: Served, phase: Phase): Promise<void> {
     served.dispatcher.phase = phase;
     served.instance = { ...served.instance, state: stateOf(phase) };
     await this.announce();
   }
 
-  /** Withdraws a server. What cannot be withdrawn in time is withdrawn in the background. */
+  /** Withdraws a server from discovery. If that takes too long, it continues in the background. */
   async withdraw(served: Served, milliseconds = WITHDRAWN_WITHIN): Promise<void> {
     this.#announced = this.#announced.filter((s) => s !== served);
     const withdrawn = this.announce().then(
@@ -208,8 +208,8 @@ export class Host implements Process {
   }
 
   /**
-   * Closes the listener, once nothing comes any more: what is on its way is refused rather than cut
-   * off.
+   * Closes the listener when no message comes any more, so that late messages are refused and not
+   * cut off.
    */
   async close(): Promise<void> {
     const listener = await this.#opening?.catch(() => undefined);
@@ -254,7 +254,7 @@ export class Host implements Process {
     return listener;
   }
 
-  /** Returns the address to announce. */
+  /** Returns the address to publish. */
   #advertised(listen: string, port: number): string {
     const { advertise } = this.config;
     const { host } = splitListen(listen);

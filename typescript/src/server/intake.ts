@@ -1,6 +1,4 @@
-/**
- * What a request must be before a server runs it. The order of the checks is in docs/protocol.md.
- */
+/** The checks of a request before a server runs it. Their order is in docs/protocol.md. */
 
 import { randomInt } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
@@ -16,14 +14,14 @@ import { Incoming } from "./context.js";
 import type { Content, Dispatcher } from "./dispatcher.js";
 import type { Reports } from "./reports.js";
 
-/** What a payload has beside its text. */
+/** The size of a payload besides its text. */
 const SLACK = 16;
 
 const fields = ["exchange", "topic", "namespace", "version", "server"] as const;
 
 /**
- * What headers may say of a message. The request decides; a header that contradicts it is a
- * mistake.
+ * Headers that repeat a field of the message. The request decides; a header that differs is an
+ * error.
  */
 const headerFields: Readonly<Record<string, (m: Message) => string>> = {
   "oslorpc-exchange": (m) => m.target?.exchange ?? "",
@@ -35,17 +33,17 @@ const headerFields: Readonly<Record<string, (m: Message) => string>> = {
   "oslorpc-order-key": (m) => m.orderKey,
 };
 
-/** A server of the process, as messages find it. */
+/** A server of the process, as messages look it up. */
 export interface Served {
   instance: Instance;
   readonly dispatcher: Dispatcher;
   /** Called with a reason when messages may have been missed. */
   readonly missed: ((reason: string) => void) | undefined;
-  /** Takes in what senders report that it missed. */
+  /** Handles reports of senders about missed messages. */
   readonly reports: Reports | undefined;
 }
 
-/** Checks who a message is for, and returns it with the version that it asks for. */
+/** Checks the receiver of a message, and returns the message with the version that it asks for. */
 export function checkMessage(m: Message | undefined): { message: Message; version: Version } {
   if (m === undefined) {
     throw invalidTarget("`message` is required: it says who is meant, and what to run");
@@ -101,7 +99,7 @@ export function checkHeaders(m: Message, headers: Headers): void {
   }
 }
 
-/** Returns what a header says, whose value is percent-encoded; undefined if it is absent. */
+/** Returns the value of a percent-encoded header; undefined if it is absent. */
 export function readHeader(headers: Headers, name: string): string | undefined {
   const value = headers.get(name);
   return value === null ? undefined : decoded(name, value);
@@ -122,14 +120,14 @@ function decoded(name: string, value: string): string {
   }
 }
 
-/** Returns the error for a message that does not say well who is meant. */
+/** Returns the error for a message whose receiver is unclear. */
 export function invalidTarget(detail: string): RPCError {
   return new RPCError("InvalidTarget", detail, { safeToRetry: true });
 }
 
 /**
- * Returns the server that a message is for; one that stops, is held or drains only if there is no
- * other.
+ * Returns the server for a message. A server that stops, is held or drains is used only if there is
+ * no other.
  */
 export function findServer(servers: readonly Served[], m: Message, exchange: string, bootId: string): Served {
   const { topic, server, exchange: given } = m.target ?? {};
@@ -149,7 +147,7 @@ export function findServer(servers: readonly Served[], m: Message, exchange: str
   return found;
 }
 
-/** Returns the refusal of a message for a server that is not there. */
+/** Returns the refusal for a server that does not exist here. */
 export function absent(servers: readonly Served[], instanceId: string, bootId: string): RPCError {
   if (instanceId.startsWith(`${bootId}.`) && servers.every((s) => s.instance.id !== instanceId)) {
     return refused("stopping", "the instance has stopped");
@@ -159,7 +157,7 @@ export function absent(servers: readonly Served[], instanceId: string, bootId: s
   return refused("misdirected", why);
 }
 
-/** Throws an error unless the process has an instance, which does not stop. */
+/** Throws an error unless the process has an instance with this id that is not stopping. */
 export function checkPing(servers: readonly Served[], instanceId: string, bootId: string): void {
   if (!instanceId) {
     return;
@@ -173,17 +171,17 @@ export function checkPing(servers: readonly Served[], instanceId: string, bootId
   }
 }
 
-/** What is known of the RPC that brought a message. */
+/** The properties of the RPC of a message. */
 export interface Arrival {
   readonly caller: string;
-  /** How long the RPC has, in milliseconds. */
+  /** The timeout of the RPC, in milliseconds. */
   readonly timeoutMs: number | undefined;
   readonly cast: boolean;
-  /** The largest content in bytes. */
+  /** The maximum size of the content in bytes. */
   readonly most: number;
 }
 
-/** Returns a message as it comes in. */
+/** Returns a received message. */
 export function receive(m: Message, server: string, arrival: Arrival): Incoming {
   const size = sizeOf(m.kwargs) + sizeOf(m.context);
   if (size > arrival.most + SLACK) {

@@ -1,4 +1,4 @@
-/** What a process says of its servers. */
+/** The report of a process about its servers. */
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";

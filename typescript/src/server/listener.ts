@@ -1,4 +1,4 @@
-/** Where a process listens for RPCs. */
+/** The listener of a process. */
 
 import { chmodSync, rmSync } from "node:fs";
 import * as http2 from "node:http2";
@@ -12,19 +12,22 @@ import { whyNotListening } from "../plain.js";
 import { ATTACHED, type Trust } from "../trust.js";
 import type { Adapter } from "./adapter.js";
 
-/** Servers ping when they hear nothing: clients may be gone. In milliseconds. */
+/**
+ * The interval and the timeout of pings, in milliseconds. Servers ping idle connections, because
+ * their clients may be gone.
+ */
 const PING_EVERY = 20_000;
 const PONG_WITHIN = 20_000;
 const MAX_STREAMS = 1000;
 const MAX_HEADERS = 16 << 10;
 const WINDOW = 1 << 20;
 /**
- * Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of
- * messages is ours.
+ * Node counts the data that streams have queued, in MiB, and resets new streams beyond this limit.
+ * It is large, since our own limit bounds messages.
  */
 const SESSION_MEMORY = 1024;
 
-/** A listening socket, and the connections that came through it. */
+/** A listening socket and its connections. */
 export class Listener {
   readonly #server: http2.Http2Server | http2.Http2SecureServer;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
@@ -54,8 +57,8 @@ export class Listener {
   }
 
   /**
-   * Listens on an address: host:port, or unix: and a path; or takes connections that are made
-   * elsewhere.
+   * Listens on an address: host:port, or unix: and a path. With ATTACHED, it only handles
+   * connections that are passed to take().
    */
   static async open(address: string, trust: Trust, adapter: Adapter, log: Logger): Promise<Listener> {
     const settings = {
@@ -88,20 +91,18 @@ export class Listener {
     return listener;
   }
 
-  /** Takes a connection that was made elsewhere, as if it was accepted. */
+  /** Handles a connection that was opened elsewhere, as if it had been accepted. */
   take(connection: Duplex): void {
     this.#server.emit("connection", connection);
   }
 
-  /** The port that it listens on; 0 for a socket. */
+  /** The port of the listener; 0 for a socket. */
   get port(): number {
     const address = this.#server.address();
     return typeof address === "object" ? (address?.port ?? 0) : 0;
   }
 
-  /**
-   * Accepts no connections any more, and closes those that there are: at the latest after so long.
-   */
+  /** Stops accepting connections, and closes the open ones, by force after so many milliseconds. */
   async close(milliseconds: number): Promise<void> {
     const ended = [...this.#sessions].map((session) => closed(session));
     const over = this.#listens ? new Promise((resolve) => this.#server.close(resolve)) : Promise.all(ended);
@@ -112,7 +113,7 @@ export class Listener {
       for (const session of this.#sessions) {
         session.destroy();
       }
-      // A session that has something to write may keep its connection all the same.
+      // A session with unsent data may keep its connection open.
       for (const connection of this.#connections) {
         connection.destroy();
       }

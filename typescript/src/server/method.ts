@@ -1,11 +1,11 @@
-/** Methods that messages can ask for, and how their arguments are described. */
+/** Methods for messages, and the descriptions of their arguments. */
 
 import type { ErrorClass } from "../errortypes.js";
 import { escapePointer, misfit } from "../json.js";
 import type { RequestContext } from "./context.js";
 import { didYouMean } from "./similar.js";
 
-/** The type of an argument or of a result: a JSON type, in the words of introspection. */
+/** The type of an argument or a result: a JSON type, in the words of introspection. */
 export type ArgumentType =
   | "string"
   | "integer"
@@ -16,8 +16,8 @@ export type ArgumentType =
   | `array of ${string}`;
 
 /**
- * The types of arguments by their names. A name that ends with a question mark is of an argument
- * that may be left out.
+ * The types of arguments by their names. A question mark at the end of a name marks an optional
+ * argument.
  */
 export type Shape = Readonly<Record<string, ArgumentType>>;
 
@@ -35,10 +35,7 @@ type ValueOf<T extends ArgumentType> = T extends "string"
             ? ValueOf<I>[]
             : unknown;
 
-/**
- * The arguments of a method with a shape. Null for an argument that may be left out counts as
- * absent.
- */
+/** The arguments of a method with a shape. Null counts as absent for an optional argument. */
 export type ArgumentsOf<S extends Shape> = {
   [K in keyof S as K extends `${string}?` ? never : K]: ValueOf<S[K]>;
 } & {
@@ -49,17 +46,16 @@ export type ArgumentsOf<S extends Shape> = {
 // biome-ignore lint/suspicious/noExplicitAny: what undescribed arguments are is the method's affair
 export type MethodFunction<A = any> = (context: RequestContext, args: A) => unknown;
 
-/** What is said of a method. */
+/** The description of a method. */
 export interface MethodDescription<S extends Shape> {
-  /** The arguments. The server refuses others, missing ones and other types. */
+  /** The arguments. The server refuses unknown and missing arguments, and wrong types. */
   arguments?: S;
-  /** Whether it takes further arguments, of any name. */
+  /** Whether the method accepts further arguments, with any name. */
   extraArguments?: boolean;
   /** The type of its result, or of its items. */
   result?: ArgumentType | "null";
   /**
-   * Errors that it throws in the ordinary course of things: they are not logged, and travel without
-   * a stack.
+   * Errors that the method is expected to throw. They are not logged, and are sent without a stack.
    */
   expected?: readonly ErrorClass[];
   /** The version in which it appeared, as "1.2". */
@@ -74,7 +70,7 @@ interface Argument {
   readonly optional: boolean;
 }
 
-/** A method with what is said of it. */
+/** A method with its description. */
 export class Method {
   readonly arguments: readonly Argument[];
   readonly extraArguments: boolean;
@@ -108,7 +104,7 @@ export class Method {
     this.#description = description;
   }
 
-  /** Returns the same method, with counters of its own, for another server. */
+  /** Returns the same method with its own counters, for another server. */
   fresh(receiver: object): Method {
     return new Method(this.#description, this.run.bind(receiver));
   }
@@ -144,8 +140,8 @@ export class Method {
 }
 
 /**
- * Describes a method, so that its arguments are checked before it runs, and others can ask for what
- * it takes.
+ * Describes a method, so that its arguments are checked before it runs, and introspection shows
+ * them.
  */
 export function method<const S extends Shape>(
   description: MethodDescription<S>,

@@ -1,27 +1,26 @@
 /**
- * Hands out workers in the order of arrival. Of messages with the same order key, one at a time
- * runs.
+ * Hands out workers in the order of arrival. Messages with the same order key run one at a time.
  */
 
 import { refused } from "../errors.js";
 
 /** The bounds of a queue. */
 export interface Bounds {
-  /** How many messages run at once. */
+  /** How many messages run at the same time. */
   workers: number;
-  /** How many more wait. */
+  /** How many more may wait. */
   messages: number;
-  /** How many bytes of content these may have. One message may always wait. */
+  /** How many bytes of content the waiting messages may have. One message may always wait. */
   bytes: number;
 }
 
-/** A message that was admitted. */
+/** An admitted message. */
 export class Ticket {
   readonly size: number;
   readonly key: string;
   /** Whether it has a worker. */
   runs = false;
-  /** Whether it waits for another message with its key. */
+  /** Whether it waits for another message with the same key. */
   behind = false;
   /** Fulfilled when it has a worker. */
   readonly turn: Promise<void>;
@@ -36,7 +35,7 @@ export class Ticket {
   }
 }
 
-/** A bounded queue before a bounded number of workers. */
+/** A bounded queue with a bounded number of workers. */
 export class Queue {
   readonly #bounds: Bounds;
   readonly #ready: Ticket[] = [];
@@ -51,7 +50,7 @@ export class Queue {
     this.#bounds = bounds;
   }
 
-  /** Takes a message in, or refuses it. */
+  /** Admits or refuses a message. */
   admit(size: number, key: string): Ticket {
     const lane = key ? this.#lanes.get(key) : undefined;
     const atOnce = !lane && this.#ready.length === 0 && !this.#holds && this.running < this.#bounds.workers;
@@ -73,7 +72,7 @@ export class Queue {
     return ticket;
   }
 
-  /** Takes a ticket back, whether it waits or has a worker. */
+  /** Returns a ticket, which waits or has a worker. */
   done(ticket: Ticket): void {
     const lane = this.#lanes.get(ticket.key);
     if (ticket.runs) {
@@ -89,7 +88,7 @@ export class Queue {
     this.#handOut();
   }
 
-  /** Says whether workers are held back. */
+  /** Sets whether messages are held. */
   hold(holds: boolean): void {
     this.#holds = holds;
     this.#handOut();

@@ -1,4 +1,4 @@
-/** gRPC's reflection service, by which tools such as grpcurl learn the contract. */
+/** gRPC's reflection service, from which tools such as grpcurl learn the protocol. */
 
 import {
   createFileRegistry,
@@ -35,7 +35,7 @@ const files = [
 
 /**
  * Adds the service to a router, in both of its versions. Typed returns the typed services that are
- * offered now.
+ * currently offered.
  */
 export function routeReflection(router: ConnectRouter, typed: () => readonly DescService[]): void {
   for (const service of [ServerReflection, ServerReflectionAlpha]) {
@@ -89,7 +89,7 @@ function fileOf(known: FileRegistry, symbol: string): DescFile | undefined {
   return found?.kind === "extension" ? undefined : found?.file;
 }
 
-/** Returns a file with all that it depends on, so that one answer does. */
+/** Returns a file with all its dependencies, so that one answer is enough. */
 function filesOf(file: DescFile | undefined) {
   if (file === undefined) {
     return failure(Code.NotFound, "there is no such symbol or file");

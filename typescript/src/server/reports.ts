@@ -1,12 +1,15 @@
-/** Tells a server's program what senders report that it missed. */
+/** Passes reports of missed messages to a server's program. */
 
 import { textOf } from "../errors.js";
 import type { Logger } from "../log.js";
 
-/** How often a program is told, in milliseconds: it may read everything anew. */
+/**
+ * The minimum time between two notifications, in milliseconds. The program may have to read all its
+ * data again.
+ */
 const EVERY = 10_000;
 
-/** Takes in reports: tells the program of one at once, and of further ones a while later. */
+/** Handles reports: it passes on the first at once, and later ones after a while. */
 export class Reports {
   readonly #missed: (reason: string) => void;
   readonly #log: Logger;
@@ -19,7 +22,10 @@ export class Reports {
     this.#log = log;
   }
 
-  /** Takes in that a message failed so many milliseconds ago, unless the server started later. */
+  /**
+   * Handles a report that a message failed so many milliseconds ago, unless the server started
+   * later.
+   */
   tell(ago: number): void {
     if (performance.now() - this.#began <= ago) {
       return;
@@ -45,7 +51,7 @@ export class Reports {
     }
   }
 
-  /** Tells no more. */
+  /** Stops passing on reports. */
   end(): void {
     clearTimeout(this.#timer);
     this.#reason = "";

@@ -15,24 +15,24 @@ const STOP_TIMEOUT = 25_000;
 
 /** The settings of a server. */
 export interface ServerOptions {
-  /** How many messages run at once: 64. */
+  /** How many messages run at the same time: 64. */
   workers?: number | undefined;
   /** How many more may wait: 1000. */
   queue?: number | undefined;
-  /** How many bytes of content these may have: 64 MiB. */
+  /** How many bytes of content the waiting messages may have: 64 MiB. */
   queueBytes?: number | undefined;
-  /** A server that starts runs nothing until it is released. */
+  /** Whether the server runs nothing after its start until it is released. */
   hold?: boolean | undefined;
   /** Whether to answer oslo.messaging's ping method. */
   ping?: boolean | undefined;
   /**
-   * Called with a reason when messages may have been missed, so that the program can get back in
-   * sync.
+   * Called with a reason when messages may have been missed, so that the program can synchronize
+   * its state.
    */
   missed?: ((reason: string) => void) | undefined;
 }
 
-/** Runs the methods of its endpoints for messages. It does nothing until it is started. */
+/** Runs the methods of its endpoints for messages. It must be started. */
 export class Server {
   readonly #host: Host;
   readonly #target: Target & { topic: string; server: string };
@@ -61,13 +61,14 @@ export class Server {
     this.#options = { ...options, workers, queue, queueBytes };
   }
 
-  /** The instance; undefined if it does not run. */
+  /** The instance; undefined if the server does not run. */
   get instance(): Instance | undefined {
     return this.#served?.instance;
   }
 
   /**
-   * Announces the server, and returns when others can find it. A server that runs stays as it is.
+   * Publishes the server, and returns when others can find it. It does nothing if the server runs
+   * already.
    */
   start(): Promise<Instance> {
     return this.#change(async () => {
@@ -95,12 +96,12 @@ export class Server {
     });
   }
 
-  /** Ends a hold: what waits begins to run. */
+  /** Ends a hold: queued messages begin to run. */
   release(): Promise<void> {
     return this.#set("active");
   }
 
-  /** Takes only messages that name the server. */
+  /** Accepts only messages that name the server. */
   drain(): Promise<void> {
     return this.#set("draining");
   }
@@ -111,8 +112,8 @@ export class Server {
   }
 
   /**
-   * Withdraws the server, finishes what it accepted, and returns. After the timeout, in
-   * milliseconds, what still runs is canceled, and an error of kind Timeout says so.
+   * Withdraws the server, finishes the accepted messages, and returns. After the timeout, in
+   * milliseconds, running methods are canceled, and an error of kind Timeout is thrown.
    */
   async stop(timeoutMs?: number): Promise<void> {
     if (!(await this.#change(() => this.#stop(timeoutMs)))) {
@@ -142,8 +143,8 @@ export class Server {
   }
 
   /**
-   * Starts, and stops at SIGINT or SIGTERM; a second signal ends the program. What is accepted has
-   * so long to end, in milliseconds: 25 seconds.
+   * Starts the server, and stops it at SIGINT or SIGTERM. A second signal ends the program.
+   * Accepted messages have 25 seconds to end, or the given number of milliseconds.
    */
   async run(
     started: (instance: Instance) => void = () => {},
@@ -178,7 +179,7 @@ export class Server {
     });
   }
 
-  /** Does one change after the other. */
+  /** Runs changes one after the other. */
   #change<R>(work: () => Promise<R>): Promise<R> {
     const done = this.#changing.then(work, work);
     this.#changing = done.catch(() => {});

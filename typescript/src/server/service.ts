@@ -1,4 +1,4 @@
-/** The services of the contract: how requests become messages, and what comes of them answers. */
+/** The protocol's services: they convert requests to messages, and outcomes to answers. */
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
@@ -49,11 +49,11 @@ import { describeProcess } from "./introspect.js";
 const HEARTBEAT = 1000;
 const MIN_HEARTBEAT = 10;
 
-/** What services need to know of the process. */
+/** The part of a process that services use. */
 export interface Process {
   readonly bootId: string;
   readonly exchange: string;
-  /** Where it runs; empty if that is not said. */
+  /** Where it runs; empty if that is not given. */
   readonly zone: string;
   readonly maxSize: number;
   readonly servers: readonly Served[];
@@ -63,7 +63,7 @@ export interface Process {
   last: number;
 }
 
-/** Adds the services of the contract to a router. */
+/** Adds the protocol's services to a router. */
 export function routeContract(router: ConnectRouter, process: Process): void {
   router.service(RPCService, new Contract(process));
   router.service(IntrospectionService, {
@@ -138,7 +138,7 @@ class Contract {
     }
   }
 
-  /** Refuses sessions: clients then send each message in an RPC of its own. */
+  /** Refuses sessions, so that clients send each message with its own RPC. */
   // biome-ignore lint/correctness/useYield: it is a stream that has no items
   async *session(): AsyncGenerator<SessionResponse> {
     throw statusOf(
@@ -146,7 +146,7 @@ class Contract {
     );
   }
 
-  /** Takes a message in, and does its work. An error becomes the status of the RPC. */
+  /** Accepts and runs a message. An error becomes the status of the RPC. */
   async #taken<R>(
     request: Message | undefined,
     context: HandlerContext,
@@ -178,7 +178,10 @@ class Contract {
     }
   }
 
-  /** Accepts a message. A repeated cast is answered as accepted, and not run again: undefined. */
+  /**
+   * Accepts a message. It returns undefined for a repeated cast, which is answered as accepted, but
+   * does not run again.
+   */
   #accept(
     served: Served,
     incoming: Parameters<Served["dispatcher"]["accept"]>[0],
@@ -203,7 +206,7 @@ class Contract {
     }
   }
 
-  /** Runs a message, and returns its last item, null if there is none. */
+  /** Runs a message, and returns its last item, or null if there is none. */
   async #last(taken: Taken): Promise<Payload> {
     let last = writeResult(null, asValue(taken.message), this.#process.maxSize);
     for await (const item of this.#items(taken)) {
@@ -222,14 +225,14 @@ class Contract {
   }
 }
 
-/** A message that a server took. */
+/** An accepted message. */
 interface Taken {
   readonly message: Message;
   readonly served: Served;
   readonly accepted: Accepted | undefined;
 }
 
-/** Tells the caller of a stream that its message was taken, before anything else. */
+/** Tells the caller of a stream that its message was accepted, before anything else. */
 export function begin(context: HandlerContext): void {
   context.responseHeader.set("oslorpc-taken", "1");
   context.values.get(exchangeKey).begin(context.responseHeader);
@@ -239,12 +242,12 @@ function asValue(m: Message): boolean {
   return m.kwargs?.encoding.case !== "json";
 }
 
-/** Returns the name that the program of a caller gives itself. */
+/** Returns the name that a caller gives itself. */
 export function callerOf(context: HandlerContext): string {
   return (context.requestHeader.get("user-agent") ?? "").split(" grpc-", 1)[0] ?? "";
 }
 
-/** Waits for something for so long, and returns whether it has ended, well or not. */
+/** Waits for a promise, at most for so long, and returns whether it was settled. */
 async function within(work: Promise<unknown>, wait: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
@@ -273,7 +276,7 @@ export function statusOf(e: unknown, served?: Served): ConnectError {
   return new ConnectError(text, code, undefined, [{ desc: ErrorDetailSchema, value: detail }]);
 }
 
-/** Returns the headers of a status alone, for an RPC that this program does not know. */
+/** Returns the headers of a status for an RPC that this program does not know. */
 export function unknownMethod(path: string): Headers {
   const method = path.slice(path.lastIndexOf("/") + 1);
   const error = new RPCError("NoSuchMethod", `this program does not know the method ${path}`, {

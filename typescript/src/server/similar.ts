@@ -1,8 +1,8 @@
-/** Guesses which name was meant by one that does not exist. */
+/** Finds the name that was probably meant by an unknown name. */
 
 /**
- * Returns how the text about a name goes on that does not exist: with a question, if a known name
- * differs little, and then with the rest, which is a sentence without its capital letter.
+ * Returns the end of a text about an unknown name: a question, if a known name is similar, and then
+ * the rest, a sentence without its capital letter.
  */
 export function didYouMean(name: string, known: readonly string[], rest: string): string {
   const plain = plainOf(name);
@@ -17,8 +17,8 @@ function plainOf(name: string): string {
 }
 
 /**
- * Says whether one letter is missing, too many or another one, or two are swapped. Short names are
- * too similar to say.
+ * Whether one letter is missing, added or replaced, or two are swapped. It returns false for short
+ * names, which are too similar to each other.
  */
 function isTypo(name: string, known: string): boolean {
   if (Math.max(name.length, known.length) < 4) {

@@ -1,4 +1,4 @@
-/** Messages of typed services, at a server: headers in place of the contract's message. */
+/** Messages of typed services at a server. Headers replace the protocol's message. */
 
 import { create, type DescMessage, type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
 import {
@@ -24,17 +24,20 @@ const CONTEXT = "oslorpc-context-bin";
 const UNITS = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, µs: 1e-3, ns: 1e-6 } as const;
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/;
 
-/** What the headers of a typed message say. */
+/** The headers of a typed message. */
 type Said = Partial<Record<(typeof names)[number], string>>;
 
-/** A message that a server took. */
+/** An accepted message. */
 interface Taken {
   readonly served: Served;
   readonly accepted: Accepted;
   readonly context: Readonly<Record<string, unknown>>;
 }
 
-/** Adds a typed service to a router. Each message finds out whether a server offers it. */
+/**
+ * Adds a typed service to a router. For each message, it looks up whether a server offers the
+ * service.
+ */
 export function routeTyped(router: ConnectRouter, service: DescService, process: Process): void {
   const methods = service.methods.map((m) => [m.localName, new Route(m, process).handler()]);
   router.service(service, Object.fromEntries(methods) as Partial<ServiceImpl<DescService>>);
@@ -103,7 +106,7 @@ class Route {
     }
   }
 
-  /** Runs a message, and yields what its method returns, checked. */
+  /** Runs a message, and yields the checked results of its method. */
   async *#items(taken: Taken, content: unknown): AsyncGenerator<unknown, void> {
     const { output } = this.#method;
     for await (const item of taken.served.dispatcher.run(taken.accepted, () => contentOf(taken, content))) {
@@ -130,7 +133,10 @@ class Route {
     return message;
   }
 
-  /** Takes a message in. A repeated cast is answered as accepted, and not run again: undefined. */
+  /**
+   * Accepts a message. It returns undefined for a repeated cast, which is answered as accepted, but
+   * does not run again.
+   */
   #take(context: HandlerContext, size: number, cast: boolean, about: { served?: Served }): Taken | undefined {
     this.#process.last = performance.now();
     const { served, offer, said } = this.#find(context);
@@ -172,7 +178,7 @@ class Route {
     }
   }
 
-  /** Returns the server that a message is for. What its headers do not say is not asked for. */
+  /** Returns the server for a message. Headers that a message lacks are not compared. */
   #find(context: HandlerContext): { served: Served; offer: Offer; said: Said } {
     const said = read(context.requestHeader);
     const { servers, bootId } = this.#process;
@@ -202,7 +208,10 @@ class Route {
     throw gone.reason === "stopping" ? gone : refused("misdirected", why);
   }
 
-  /** Returns an error as a status. One that the method threw itself stays, and says that it ran. */
+  /**
+   * Returns an error as a status. A status that the method itself threw stays the same, and says
+   * that the method ran.
+   */
   #status(e: unknown, served: Served | undefined): ConnectError {
     if (e instanceof RPCError) {
       e.method = this.#method.name;
@@ -244,7 +253,7 @@ function read(headers: Headers): Said {
   return said;
 }
 
-/** Returns a duration such as 1m1.5s in milliseconds. */
+/** Parses a duration such as 1m1.5s, and returns milliseconds. */
 function millisecondsOf(text: string): number {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
   return parts.reduce((sum, [, n, unit]) => sum + Number(n) * UNITS[unit as keyof typeof UNITS], 0);
@@ -270,13 +279,16 @@ function contextOf(headers: Headers): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Returns what programs around the method sent. */
+/** Returns the metadata that code around the method gets. */
 function metadataOf(headers: Headers): Record<string, string> {
   const ours = /^(oslorpc-|grpc-|content-type$|user-agent$|te$|accept-encoding$)/;
   return Object.fromEntries([...headers].filter(([name]) => !ours.test(name)));
 }
 
-/** Refuses a message that names an instance and another place than the instance has. */
+/**
+ * Refuses a message that names an instance, but another topic, exchange or server than the instance
+ * has.
+ */
 function contradicted(servers: readonly Served[], said: Said): void {
   const found = servers.find((s) => s.instance.id === said.instance)?.instance;
   for (const what of ["exchange", "topic", "server"] as const) {

@@ -1,4 +1,4 @@
-/** The ids of recent messages, so that one that comes twice is known. */
+/** The ids of recent messages, to detect repeated ones. */
 
 const AGE = 120_000;
 const SIZE = 1 << 14;
@@ -7,7 +7,9 @@ const SIZE = 1 << 14;
 export class Window {
   readonly #seen = new Map<string, number>();
 
-  /** Remembers an id, and returns whether it is new. A message without one is always new. */
+  /**
+   * Remembers an id, and returns whether it is new. A message without an id always counts as new.
+   */
   add(id: string): boolean {
     if (!id) {
       return true;
@@ -26,7 +28,7 @@ export class Window {
     return true;
   }
 
-  /** Lets a message come again that did not start. */
+  /** Allows a message that did not start to come again. */
   forget(id: string): void {
     this.#seen.delete(id);
   }

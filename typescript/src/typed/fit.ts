@@ -1,4 +1,4 @@
-/** Copies of typed messages for servers that are too old for all that is set in them. */
+/** Copies of typed messages for older servers. */
 
 import { clone, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type ReflectList, type ReflectMap, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
@@ -9,8 +9,8 @@ import { ALWAYS, pinned, ruleOf, ruleOfValue } from "./rules.js";
 import { latest } from "./service.js";
 
 /**
- * Returns the message for a server at a version: itself if nothing need be dropped, or if dropping
- * does not help; else a copy without what is newer.
+ * Returns the message for a server at a version. It is the message itself if nothing need be
+ * dropped, or if dropping does not help; otherwise a copy without newer parts.
  */
 export function fit<D extends DescMessage>(
   needs: Needs,
@@ -27,7 +27,7 @@ export function fit<D extends DescMessage>(
   return fitted;
 }
 
-/** Drops what is later than a version, and returns what is needed then. */
+/** Drops parts that are later than a version, and returns which version the rest needs. */
 class Fit {
   readonly #needs: Needs;
   readonly #version: Version;
@@ -94,7 +94,7 @@ class Fit {
     }
   }
 
-  /** Returns what an enum value needs, or has it go. */
+  /** Returns which version an enum value needs, or calls go, which drops the value. */
   #number(field: ReflectMessage["fields"][number], number: number, go: () => void): Version {
     if (field.enum === undefined) {
       return ALWAYS;

@@ -1,4 +1,4 @@
-/** What a typed message needs: the version at which a server knows all that is set in it. */
+/** Which version a typed message needs: a server at that version knows all fields that are set. */
 
 import type { DescMessage, Message, Registry } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
@@ -7,12 +7,12 @@ import { compareVersions, type Version } from "../versions.js";
 import { ALWAYS, pinned, type Rule, ruleOf, ruleOfValue } from "./rules.js";
 import { latest } from "./service.js";
 
-/** Later than every version that exists. */
+/** A version that is later than every real one. */
 export const UNLIMITED: Version = { major: 2 ** 32, minor: 0, revision: 0 };
-/** How many google.protobuf.Any within each other are looked into. */
+/** The maximum nesting of google.protobuf.Any. Deeper ones are ignored. */
 const MAX_ANYS = 32;
 
-/** What a message needs as it is, and what it needs without all that may be dropped. */
+/** The version that a message needs, and the version that it needs without all droppable parts. */
 export interface Need {
   readonly version: Version;
   readonly floor: Version;
@@ -24,8 +24,8 @@ export function later(a: Version, b: Version): boolean {
 }
 
 /**
- * Finds out what messages of a method need. Rules that are not later than the method's version do
- * not count.
+ * Computes which versions messages of a method need. Rules that are not later than the method's
+ * version do not count.
  */
 export class Needs {
   readonly #base: Version;
@@ -36,7 +36,7 @@ export class Needs {
     this.#registry = registry;
   }
 
-  /** Returns what a message needs. */
+  /** Returns which versions a message needs. */
   of(schema: DescMessage, message: Message): Need {
     const { version, floor } = this.#message(reflect(schema, message), UNLIMITED, 0);
     return { version: latest(version, this.#base), floor: latest(floor, this.#base) };
@@ -55,14 +55,14 @@ export class Needs {
     return steps;
   }
 
-  /** Whether something may be dropped. */
+  /** Whether an element may be dropped. */
   drops(rule: Rule): boolean {
     return rule.drop && later(rule.since, this.#base);
   }
 
   /**
-   * Returns the message in a google.protobuf.Any; undefined if its type is not known, or if it
-   * cannot be decoded.
+   * Returns the message in a google.protobuf.Any; undefined if its type is unknown, or it cannot be
+   * decoded.
    */
   unpack(any: Message): ReflectMessage | undefined {
     try {
@@ -75,8 +75,8 @@ export class Needs {
   }
 
   /**
-   * Returns what a message needs without what may be dropped and is not below a limit, and without
-   * all that may be.
+   * Returns two versions: what a message needs without droppable parts at or above a limit, and
+   * what it needs without any droppable parts.
    */
   #message(m: ReflectMessage, limit: Version, anys: number): Need {
     if (m.desc.typeName === AnySchema.typeName) {
@@ -111,7 +111,8 @@ export class Needs {
     if (!this.drops(rule)) {
       return { version, floor };
     }
-    // It goes, for itself or for something in it that may not go alone.
+    // The field is dropped, because of itself or because of a part of it that must not be dropped
+    // alone.
     return { version: later(limit, floor) ? version : ALWAYS, floor: ALWAYS };
   }
 
@@ -120,7 +121,8 @@ export class Needs {
       sum.stays(value.since, value.since);
       return;
     }
-    // Without its last value the field is not set, so the value goes if either is too new.
+    // Without its last value the field would not be set, so the value is dropped if either is too
+    // new.
     const since = latest(value.since, field.since);
     if (later(limit, since)) {
       sum.some = true;
@@ -129,13 +131,13 @@ export class Needs {
   }
 }
 
-/** What the values of a field need. */
+/** Which versions the values of a field need. */
 class Sum {
   version = ALWAYS;
   floor = ALWAYS;
-  /** Whether there are any below the limit. */
+  /** Whether any value is below the limit. */
   some = false;
-  /** Whether there are any that may not be dropped. */
+  /** Whether any value must not be dropped. */
   solid = false;
 
   stays(version: Version, floor: Version): void {
@@ -146,7 +148,7 @@ class Sum {
   }
 }
 
-/** Returns the values of a field that is set: of a list or a map, each. */
+/** Returns the values of a field that is set; for a list or a map, all of its elements. */
 function valuesOf(m: ReflectMessage, field: ReflectMessage["fields"][number]): Iterable<unknown> {
   const value: unknown = m.get(field);
   switch (field.fieldKind) {

@@ -1,4 +1,4 @@
-/** Typed services as servers offer them: a program's own protobuf services, and their methods. */
+/** Typed services of servers: a program's own protobuf services, and their methods. */
 
 import type {
   DescMethod,
@@ -22,7 +22,7 @@ import { readMethod, readService, type TypedMethod } from "./service.js";
 
 type Later<T> = T | Promise<T>;
 
-/** The function of a method of a typed service. */
+/** The function that implements a method of a typed service. */
 export type TypedFunction<M extends DescMethod> =
   M extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, context: RequestContext) => Later<MessageInitShape<O>>
@@ -37,7 +37,7 @@ export type TypedFunction<M extends DescMethod> =
             ) => AsyncIterable<MessageInitShape<O>>
           : never;
 
-/** The functions of all methods of a typed service, by their names in TypeScript. */
+/** The functions for all methods of a typed service, by their names in TypeScript. */
 export type TypedFunctions<S extends DescService> = {
   [name in keyof S["method"]]: TypedFunction<S["method"][name]>;
 };
@@ -46,7 +46,7 @@ export type TypedFunctions<S extends DescService> = {
 export class Offer {
   readonly service: DescService;
   readonly methods: ReadonlyMap<string, TypedMethod>;
-  /** The version without minor versions that messages without a version ask for. */
+  /** The first version of the service's major version. Messages without a version ask for it. */
   readonly oldest: Version;
   readonly #version: Version;
   readonly #functions: Readonly<Record<string, unknown>>;
@@ -66,7 +66,7 @@ export class Offer {
     }
   }
 
-  /** Returns what a server implements with it: the methods that exist at its version. */
+  /** Returns the interface that a server implements: the methods that exist at its version. */
   interface(): Interface {
     const methods = new Map<string, Method>();
     for (const m of this.service.methods) {
@@ -85,7 +85,7 @@ export class Offer {
     const description = {
       since: since.minor === 0 && since.revision === 0 ? "" : formatVersion(since),
       deprecatedSince,
-      // A status says more than that something failed.
+      // A status that a method throws is an expected error.
       expected: [ConnectError],
     };
     const streaming = m.methodKind === "server_streaming" || m.methodKind === "bidi_streaming";
@@ -114,15 +114,16 @@ function earlier(of: DescService, latest: Version, text: string): Version {
 /** Settings of a typed service at a server. */
 export interface ServiceOptions {
   /**
-   * An earlier version than the options of the service say, of the same major version: for a server
-   * that has the new code and is not ready for it. Methods that appeared later are not offered.
+   * An earlier version than the options of the service say, with the same major version. It is for
+   * a server with the new code that is not ready for the new version. Methods that appeared later
+   * are not offered.
    */
   version?: string;
 }
 
 /**
- * Returns a typed service as a server offers it, to be given to Transport.server() among the
- * endpoints. The functions have the names of the methods in TypeScript.
+ * Returns a typed service for Transport.server(), among the endpoints. The functions have the names
+ * of the methods in TypeScript.
  */
 export function service<S extends DescService>(
   of: S,

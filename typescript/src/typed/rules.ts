@@ -1,4 +1,4 @@
-/** Since when fields and enum values exist, and what older peers get. */
+/** In which version fields and enum values appeared, and what older peers get. */
 
 import { type DescEnum, type DescField, getOption, hasOption } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
@@ -10,10 +10,10 @@ import {
 } from "../gen/oslorpc/v1/options_pb.js";
 import { compareVersions, parseVersion, type Version } from "../versions.js";
 
-/** Earlier than every version. */
+/** A version that is earlier than every real one. */
 export const ALWAYS: Version = { major: 0, minor: 0, revision: 0 };
 
-/** Since when something exists, and whether older peers get the message without it. */
+/** In which version an element appeared, and whether older peers get the message without it. */
 export interface Rule {
   readonly since: Version;
   readonly drop: boolean;
@@ -36,15 +36,12 @@ export function ruleOf(field: DescField): Rule {
   return rule;
 }
 
-/** Whether a field may not be cleared for the sake of its value: it is in a oneof, or required. */
+/** Whether a field must not be cleared because of its value: it is in a oneof, or required. */
 export function pinned(field: DescField): boolean {
   return field.oneof !== undefined || field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
 }
 
-/**
- * Returns the rule of a value of an enum. A number with several names is as old as the oldest of
- * them.
- */
+/** Returns the rule of an enum value. If a number has several names, the oldest counts. */
 export function ruleOfValue(of: DescEnum, number: number): Rule {
   let rules = valueRules.get(of);
   if (rules === undefined) {

@@ -1,6 +1,6 @@
 /**
- * What the options of typed services say: who serves them, since when methods exist, and how their
- * messages travel.
+ * The options of typed services: who serves them, when methods appeared, and how messages are
+ * delivered.
  */
 
 import { type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
@@ -20,7 +20,7 @@ export interface TypedService {
 /** A method of a typed service. */
 export interface TypedMethod {
   readonly service: TypedService;
-  /** The version in which it appeared. */
+  /** The version in which the method appeared. */
   readonly since: Version;
   readonly delivery: "call" | "cast" | "fanout";
 }
@@ -32,7 +32,7 @@ export function latest(a: Version, b: Version): Version {
 
 /**
  * Reads the options of a service. Without options, its namespace is its full name, and its version
- * 1.0.
+ * is 1.0.
  */
 export function readService(of: DescService): TypedService {
   if (!hasOption(of, serviceOption)) {

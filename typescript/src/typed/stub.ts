@@ -1,4 +1,4 @@
-/** Stubs of typed services: Connect's clients over our deliveries. */
+/** Stubs of typed services: Connect's clients on our transport. */
 
 import {
   create,
@@ -23,7 +23,7 @@ import { fit as fitTo } from "./fit.js";
 import { Needs } from "./need.js";
 import { readMethod, readService, type TypedMethod, type TypedService } from "./service.js";
 
-/** A typed message, and the forms in which it can be sent. */
+/** A typed message, and the versions at which it can be sent. */
 export interface TypedRequest {
   readonly method: string;
   readonly delivery: TypedMethod["delivery"];
@@ -54,7 +54,7 @@ type Reader = (
   options?: Pick<CallOptions, "signal" | "timeoutMs">,
 ) => AsyncGenerator<unknown, void>;
 
-/** Carries the RPCs of one typed service as messages. */
+/** Sends the RPCs of one typed service as messages. */
 export class TypedTransport {
   readonly #sender: TypedSender;
   readonly #service: TypedService;
@@ -100,8 +100,8 @@ export class TypedTransport {
   }
 
   /**
-   * Returns functions for the methods that stream their answers. Leaving the loop over functions of
-   * Connect's clients would not cancel the method.
+   * Returns functions for the methods that stream their answers. With functions of Connect's
+   * clients, leaving the loop would not cancel the method.
    */
   readers(service: DescService): Record<string, Reader> {
     const streaming = service.methods.filter((m) => m.methodKind === "server_streaming");
@@ -142,7 +142,7 @@ export class TypedTransport {
   }
 }
 
-/** Returns a file and all that it depends on. */
+/** Returns a file and all its dependencies. */
 function filesOf(file: DescFile, found = new Set<DescFile>()): DescFile[] {
   if (!found.has(file)) {
     found.add(file);
