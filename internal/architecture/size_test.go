@@ -2,6 +2,7 @@ package architecture
 
 import (
 	"go/ast"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -49,3 +50,36 @@ func TestCommentsWrap(t *testing.T) {
 
 // maxIndent is the last column at which a comment has its line for itself.
 const maxIndent = 6
+
+// Comments of Python and TypeScript wrap, too, except directives for tools and generated code.
+func TestCommentsOfOtherLanguagesWrap(t *testing.T) {
+	for dir, comments := range map[string]*regexp.Regexp{
+		"python":     regexp.MustCompile(`(?m)^ *#.*$|(?ms:^ *""".*?"""$)`),
+		"typescript": regexp.MustCompile(`(?m)^ *//.*$|(?ms:^ */\*\*.*?\*/$)`),
+	} {
+		for _, suffix := range []string{".py", ".ts"} {
+			files(t, dir, suffix, func(path, text string) {
+				if !strings.Contains(path, "/gen/") && !strings.HasSuffix(path, "_pb2.py") {
+					checkWidths(t, path, comments.FindAllStringIndex(text, -1), text)
+				}
+			})
+		}
+	}
+}
+
+// directive is a comment for a tool, which must have a line of its own.
+var directive = regexp.MustCompile(`^ *(#|//) ?(noqa|type:|mypy:|ruff:|biome-ignore|@ts-)`)
+
+// checkWidths reports the lines of comments that are too wide. Where each comment begins and ends
+// in the text is given.
+func checkWidths(t *testing.T, path string, comments [][]int, text string) {
+	t.Helper()
+	for _, at := range comments {
+		first := 1 + strings.Count(text[:at[0]], "\n")
+		for n, line := range strings.Split(text[at[0]:at[1]], "\n") {
+			if columns := utf8.RuneCountInString(line); columns > maxComment && !directive.MatchString(line) {
+				t.Errorf("%s:%d: the comment has %d columns: wrap it at %d", path, first+n, columns, maxComment)
+			}
+		}
+	}
+}
