@@ -19,8 +19,8 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// grpcLog returns gRPC's log from a severity on, which is written to errs. Without a severity it is
-// silent: programs read our errors there.
+// grpcLog returns gRPC's log of a minimum severity, which is written to errs. Without a severity it
+// is silent, because programs read our errors from errs.
 func grpcLog(severity string, errs io.Writer) grpclog.LoggerV2 {
 	writers := map[string]io.Writer{"info": io.Discard, "warning": io.Discard, "error": io.Discard}
 	if severity = strings.ToLower(severity); writers[severity] != nil {

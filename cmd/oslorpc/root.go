@@ -45,7 +45,8 @@ func rootCommand(p *cli.Program) *cobra.Command {
 	}
 	p.AddTo(root)
 	root.SetVersionTemplate("oslorpc {{.Version}}\n")
-	// The root can run, to refuse unknown commands, but its usage does not show that.
+	// The root command can run, so that it can refuse unknown commands. Its usage does not show
+	// that.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable .HasParent}}", 1))
 	root.SetHelpTemplate(root.HelpTemplate() + "{{if not .HasParent}}\n" + cli.ExitHelp() + "{{end}}")
 	addGroup(root, "Try it out:", demo.Command(p), serve.Command(p))

@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 )
 
-// buildDocument says what this program was built from, for programs.
+// buildDocument describes the build of this program, for programs.
 type buildDocument struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

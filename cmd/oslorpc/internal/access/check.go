@@ -1,4 +1,4 @@
-// Package access has the commands that try policies out, without a server.
+// Package access has the commands that try policies without a server.
 package access
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const offline = "policy commands read files, and connect to no program"
 
-// denied is the verdict on what no rule allows.
+// denied is the verdict on a message that no rule allows.
 const denied = "denied"
 
 // Command returns the command with the commands beneath it.
@@ -72,10 +72,10 @@ has a mistake.`,
 	return cli.Offline(cmd, offline)
 }
 
-// questionFlags are the flags that ask about a message.
+// questionFlags are the flags that describe a message.
 var questionFlags = []string{"from", "exchange", "topic", "namespace", "server", "method", "delivery", "service"}
 
-// check answers for a file, and for a message if the flags ask about one.
+// check checks a policy file, and explains the verdict on a message if flags describe one.
 func (q *question) check(p *cli.Program, file string, asked bool) error {
 	q.query.Delivery = rpc.Delivery(q.delivery)
 	if !slices.Contains(policy.Deliveries(), q.query.Delivery) {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// answerMark marks commands whose exit code is their answer, like grep's. The exit codes of errors
+// answerMark marks commands whose exit code is their answer, as with grep. The exit codes of errors
 // must differ from the answers.
 const answerMark = "oslorpc/answers"
 
@@ -66,8 +66,8 @@ func Answer(kind string, code int, err error) error {
 // Unwrap returns the error without the exit code.
 func (a *answerError) Unwrap() error { return a.error }
 
-// asAnswer gives an error its exit code if the command's exit code is its answer: after an error,
-// the command cannot tell.
+// asAnswer sets the exit code of an error for commands whose exit code is their answer: after an
+// error, the answer is not known.
 func asAnswer(cmd *cobra.Command, err error) error {
 	if _, is := errors.AsType[*answerError](err); is || cmd == nil || cmd.Annotations[answerMark] == "" {
 		return err

@@ -60,7 +60,7 @@ type Remote struct {
 	Hops    []string `json:"hops,omitempty"`
 }
 
-// NewFailure returns the failure that an error is.
+// NewFailure converts an error to a failure.
 func NewFailure(err error) *Failure {
 	f := &Failure{
 		Kind: oslorpc.KindOf(err).Name(), Message: err.Error(), ExitCode: ExitCode(err), SafeToRetry: oslorpc.SafeToRetry(err),
@@ -128,7 +128,7 @@ func (p *Program) Report(err error) {
 	fmt.Fprintln(p.Errs, "oslorpc:", f.Text())
 }
 
-// Notef writes a note for people, which is not an error, to standard error.
+// Notef writes a note for people to standard error. A note is not an error.
 func (p *Program) Notef(format string, args ...any) {
 	if !p.JSON() {
 		fmt.Fprintln(p.Errs, "oslorpc:", OneLine(fmt.Sprintf(format, args...)))

@@ -58,7 +58,7 @@ func Cell(text string) string {
 	return OneLine(text)
 }
 
-// OptionalVersion returns a version that a server may leave out. It is empty if the server did.
+// OptionalVersion formats a version that a server may omit. The result is empty if the server did.
 func OptionalVersion(v oslorpc.Version) string {
 	if v == (oslorpc.Version{}) {
 		return ""

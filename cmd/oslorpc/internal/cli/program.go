@@ -1,5 +1,5 @@
-// Package cli is what all commands of the command line share: global flags, forms of output,
-// errors, and exit codes.
+// Package cli is the common part of all commands: global flags, forms of output, errors, and exit
+// codes.
 package cli
 
 import (
@@ -38,14 +38,13 @@ type Program struct {
 	// Trust has the global flags for connections.
 	Trust trust.Config
 
-	// command is the command that was found. started is true once its flags and arguments are
-	// valid: earlier errors come from cobra and are about the command line.
+	// command is the command that was found. Started is true once its flags and arguments are
+	// valid. Earlier errors come from cobra and are about the command line.
 	command *cobra.Command
 	started bool
 }
 
-// AddTo makes a root command one of the program: it adds the global flags, and what runs before
-// each command.
+// AddTo adds the global flags, and the function that runs before each command, to a root command.
 func (p *Program) AddTo(root *cobra.Command) {
 	root.SetIn(p.In)
 	root.SetOut(p.Out)

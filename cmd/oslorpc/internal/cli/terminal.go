@@ -54,7 +54,7 @@ func wholeCharacters(text []byte) int {
 	return len(text)
 }
 
-// escaped returns a text as a terminal may have it. It returns the text itself if that is harmless.
+// escaped returns a text that is safe for a terminal. It returns the text itself if that is safe.
 func escaped(text []byte) []byte {
 	var clean []byte
 	from := 0 // what lies before it is in clean
@@ -76,7 +76,7 @@ func escaped(text []byte) []byte {
 	return append(clean, text[from:]...)
 }
 
-// escape returns what stands for a control character. What is not UTF-8 stays U+FFFD.
+// escape returns the escape of a control character. Invalid UTF-8 becomes U+FFFD.
 func escape(r rune) string {
 	if r == utf8.RuneError {
 		return string(r)
@@ -87,8 +87,8 @@ func escape(r rune) string {
 // lineEscapes are the control characters that Go programmers know by a shorter escape.
 var lineEscapes = map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}
 
-// OneLine returns a text with its control characters escaped: text from elsewhere must neither end
-// the line or the column, nor control the terminal.
+// OneLine returns a text with its control characters escaped. Text from other programs must neither
+// end the line or the column, nor control the terminal.
 func OneLine(s string) string {
 	if !strings.ContainsFunc(s, rpc.IsControl) && utf8.ValidString(s) {
 		return s

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Timeout is the value of a flag: how long something may take.
+// Timeout is the value of a flag for a timeout.
 type Timeout time.Duration
 
-// Set reads the value.
+// Set parses the value.
 func (t *Timeout) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	switch {
@@ -28,7 +28,7 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
-// String returns the value for the help. It is empty if there is none.
+// String returns the value for the help, empty if there is none.
 func (t *Timeout) String() string {
 	if *t == 0 {
 		return ""

@@ -14,8 +14,8 @@ import (
 // offline marks commands that connect to no other program, in their annotations.
 const offline = "offline"
 
-// Offline marks a command as one that connects to no program of a fleet, so that flags for
-// connections are errors. Why is the end of the sentence "--ca has no effect: ".
+// Offline marks a command that connects to no program of a fleet, so that flags for connections are
+// errors. Why completes the sentence that begins with "--ca has no effect: ".
 func Offline(cmd *cobra.Command, why string) *cobra.Command {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
@@ -73,7 +73,7 @@ func (p *Program) addTrust(flags *pflag.FlagSet) {
 		"allow connections without TLS to and from other machines, which can read and send anything (default: $"+trust.InsecureVariable+")")
 }
 
-// checkTrust refuses flags for connections that have no effect.
+// checkTrust returns an error for flags for connections that have no effect.
 func (p *Program) checkTrust(cmd *cobra.Command) error {
 	for _, name := range append(trustNames(), insecureFlag) {
 		if why := cmd.Annotations[offline]; why != "" && cmd.Flags().Changed(name) {
@@ -99,7 +99,7 @@ func trustNames() []string {
 	return names
 }
 
-// flagNames replaces the options in the library's advice by flags.
+// flagNames replaces options of the library by flags in advice.
 var flagNames = func() *strings.Replacer {
 	pairs := []string{
 		"use WithTrust with CA, Cert and Key, or with Plaintext if you mean it", "use --ca, --cert and --key, or --insecure if you mean it",

@@ -30,7 +30,7 @@ func (e *usageError) advice() string {
 	return "see " + e.command.CommandPath() + " --help"
 }
 
-// Usage returns an error that says what is wrong with the command line.
+// Usage returns an error about the command line.
 func Usage(format string, args ...any) error {
 	return &usageError{message: fmt.Sprintf(format, args...)}
 }
@@ -50,8 +50,8 @@ func (p *Program) Takes(atLeast, atMost int, words string) cobra.PositionalArgs 
 	}
 }
 
-// UnknownCommand refuses the arguments of a command that only has commands beneath it: they are not
-// the name of one.
+// UnknownCommand refuses the arguments of a command that only has subcommands, because none has
+// that name.
 func UnknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -63,15 +63,16 @@ func UnknownCommand(cmd *cobra.Command, args []string) error {
 	return Usage("there is no command %q", name)
 }
 
-// complaint is what is wrong with the value of a flag: the end of a sentence that begins with both.
+// complaint says what is wrong with the value of a flag. It completes a sentence that begins with
+// both.
 type complaint string
 
 func (c complaint) Error() string { return string(c) }
 
-// TakesArguments marks a command, in its annotations, that takes the arguments of a method.
+// TakesArguments is the annotation of commands that take the arguments of a method.
 const TakesArguments = "takes the arguments of a method"
 
-// aboutFlag returns the error for a flag that cannot be read.
+// aboutFlag returns the error for a flag that cannot be parsed.
 func aboutFlag(cmd *cobra.Command, err error) error {
 	if missing, is := errors.AsType[*pflag.NotExistError](err); is {
 		return Usage("%v%s", err, insteadOf(cmd, missing))
@@ -117,8 +118,8 @@ func article(kind string) string {
 }
 
 // blame completes the error that ended a command. An error about the command line names the
-// command; every error from before the command started is about the command line. An error without
-// a kind gets one if it says that a context ended.
+// command; every error before the command started is about the command line. An error without a
+// kind gets one if it means that a context ended.
 func (p *Program) blame(err error) error {
 	var wrong *usageError
 	switch {

@@ -156,10 +156,10 @@ func (s *serving) serve(ctx context.Context, p *cli.Program, t *oslorpc.Transpor
 	return errors.Join(stopped, front.Shutdown(ctx))
 }
 
-// httpTime is how long responses may take to leave once the gateway has answered all messages.
+// httpTime is how long responses may take to be sent after the gateway has answered all messages.
 const httpTime = 2 * time.Second
 
-// serveHTTP offers the fleet over HTTP; nil if that is not wanted.
+// serveHTTP serves the fleet over HTTP. It returns nil if that is not requested.
 func (s *serving) serveHTTP(ctx context.Context) (*gateway.HTTP, error) {
 	if s.http == "" {
 		return nil, nil //nolint:nilnil // There is none, and that is no error.
@@ -167,7 +167,7 @@ func (s *serving) serveHTTP(ctx context.Context) (*gateway.HTTP, error) {
 	return s.gateway.ServeHTTP(ctx, s.http, httpfront.Config{Origins: s.origins, Hosts: s.hosts, Log: slog.Default()})
 }
 
-// ready says that messages can come.
+// ready prints that the gateway is ready.
 func ready(p *cli.Program, i rpc.Instance, front *gateway.HTTP) {
 	if front != nil {
 		fmt.Fprintf(p.Out, "gateway %q is ready at %s, and at %s for HTTP\n", i.Server, i.Addr, front.Addr)

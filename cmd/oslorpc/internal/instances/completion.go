@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// completeTimeout bounds how long a shell waits for names. It gets none rather than late ones.
+// completeTimeout bounds how long a shell waits for names. After that it gets none.
 const completeTimeout = time.Second
 
 // completion completes a word on the command line.
@@ -77,9 +77,9 @@ func complete(p *cli.Program, cmd *cobra.Command, find func(context.Context, *os
 	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
 
-// isPlainWord reports whether every shell takes a name for a plain word. Others are not completed:
-// servers choose the names, and a shell may run what it completes, such as $(…). A word that begins
-// with a dash would be a flag, and the scripts for shells cut candidates at a colon.
+// isPlainWord reports whether every shell treats a name as a plain word. Other names are not
+// completed: servers choose the names, and a shell may execute a completion such as $(…). A word
+// that begins with a dash would be a flag, and completion scripts cut candidates at a colon.
 func isPlainWord(name string) bool {
 	first, _ := utf8.DecodeRuneInString(name)
 	return isPlain(first) && !strings.ContainsFunc(name, func(r rune) bool { return !isPlain(r) && !strings.ContainsRune("-./@+,=%", r) })

@@ -1,4 +1,4 @@
-// Package instances selects the instances that a command looks at, asks them, and describes them.
+// Package instances selects the instances for a command, queries them, and describes them.
 package instances
 
 import (
@@ -16,17 +16,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Selection says which instances a command looks at: those with every name that is not empty.
+// Selection says which instances a command uses: those that match every name that is not empty.
 type Selection struct {
 	Exchange, Topic, Server string
 	Timeout                 time.Duration
 }
 
 const (
-	// LookTimeout bounds how long a command takes to list servers and ask them.
+	// LookTimeout bounds how long a command takes to list servers and query them.
 	LookTimeout = 5 * time.Second
-	// AskAtOnce bounds how many servers a command asks at once: more answers would slow each other
-	// down.
+	// AskAtOnce bounds how many servers a command queries concurrently. More answers would slow
+	// each other down.
 	AskAtOnce = 16
 )
 
@@ -35,8 +35,8 @@ func (s *Selection) AddExchange(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.Exchange, "exchange", "", "only in this `exchange` (default: all)")
 }
 
-// AddOneExchange adds the flag for the exchange to commands about what clients send: a client sends
-// to one exchange.
+// AddOneExchange adds the flag for the exchange to commands about sent messages. A client sends to
+// one exchange.
 func (s *Selection) AddOneExchange(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.Exchange, "exchange", "", "`exchange` of the topic (default: $"+oslorpc.ExchangeVariable+", else openstack)")
 }
@@ -47,14 +47,14 @@ func (s *Selection) AddServer(p *cli.Program, cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("server", CompleteServer(p))
 }
 
-// AddTimeout adds the flag that bounds the time of the command.
+// AddTimeout adds the flag for the timeout of the command.
 func (s *Selection) AddTimeout(cmd *cobra.Command) {
 	s.Timeout = LookTimeout
 	cmd.Flags().Var((*cli.Timeout)(&s.Timeout), "timeout", "how long the command may take, as a `duration` such as 500ms")
 }
 
-// Run returns the function of a command that looks at the selection within its timeout. The first
-// argument of the command is the topic, if there is one.
+// Run returns the function of a command that runs look for the selection, within its timeout. The
+// first argument of the command is the topic, if given.
 func (s *Selection) Run(p *cli.Program, look func(context.Context, *oslorpc.Transport) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, words []string) error {
 		s.SetTopic(words)
@@ -64,7 +64,7 @@ func (s *Selection) Run(p *cli.Program, look func(context.Context, *oslorpc.Tran
 	}
 }
 
-// SetTopic takes the topic from the arguments, if it is there.
+// SetTopic takes the topic from the arguments, if given.
 func (s *Selection) SetTopic(words []string) {
 	if len(words) > 0 {
 		s.Topic = words[0]
@@ -127,7 +127,7 @@ func (s *Selection) Of(all []oslorpc.Instance) []oslorpc.Instance {
 	return slices.DeleteFunc(slices.Clone(all), func(i oslorpc.Instance) bool { return !s.Has(i) })
 }
 
-// Some is List, but an empty list is an error.
+// Some is List, but returns an error if the list is empty.
 func (s *Selection) Some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
 	list, meant, err := s.List(ctx, t)
 	if err == nil && len(list) == 0 {
@@ -143,7 +143,7 @@ func (s *Selection) SomeInExchange(ctx context.Context, t *oslorpc.Transport) ([
 	return s.Some(ctx, t)
 }
 
-// Ask asks instances, several at a time, and returns their answers in order.
+// Ask queries instances, several at a time, and returns the answers in the order of the instances.
 func Ask[A any](list []oslorpc.Instance, question func(oslorpc.Instance) A) []A {
 	answers := make([]A, len(list))
 	places := make(chan struct{}, AskAtOnce)

@@ -91,8 +91,8 @@ func quoted(words []string, separator string) string {
 	return strings.Join(list, separator)
 }
 
-// similar returns the known names that a word may be a typing error of, the nearest first. Names
-// that differ in digits only, such as node1 and node2, differ on purpose.
+// similar returns the known names of which a word may be a misspelling, the nearest first. Names
+// that differ only in digits, such as node1 and node2, differ on purpose.
 func similar(word string, known []string) []string {
 	distance := func(name string) int {
 		return edlib.OSADamerauLevenshteinDistance(strings.ToLower(word), strings.ToLower(name))

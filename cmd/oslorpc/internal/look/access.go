@@ -28,13 +28,13 @@ type RuleDocument struct {
 	Allowed int64  `json:"allowed"`
 }
 
-// LimitDocument is what a process refused because of a limit.
+// LimitDocument counts the refusals of a process because of a limit.
 type LimitDocument struct {
 	Reason  string `json:"reason"`
 	Refused int64  `json:"refused"`
 }
 
-// SessionDocument is the sessions of a process: streams that carry many messages.
+// SessionDocument describes the sessions of a process: streams that carry many messages.
 type SessionDocument struct {
 	Open    int64 `json:"open"`
 	Lost    int64 `json:"lost"`
@@ -43,7 +43,7 @@ type SessionDocument struct {
 	Credit  int64 `json:"credit"`
 }
 
-// GatewayDocument is what a gateway forwards.
+// GatewayDocument counts the messages that a gateway forwards.
 type GatewayDocument struct {
 	Forwarding int64 `json:"forwarding"`
 	Forwarded  int64 `json:"forwarded"`
@@ -86,7 +86,8 @@ func newLimitDocuments(list []rpc.LimitInfo) (documents []LimitDocument) {
 	return documents
 }
 
-// newCallerDocuments sums what each caller of a server asked for, ordered by caller and identity.
+// newCallerDocuments adds up the requests of each caller of a server, ordered by caller and
+// identity.
 func newCallerDocuments(list []rpc.RequestCount) []CallerDocument {
 	type name struct{ caller, identity string }
 	sums := map[name]*CallerDocument{}
@@ -136,7 +137,7 @@ func (d *SessionDocument) write(b *bytes.Buffer) {
 		d.Open, d.Lost, d.Running, d.Kept, d.Credit)
 }
 
-// writeLimits writes what was refused because of limits for people.
+// writeLimits writes the refusals because of limits for people.
 func writeLimits(b *bytes.Buffer, list []LimitDocument) {
 	if len(list) == 0 {
 		return

@@ -1,4 +1,4 @@
-// Package look has the commands that look at a fleet: ls, ping, info and watch.
+// Package look has the commands that inspect a fleet: ls, ping, info and watch.
 package look
 
 import (

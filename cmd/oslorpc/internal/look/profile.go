@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Profile is what an instance reports about itself, for programs.
+// Profile is the report of an instance about itself, for programs.
 type Profile struct {
 	instances.Document
 	ProcessID int              `json:"process_id,omitempty"`
@@ -68,7 +68,7 @@ type ArgumentDocument struct {
 	Optional bool   `json:"optional"`
 }
 
-// newProfile returns the profile of an instance from the answer of its process.
+// newProfile returns the profile of an instance, given the answer of its process.
 func newProfile(i oslorpc.Instance, info *rpc.Info, err error) Profile {
 	p := Profile{Document: instances.NewDocument(i)}
 	if err != nil {

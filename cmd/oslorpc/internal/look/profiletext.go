@@ -57,7 +57,7 @@ func (e *EndpointDocument) write(b *bytes.Buffer) {
 	_ = cli.WriteTable(b, "    ", rows) // a buffer takes everything
 }
 
-// namespaces names the namespaces of an endpoint. It is empty for the default namespace alone.
+// namespaces lists the namespaces of an endpoint. It is empty for the default namespace alone.
 func (e *EndpointDocument) namespaces() string {
 	if len(e.Namespaces) == 1 && e.Namespaces[0] == "" {
 		return ""
@@ -78,8 +78,7 @@ func (m *MethodDocument) row(name string) []string {
 	return []string{name + m.arguments() + deprecated(m.Deprecated), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)}
 }
 
-// deprecated marks a deprecated method or endpoint. The mark is empty if there is no version in
-// which it became deprecated.
+// deprecated returns the mark of a deprecated method or endpoint, empty if there is no version.
 func deprecated(version string) string {
 	if version == "" {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// watchInterval is the time between two looks at the registry.
+// watchInterval is the time between two reads of the registry.
 const watchInterval = 300 * time.Millisecond
 
 func watchCommand(p *cli.Program) *cobra.Command {
@@ -50,7 +50,7 @@ type watcher struct {
 	failing   error // why the registry cannot be read now
 }
 
-// run watches until ctx ends. That is no error, unless the registry cannot be read then.
+// run watches until ctx ends. It returns an error only if the registry cannot be read at that time.
 func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -139,7 +139,7 @@ func (e *event) text() string {
 	return strings.Join(row, "  ")
 }
 
-// changes returns what happened between two lists: first the instances that left, then those that
+// changes returns the events between two lists: first the instances that left, then the ones that
 // joined or changed, in order.
 func changes(before, after []oslorpc.Instance) []event {
 	var events []event
@@ -161,7 +161,7 @@ func changes(before, after []oslorpc.Instance) []event {
 	return events
 }
 
-// identity tells instances apart. Static addresses have no id.
+// identity returns the identity of an instance. Instances at static addresses have no id.
 func identity(i oslorpc.Instance) string {
 	if i.ID != "" {
 		return i.ID

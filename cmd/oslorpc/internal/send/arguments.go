@@ -25,7 +25,7 @@ type argument struct {
 // arguments are in the order of the command line. Their names differ.
 type arguments []argument
 
-// parseArguments reads key=text and key:=json.
+// parseArguments parses key=text and key:=json.
 func parseArguments(words []string) (arguments, error) {
 	var args arguments
 	for _, word := range words {

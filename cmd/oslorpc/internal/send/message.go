@@ -81,13 +81,13 @@ func (m *message) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&m.keepGoing, "keep-going", false, "with -n: continue after a failure, instead of ending")
 }
 
-// addServer adds the flag that names one server.
+// addServer adds the flag for the name of a server.
 func (m *message) addServer(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.target.Server, "server", "", "send to the server of this `name` (default: any)")
 	_ = cmd.RegisterFlagCompletionFunc("server", instances.CompleteServer(m.program))
 }
 
-// parse reads the words of the command line and returns the options for the client.
+// parse parses the words of the command line and returns the options for the client.
 func (m *message) parse(cmd *cobra.Command, words []string) (options []oslorpc.ClientOption, err error) {
 	m.target.Topic, m.method = words[0], words[1]
 	switch {

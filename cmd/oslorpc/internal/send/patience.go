@@ -23,10 +23,10 @@ type misspeltError struct{ hint string }
 // Error returns the hint.
 func (e *misspeltError) Error() string { return e.hint }
 
-// watchWait watches messages that wait, and tells the user what they wait for. A message to a
-// topic that looks misspelt does not wait, unless --fail-fast=false is given: it cannot be told
-// from a message whose servers start soon. The context that it returns is for sending. Call stop
-// when the messages are sent.
+// watchWait watches waiting messages, and tells the user what they wait for. A message to a topic
+// that looks misspelt does not wait, unless --fail-fast=false is given, because it might be for
+// servers that start soon. Use the returned context for sending. Call stop when the messages are
+// sent.
 func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
 	begun := time.Now()
 	sending, giveUp := context.WithCancelCause(ctx)
@@ -105,7 +105,7 @@ func (m *message) selection() *instances.Selection {
 	return s
 }
 
-// explain adds a suggestion to the error of a message that no server took.
+// explain adds a suggestion to the error of a message that no server accepted.
 func (m *message) explain(ctx, sending context.Context, err error) error {
 	err = m.args.explain(err)
 	if misspelt, is := errors.AsType[*misspeltError](context.Cause(sending)); is && oslorpc.SafeToRetry(err) {
@@ -120,8 +120,8 @@ func (m *message) explain(ctx, sending context.Context, err error) error {
 	return err
 }
 
-// hint says what the user may have meant by a message without a receiver. It is empty if that
-// cannot be found out soon.
+// hint returns what the user may have meant by a message without a receiver. It is empty if it is
+// not found soon.
 func (m *message) hint(ctx context.Context) instances.Suggestion {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

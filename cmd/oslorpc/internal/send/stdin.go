@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// fromWords reads the arguments of a message. The word "-" stands for the members of a JSON object
+// fromWords parses the arguments of a message. The word "-" stands for the members of a JSON object
 // on standard input. Standard input is read only for this word, and only once: other commands must
 // not wait for input.
 func fromWords(ctx context.Context, in io.Reader, words []string) (arguments, error) {
@@ -43,8 +43,8 @@ func fromWord(ctx context.Context, in io.Reader, word string, before []string) (
 	return parseObject(text)
 }
 
-// readInput reads standard input to its end. A read of a terminal cannot be interrupted, so it goes
-// on in the background when ctx ends.
+// readInput reads standard input to its end. A read from a terminal cannot be interrupted, so it
+// continues in the background when ctx ends.
 func readInput(ctx context.Context, in io.Reader) ([]byte, error) {
 	type input struct {
 		text []byte

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// journal writes the events of a demo server to standard output, one a line.
+// journal writes the events of a demo server to standard output, one per line.
 type journal struct {
 	program *cli.Program
 	quiet   bool
@@ -34,14 +34,14 @@ type EntryDocument struct {
 	Milliseconds float64   `json:"milliseconds"`
 }
 
-// ReadyDocument says that the server can be reached, for programs.
+// ReadyDocument says that the server is ready, for programs.
 type ReadyDocument struct {
 	Event     string `json:"event"`
 	ProcessID int    `json:"process_id"`
 	instances.Document
 }
 
-// ready writes that the server can be reached.
+// ready writes that the server is ready.
 func (j *journal) ready(i oslorpc.Instance) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -85,7 +85,8 @@ func (j *journal) ran(ctx context.Context, args, result any, err error, took tim
 	fmt.Fprintln(j.program.Out, e.text())
 }
 
-// write writes a document. The server goes on without standard output: its messages matter more.
+// write writes a document. It ignores errors: the server continues without standard output, since
+// its messages matter more.
 func (j *journal) write(v any) { _ = cli.WriteJSON(j.program.Out, v) }
 
 // text returns the entry on one line.
@@ -106,7 +107,7 @@ func brief(v any) string {
 	return cli.OneLine(cut(string(text)))
 }
 
-// maxBrief bounds the text of a message that a line repeats.
+// maxBrief bounds how much of a message a line repeats.
 const maxBrief = 100
 
 func cut(s string) string {
@@ -120,7 +121,7 @@ func cut(s string) string {
 	return s[:end] + "…"
 }
 
-// recorded returns f, which also writes each run to the journal.
+// recorded returns f with a journal entry for each run.
 func recorded[A, R any](j *journal, f func(context.Context, A) (R, error)) func(context.Context, A) (R, error) {
 	return func(ctx context.Context, args A) (R, error) {
 		start := time.Now()
@@ -130,7 +131,7 @@ func recorded[A, R any](j *journal, f func(context.Context, A) (R, error)) func(
 	}
 }
 
-// recordedStream returns f, which also writes each run to the journal, when it ends.
+// recordedStream returns f with a journal entry for each run, when it ends.
 func recordedStream[A, T any](j *journal, f func(context.Context, A) iter.Seq2[T, error]) func(context.Context, A) iter.Seq2[T, error] {
 	return func(ctx context.Context, args A) iter.Seq2[T, error] {
 		return func(yield func(T, error) bool) {

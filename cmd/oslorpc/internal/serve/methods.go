@@ -27,7 +27,7 @@ func methods(server string, j *journal) map[string]oslorpc.Method {
 	}
 }
 
-// anything takes every argument, as the JSON text that it is.
+// anything accepts every argument, as JSON text.
 type anything map[string]oslorpc.Raw
 
 func (service) echo(_ context.Context, args anything) (anything, error) { return args, nil }

@@ -156,7 +156,7 @@ func (s *serving) deprecate(methods map[string]oslorpc.Method) error {
 }
 
 // inputEnd returns a channel that is closed at the end of standard input. Without the flag it
-// returns nil, which is never closed.
+// returns nil, which is never ready.
 func (s *serving) inputEnd(in io.Reader) <-chan struct{} {
 	if !s.untilInputEnd {
 		return nil

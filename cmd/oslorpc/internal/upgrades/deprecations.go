@@ -75,7 +75,7 @@ func writeDeprecations(p *cli.Program, list []upgrade.Request, uncounted int64) 
 	return cli.WriteTable(p.Out, "", requestRows(list))
 }
 
-// requestRows returns requests for people.
+// requestRows returns a table of requests for people.
 func requestRows(list []upgrade.Request) [][]string {
 	rows := [][]string{{"NAMESPACE", "METHOD", "VERSION", "CALLER", "PROVED", "ACCEPTED", "REFUSED", "FIRST SEEN", "LAST SEEN", "DEPRECATED"}}
 	for _, r := range list {

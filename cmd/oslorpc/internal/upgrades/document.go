@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// observe asks instances for what they report about themselves.
+// observe returns what instances report about themselves.
 func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance, options ...oslorpc.InfoOption) []upgrade.Observation {
 	return instances.Ask(list, func(i oslorpc.Instance) upgrade.Observation {
 		info, err := t.Info(ctx, i, options...)
@@ -19,7 +19,7 @@ func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance,
 	})
 }
 
-// HolderDocument is a server that holds a cap down, with what its process reports, for programs.
+// HolderDocument is a server that holds a cap down, with the report of its process, for programs.
 type HolderDocument struct {
 	instances.Document
 	Uptime float64      `json:"uptime_seconds,omitempty"`

@@ -48,7 +48,7 @@ func notCounted(draining int) string {
 	return fmt.Sprintf(" (%d draining, not counted)", draining)
 }
 
-// writePart writes a table with a title, if it has rows beneath its head.
+// writePart writes a table with a title, if the table has rows besides its head.
 func writePart(b *bytes.Buffer, title string, rows [][]string) {
 	if len(rows) < 2 {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// matrixRows returns a matrix for people: a row for each instance, a column for each interface.
+// matrixRows returns a matrix for people: one row per instance, and one column per interface.
 func matrixRows(m *upgrade.Matrix) [][]string {
 	head := []string{cli.ServerColumn, cli.AddressColumn, cli.StateColumn}
 	for _, c := range m.Caps {
@@ -34,7 +34,7 @@ func countedState(i rpc.Instance) string {
 	return string(i.State) + " (not counted)"
 }
 
-// implemented lists the versions of an interface that an instance implements; "?" if it does not
+// implemented lists the versions of an interface that an instance implements, or "?" if it does not
 // report them.
 func implemented(i rpc.Instance, at rpc.Interface) string {
 	if len(i.Implemented) == 0 {
@@ -47,7 +47,7 @@ func implemented(i rpc.Instance, at rpc.Interface) string {
 	return strings.Join(words, ",")
 }
 
-// capRows returns the caps for people, with what their holders report.
+// capRows returns a table of caps for people, with the reports of their holders.
 func capRows(m *upgrade.Matrix, seen []upgrade.Observation) [][]string {
 	rows := [][]string{{"INTERFACE", "AUTO CAP", "NEWEST", "HELD DOWN BY"}}
 	for _, c := range m.Caps {
@@ -63,7 +63,7 @@ func capRows(m *upgrade.Matrix, seen []upgrade.Observation) [][]string {
 	return rows
 }
 
-// holders names the first holders of a cap, with how long they are up.
+// holders lists the first holders of a cap, with their uptimes.
 func holders(r *rpc.CapReason, seen []upgrade.Observation) string {
 	const few = 3
 	var names []string

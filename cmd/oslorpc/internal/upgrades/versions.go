@@ -57,7 +57,7 @@ func versions(ctx context.Context, p *cli.Program, t *oslorpc.Transport, s *inst
 	return cli.WriteTable(p.Out, "", capRows(m, seen))
 }
 
-// MatrixDocument says which instance implements which version, for programs.
+// MatrixDocument shows which instance implements which version, for programs.
 type MatrixDocument struct {
 	Exchange  string            `json:"exchange"`
 	Topic     string            `json:"topic"`
@@ -106,8 +106,8 @@ func newCapDocument(c *upgrade.Cap, seen []upgrade.Observation) CapDocument {
 	return d
 }
 
-// capVersions returns the version of a cap and the version that it rises to; empty if there is
-// none.
+// capVersions returns the version of a cap and the version that it would rise to, each empty if
+// there is none.
 func capVersions(r *rpc.CapReason) (version, next string) {
 	if r.State == rpc.CapKnown {
 		version = r.Version.String()
