@@ -8,11 +8,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Topic is where the server is.
+// Topic is the topic of the server.
 const Topic = "test"
 
-// TestEndpoint is of the default namespace and version 1.0, as an endpoint without a target is
-// upstream.
+// TestEndpoint has the default namespace and version 1.0, as in oslo.messaging an endpoint without
+// a target.
 type TestEndpoint struct{}
 
 // Test returns its argument.
@@ -28,12 +28,12 @@ type ServerControlEndpoint struct {
 	Server *oslorpc.Server
 }
 
-// Stop stops the server, which finishes what it accepted, this method included.
+// Stop stops the server, which first finishes the accepted messages, including this one.
 func (e ServerControlEndpoint) Stop(ctx context.Context) error { return e.Server.Stop(ctx) }
 
 // NewServer returns a server with both endpoints, which are tried in this order. The executor is
 // [oslorpc.ExecutorPool], which runs many messages at a time, or [oslorpc.ExecutorBlocking], which
-// runs one after the other on the goroutine that runs the server.
+// runs them one after the other on the goroutine that runs the server.
 func NewServer(t *oslorpc.Transport, name string, executor oslorpc.Executor, options ...oslorpc.ServerOption) *oslorpc.Server {
 	options = append([]oslorpc.ServerOption{oslorpc.WithExecutor(executor)}, options...)
 	server := t.Server(oslorpc.Target{Topic: Topic, Server: name}, options...)

@@ -1,10 +1,10 @@
-// Package registry is an example of a registry of one's own: the processes of a fleet find each
-// other in a directory of a file system that all hosts share. It uses the public API alone. See
+// Package registry is an example of a custom registry: the processes of a fleet find each other in
+// a directory of a file system that all hosts share. It uses only the public API. See
 // docs/write-a-registry.md.
 //
 //	import _ "github.com/oslorpc/oslorpc/examples/registry"
 //
-// makes shared:///absolute/directory known.
+// registers shared:///absolute/directory.
 package registry
 
 import (
@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// poll is how often a watch looks at the directory, and beat how often a process says that it
-	// is alive. Its file counts for lifetime after that.
+	// poll is the interval at which a watch reads the directory, and beat the interval at which a
+	// process shows that it is alive. Its file is valid for lifetime after that.
 	poll     = 100 * time.Millisecond
 	beat     = time.Second
 	lifetime = 10 * time.Second
@@ -34,7 +34,7 @@ const (
 
 func init() { registry.Register("shared", open) } //nolint:gochecknoinits // importing the package is what makes the scheme known
 
-// handle is what one process has of the registry.
+// handle is one process's access to the registry.
 type handle struct {
 	path string // of the file of this process
 	log  *slog.Logger
@@ -62,11 +62,10 @@ func open(text string, c registry.Config) (registry.Registry, error) {
 	return h, nil
 }
 
-// String names the registry in errors.
+// String returns the name of the registry in errors.
 func (h *handle) String() string { return "the directory " + filepath.Dir(h.path) }
 
-// Publish implements [registry.Registry]. The whole of each instance is stored, whatever fields it
-// has.
+// Publish implements [registry.Registry]. It stores each instance completely, with all its fields.
 func (h *handle) Publish(ctx context.Context, instances []rpc.Instance) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -88,7 +87,7 @@ func (h *handle) Publish(ctx context.Context, instances []rpc.Instance) error {
 	return write(h.path, text)
 }
 
-// write replaces a file at once: readers see the old one or the new one.
+// write replaces a file atomically: readers see either the old content or the new one.
 func write(path string, text []byte) error {
 	temporary := path + ".tmp"
 	if err := os.WriteFile(temporary, text, 0o600); err != nil {
@@ -104,8 +103,7 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// keepAlive says that the process is alive until it closes the registry, and restores what was
-// lost.
+// keepAlive shows that the process is alive until it closes the registry, and restores lost files.
 func (h *handle) keepAlive() {
 	each(h.ctx, beat, func() {
 		h.mu.Lock()
@@ -119,7 +117,7 @@ func (h *handle) keepAlive() {
 	})
 }
 
-// each calls a function now and then, until ctx ends.
+// each calls a function regularly, until ctx ends.
 func each(ctx context.Context, interval time.Duration, do func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -133,8 +131,8 @@ func each(ctx context.Context, interval time.Duration, do func()) {
 	}
 }
 
-// Watch implements [registry.Registry]. A [registry.Watch] keeps most of its promises: it is sent
-// the list at each look, and passes on what is new.
+// Watch implements [registry.Registry]. A [registry.Watch] does most of the work: it gets the list
+// at each poll, and passes on changes.
 func (h *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	w := registry.StartWatch(notify)
 	ctx, cancel := context.WithCancel(h.ctx)
@@ -182,8 +180,8 @@ func (h *handle) List(ctx context.Context) ([]rpc.Instance, error) {
 	return h.read()
 }
 
-// read returns the instances of all processes that are alive. It skips a file that it cannot read:
-// one broken process must not hide the others.
+// read returns the instances of all live processes. It skips a file that it cannot read, so that
+// one broken process does not hide the others.
 func (h *handle) read() ([]rpc.Instance, error) {
 	dir := filepath.Dir(h.path)
 	if _, err := os.Stat(dir); err != nil {

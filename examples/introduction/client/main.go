@@ -1,4 +1,4 @@
-// The client of oslo.messaging's introduction: it calls test, then has the server stop.
+// The client of oslo.messaging's introduction: it calls test, then stops the server.
 package main
 
 import (

@@ -12,11 +12,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// loaders is how many callers call at a time. Half of them keep their connections, and half use
-// new ones for a few calls each.
+// loaders is how many callers call at a time. Half of them keep their connections, and half open a
+// new one after a few calls.
 const loaders = 4
 
-// loaded is what came of the calls so far. It is safe for concurrent use.
+// loaded counts the outcomes of the calls. It is safe for concurrent use.
 type loaded struct {
 	calls, failed atomic.Int64
 
@@ -26,11 +26,11 @@ type loaded struct {
 	alike int    // how many calls came to the same, one after the other
 }
 
-// settled is how many calls have to come to the same before that is printed: the servers take
-// turns, and do not learn of a change at the same instant.
+// settled is how many calls in a row must have the same outcome before it is printed. The servers
+// take turns, and do not learn of a change at the same instant.
 const settled = 20
 
-// load calls until ctx ends. A call that is denied did not run: the caller tries again in a while.
+// load calls until ctx ends. A denied call did not run, so the caller tries again after a while.
 // Any other error counts as a failure.
 func load(ctx context.Context, url string, target oslorpc.Target) error {
 	var l loaded

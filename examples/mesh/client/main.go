@@ -1,5 +1,5 @@
-// The client of the example sends messages to the stock, by way of whatever mesh the transport URL
-// says.
+// The client of the example sends messages to the stock, through the mesh that the transport URL
+// selects.
 package main
 
 import (
@@ -72,7 +72,7 @@ func run(ctx context.Context, url string, target oslorpc.Target, times int, args
 	}
 }
 
-// open opens a transport that logs what is wrong, and not each certificate that it gets.
+// open opens a transport that logs warnings only, and not each certificate that it gets.
 func open(url string) (*oslorpc.Transport, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return oslorpc.Open(url, oslorpc.WithLogger(log))

@@ -25,16 +25,16 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// fleet is what the file says.
+// fleet is the content of the file.
 type fleet struct {
-	// Topic is also the name that clients ask for: xds:///TOPIC.
+	// Topic is also the name that clients resolve: xds:///TOPIC.
 	Topic   string `json:"topic"`
 	Servers []struct {
 		Name    string `json:"name"`
 		Address string `json:"address"`
-		// Major is the major version that it serves.
+		// Major is the major version that the server implements.
 		Major int `json:"major"`
-		// Weight is its share of the messages for any server.
+		// Weight is the server's share of the messages for any server.
 		Weight uint32 `json:"weight"`
 	} `json:"servers"`
 }
@@ -52,7 +52,7 @@ func parse(text []byte) (*fleet, error) {
 	return f, nil
 }
 
-// snapshot returns what the clients are told: a cluster for each server, and the routes.
+// snapshot returns the configuration for the clients: a cluster for each server, and the routes.
 func (f *fleet) snapshot(version int) (*cache.Snapshot, error) {
 	var clusters, endpoints []types.Resource
 	for _, s := range f.Servers {
@@ -79,9 +79,9 @@ func (f *fleet) snapshot(version int) (*cache.Snapshot, error) {
 	})
 }
 
-// routes are looked at in this order. The first pin a server, as calls by name and fanouts need it.
-// The next split by the major version of a message, with shares. Questions without a header, such
-// as for health, go anywhere.
+// routes returns the routes, in the order in which clients match them. The first ones select a
+// server by name, as calls by name and fanouts need it. The next ones select by the major version
+// of a message, with weights. Requests without a header, such as health checks, go to any server.
 func (f *fleet) routes() []*route.Route {
 	var list []*route.Route
 	shares := map[int][]*route.WeightedCluster_ClusterWeight{}
@@ -117,8 +117,8 @@ func among(some []*route.WeightedCluster_ClusterWeight) *route.RouteAction {
 	return &route.RouteAction{ClusterSpecifier: &route.RouteAction_WeightedClusters{WeightedClusters: &route.WeightedCluster{Clusters: some}}}
 }
 
-// to returns a route. A message has its own deadline, and a silent one is alive: the route must not
-// add another.
+// to returns a route. It sets no timeout, because a message has its own deadline, and a silent one
+// may be running.
 func to(action *route.RouteAction, headers ...*route.HeaderMatcher) *route.Route {
 	action.MaxStreamDuration = &route.RouteAction_MaxStreamDuration{MaxStreamDuration: durationpb.New(0)}
 	return &route.Route{
@@ -127,7 +127,7 @@ func to(action *route.RouteAction, headers ...*route.HeaderMatcher) *route.Route
 	}
 }
 
-// listener is what clients ask for by its name. It says where the routes come from.
+// listener is the resource that clients request by name. It says where the routes come from.
 func (f *fleet) listener() (*listener.Listener, error) {
 	routes, err := packed(&router.Router{})
 	if err != nil {
@@ -153,7 +153,7 @@ func load(name string, address netip.AddrPort) *endpoint.ClusterLoadAssignment {
 	}}}
 }
 
-// aggregated says that something comes on the stream of everything else.
+// aggregated says that a resource comes on the stream of all others.
 func aggregated() *core.ConfigSource {
 	return &core.ConfigSource{ResourceApiVersion: core.ApiVersion_V3, ConfigSourceSpecifier: &core.ConfigSource_Ads{Ads: &core.AggregatedConfigSource{}}}
 }

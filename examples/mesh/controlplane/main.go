@@ -1,5 +1,5 @@
-// The control plane of the example tells clients of xDS how to reach the stock. A file says which
-// servers there are; it is read again when it changes.
+// The control plane of the example tells xDS clients how to reach the stock. A file lists the
+// servers; it is read again when it changes.
 package main
 
 import (
@@ -47,8 +47,8 @@ func run(ctx context.Context, address, file string) error {
 	return server.Serve(l)
 }
 
-// follow tells the clients what the file says, whenever it changes. What cannot be used leaves the
-// routes as they were.
+// follow sends the clients the content of the file whenever it changes. If the content is invalid,
+// the routes stay the same.
 func follow(ctx context.Context, known cache.SnapshotCache, file string) {
 	var last []byte
 	for version := 1; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
@@ -68,7 +68,7 @@ func follow(ctx context.Context, known cache.SnapshotCache, file string) {
 	}
 }
 
-// tell puts what the file says in force.
+// tell puts the content of the file in force.
 func tell(ctx context.Context, known cache.SnapshotCache, text []byte, version int) error {
 	f, err := parse(text)
 	if err != nil {

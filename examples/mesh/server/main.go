@@ -1,5 +1,5 @@
-// The server of the example: it keeps a stock. It is the same program in a mesh and outside of one:
-// the transport URL decides.
+// The server of the example keeps a stock. It is the same program in a mesh and outside of one: the
+// transport URL decides.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// Item is the arguments of both methods that change the stock.
+// Item has the arguments of both methods that change the stock.
 type Item struct {
 	Name string `json:"name"`
 }
@@ -29,10 +29,10 @@ type Stock struct {
 	items map[string]int
 }
 
-// Where says which server this is.
+// Where returns which server this is.
 func (s *Stock) Where(context.Context, oslorpc.NoArgs) (string, error) { return s.where, nil }
 
-// Put adds an item, and returns how many there are.
+// Put adds an item, and returns its new count.
 func (s *Stock) Put(_ context.Context, i Item) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *Stock) Put(_ context.Context, i Item) (int, error) {
 	return s.items[i.Name], nil
 }
 
-// Clear removes all of an item.
+// Clear removes an item.
 func (s *Stock) Clear(_ context.Context, i Item) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,7 @@ type DhcpPluginAPI struct {
 	host   string
 }
 
-// NewDhcpPluginAPI returns the side of the agent on a host.
+// NewDhcpPluginAPI returns the agent's side, for the agent on a host.
 func NewDhcpPluginAPI(t *oslorpc.Transport, host string, options ...oslorpc.ClientOption) *DhcpPluginAPI {
 	return &DhcpPluginAPI{t.Client(oslorpc.Target{Topic: PluginTopic, Version: "1.0"}, options...), host}
 }
@@ -32,8 +32,8 @@ func (a *DhcpPluginAPI) at(version string) *oslorpc.Client {
 	return a.client.Prepare(oslorpc.WithVersion(version))
 }
 
-// GetActiveNetworksInfo returns the networks that the agent is to serve, with subnets and ports.
-// With all, those without DHCP are among them.
+// GetActiveNetworksInfo returns the networks that the agent must serve, with subnets and ports.
+// With all, networks without DHCP are included.
 func (a *DhcpPluginAPI) GetActiveNetworksInfo(ctx context.Context, all bool) ([]Network, error) {
 	args := ActiveNetworksArgs{Host: a.host}
 	if all {
@@ -42,15 +42,15 @@ func (a *DhcpPluginAPI) GetActiveNetworksInfo(ctx context.Context, all bool) ([]
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.1"), "get_active_networks_info", args)
 }
 
-// GetNetworkInfo returns a network with its subnets and ports, nil if it is gone or not the
-// agent's.
+// GetNetworkInfo returns a network with its subnets and ports, or nil if the network was deleted or
+// is not the agent's.
 func (a *DhcpPluginAPI) GetNetworkInfo(ctx context.Context, networkID string) (*Network, error) {
 	args := NetworkArgs{NetworkID: networkID, Host: a.host}
 	return oslorpc.Call[*Network](AdminContext(ctx), a.client, "get_network_info", args)
 }
 
-// CreateDhcpPort creates the port of the DHCP server on a network, and returns nil if the network
-// went away in the meantime. An [IPAddressGenerationFailure] says that trying again is of no use.
+// CreateDhcpPort creates the port of the DHCP server on a network. It returns nil if the network
+// was deleted in the meantime. After an [IPAddressGenerationFailure], another attempt is useless.
 func (a *DhcpPluginAPI) CreateDhcpPort(ctx context.Context, port Port) (*Port, error) {
 	args := CreatePortArgs{Port: PortBody{port}, Host: a.host}
 	return oslorpc.Call[*Port](AdminContext(ctx), a.at("1.1"), "create_dhcp_port", args)
@@ -74,8 +74,8 @@ func (a *DhcpPluginAPI) GetDhcpPort(ctx context.Context, portID string) (*Port, 
 	return oslorpc.Call[*Port](AdminContext(ctx), a.at("1.8"), "get_dhcp_port", PortArgs{PortID: portID})
 }
 
-// DhcpReadyOnPorts tells that DHCP serves the ports from now on, so that what waits for that, such
-// as a virtual machine, can start.
+// DhcpReadyOnPorts reports that DHCP serves the ports from now on, so that users of the ports, such
+// as virtual machines, can start.
 func (a *DhcpPluginAPI) DhcpReadyOnPorts(ctx context.Context, portIDs []string) error {
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.5"), "dhcp_ready_on_ports", PortsArgs{PortIDs: portIDs})
 	return err
@@ -87,7 +87,7 @@ func (a *DhcpPluginAPI) GetNetworks(ctx context.Context, filters map[string][]an
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.7"), "get_networks", args)
 }
 
-// GetPorts lists ports. It is served by [MetadataRPCCallback], on the same topic.
+// GetPorts lists ports. [MetadataRPCCallback] serves it, on the same topic.
 func (a *DhcpPluginAPI) GetPorts(ctx context.Context, filters map[string][]any) ([]Port, error) {
 	return oslorpc.Call[[]Port](AdminContext(ctx), a.client, "get_ports", FilterArgs{filters})
 }
@@ -97,7 +97,7 @@ type (
 	// ActiveNetworksArgs are the arguments of get_active_networks_info.
 	ActiveNetworksArgs struct {
 		Host string `json:"host"`
-		// EnableDhcpFilter leaves out networks without DHCP, unless it is there and false.
+		// EnableDhcpFilter leaves out networks without DHCP, unless it is present and false.
 		EnableDhcpFilter oslorpc.Opt[bool] `json:"enable_dhcp_filter"`
 		oslorpc.Extra
 	}
@@ -107,7 +107,7 @@ type (
 		Host      string `json:"host"`
 		oslorpc.Extra
 	}
-	// PortBody is a port as the body of a request of the REST API has it.
+	// PortBody is a port in the form of a request body of the REST API.
 	PortBody struct {
 		Port Port `json:"port"`
 	}
@@ -166,7 +166,7 @@ func DhcpRPCCallback(server DhcpRPC) oslorpc.Endpoint {
 		Expect("UpdateDhcpPort", noNetwork, noAddress)}
 }
 
-// MetadataRPC is the server's side of a method that agents of several kinds call.
+// MetadataRPC is the server's side of a method that several kinds of agents call.
 type MetadataRPC interface {
 	GetPorts(ctx context.Context, args FilterArgs) ([]Port, error)
 }

@@ -12,23 +12,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// DhcpScheduler is what the notifier has to know of who serves which network.
+// DhcpScheduler is the notifier's source for which agents serve which network.
 type DhcpScheduler interface {
-	// DhcpAgentsHosting returns the agents that serve a network, of those on some hosts; nil is all
-	// hosts.
+	// DhcpAgentsHosting returns the agents on some hosts that serve a network. Nil means all hosts.
 	DhcpAgentsHosting(ctx context.Context, networkID string, hosts []string) ([]Agent, error)
-	// ScheduleNetwork has further agents serve a network, if it should have more than it has, and
-	// returns them.
+	// ScheduleNetwork assigns a network to more agents, if it should have more, and returns them.
 	ScheduleNetwork(ctx context.Context, networkID string, hosts []string) ([]Agent, error)
 	// HostsOfSegment returns the hosts that are connected to a segment.
 	HostsOfSegment(ctx context.Context, segmentID string) ([]string, error)
 }
 
 // DhcpAgentNotifyAPI is the server's side of the API from the server to DHCP agents. All its
-// messages are casts with a payload, of version 1.0.
+// messages are casts with a payload, at version 1.0.
 //
-// An error says which agents did not accept a message. There is nothing to do about it but to log
-// it: an agent that missed a message is told so and reads everything anew.
+// An error says which agents did not accept a message. Callers need only log it: an agent that
+// missed a message gets a report and reads everything again.
 type DhcpAgentNotifyAPI struct {
 	client    *oslorpc.Client
 	scheduler DhcpScheduler
@@ -40,9 +38,9 @@ func NewDhcpAgentNotifyAPI(t *oslorpc.Transport, scheduler DhcpScheduler, option
 	return &DhcpAgentNotifyAPI{t.Client(oslorpc.Target{Topic: DhcpAgentTopic, Version: "1.0"}, options...), scheduler}
 }
 
-// Notify tells agents of an event, which is "create.end", "update.end" or "delete.end" of a
-// network, subnet or port. The data has that resource and nothing else. Other events and data are
-// none of the agents' business, and dropped.
+// Notify notifies agents of an event, which is "create.end", "update.end" or "delete.end" of a
+// network, subnet or port. The data must have that resource and nothing else. Other events and data
+// do not concern agents, and are dropped.
 func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event string) error {
 	method, priority, ok := methodOf(event)
 	networkID := data.networkID()
@@ -67,8 +65,8 @@ func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event
 	}
 }
 
-// notifyHosting tells the agents that serve a network, after it has found some for a network that
-// begins to need them.
+// notifyHosting notifies the agents that serve a network. If the network now needs agents, it
+// assigns some first.
 func (n *DhcpAgentNotifyAPI) notifyHosting(ctx context.Context, method, networkID string, data, payload DhcpPayload) error {
 	hosts, err := n.candidates(ctx, data)
 	if err != nil {
@@ -102,7 +100,7 @@ func (n *DhcpAgentNotifyAPI) notifyHosting(ctx context.Context, method, networkI
 	})
 }
 
-// candidates returns the hosts that can serve what the data is about; nil if all can.
+// candidates returns the hosts that can serve the resource in the data, or nil if all can.
 func (n *DhcpAgentNotifyAPI) candidates(ctx context.Context, data DhcpPayload) ([]string, error) {
 	if data.Subnet == nil || data.Subnet.SegmentID == "" {
 		return nil, nil
@@ -110,7 +108,7 @@ func (n *DhcpAgentNotifyAPI) candidates(ctx context.Context, data DhcpPayload) (
 	return n.scheduler.HostsOfSegment(ctx, data.Subnet.SegmentID)
 }
 
-// anyEnabled returns the host of one of the agents that are not disabled, if there is one.
+// anyEnabled returns the host of an agent that is not disabled, if there is one.
 func anyEnabled(agents []Agent) string {
 	for _, i := range rand.Perm(len(agents)) {
 		if agents[i].AdminStateUp {
@@ -120,8 +118,8 @@ func anyEnabled(agents []Agent) string {
 	return ""
 }
 
-// toEnabled casts to an agent, on the topic that it reported, unless it is disabled. One that seems
-// to be dead is sent to as well: it may only be late with its report.
+// toEnabled casts to an agent, on the topic that it reported, unless it is disabled. It also sends
+// to an agent that seems to be dead, since its report may only be late.
 func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, a Agent, method string, payload DhcpPayload) error {
 	if !a.AdminStateUp {
 		return nil
@@ -132,12 +130,12 @@ func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, a Agent, method stri
 	return n.cast(ctx, a.Topic, a.Host, method, payload)
 }
 
-// NetworkRemovedFromAgent tells an agent that it serves a network no longer.
+// NetworkRemovedFromAgent tells an agent that it no longer serves a network.
 func (n *DhcpAgentNotifyAPI) NetworkRemovedFromAgent(ctx context.Context, networkID, host string) error {
 	return n.cast(ctx, DhcpAgentTopic, host, "network_delete_end", DhcpPayload{NetworkID: networkID}.with(PriorityNetworkDelete))
 }
 
-// NetworkAddedToAgent tells an agent to serve a network, which it then asks for.
+// NetworkAddedToAgent tells an agent to serve a network. The agent then asks for the network.
 func (n *DhcpAgentNotifyAPI) NetworkAddedToAgent(ctx context.Context, networkID, host string) error {
 	return n.cast(ctx, DhcpAgentTopic, host, "network_create_end", DhcpPayload{Network: &Network{ID: networkID}}.with(PriorityNetworkCreate))
 }
@@ -155,7 +153,7 @@ func (n *DhcpAgentNotifyAPI) fanout(ctx context.Context, method string, payload 
 	return fanout(ctx, n.client, method, DhcpPayloadArgs{payload})
 }
 
-// fanout sends to all agents; its error says which did not accept.
+// fanout sends to all agents. Its error says which did not accept the message.
 func fanout(ctx context.Context, c *oslorpc.Client, method string, args any) error {
 	report, err := c.Fanout(ctx, method, args)
 	if err != nil {
@@ -164,7 +162,7 @@ func fanout(ctx context.Context, c *oslorpc.Client, method string, args any) err
 	return report.Err()
 }
 
-// toEach sends to agents side by side, so that none has to wait for one that hangs.
+// toEach sends to agents concurrently, so that none waits for one that hangs.
 func toEach(agents []Agent, send func(Agent) error) error {
 	failures := make([]error, len(agents))
 	var sending sync.WaitGroup

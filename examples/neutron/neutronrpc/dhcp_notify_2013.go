@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// RPCProxy is what client sides of 2013 derive from: it sends messages that were made beforehand,
-// to a topic that it is told.
+// RPCProxy is the base of client sides of 2013: it sends prepared messages to a topic that is given
+// with each.
 type RPCProxy struct {
 	client *oslorpc.Client
 	topic  oslorpc.Target
@@ -22,25 +22,25 @@ type Msg struct {
 	Args   map[string]any
 }
 
-// NewRPCProxy returns a proxy that sends to a topic at a version, unless it is told otherwise.
+// NewRPCProxy returns a proxy with a default topic and a default version.
 func NewRPCProxy(t *oslorpc.Transport, topic, version string, options ...oslorpc.ClientOption) *RPCProxy {
 	target := oslorpc.Target{Topic: topic, Version: version}
 	return &RPCProxy{t.Client(target, options...), target}
 }
 
-// HostTopic stands for the string "topic.host" of 2013. Here the two stay apart, since both may
+// HostTopic stands for the string "topic.host" of 2013. Here the two are separate, since both may
 // have dots.
 func HostTopic(topic, host string) oslorpc.Target { return oslorpc.Target{Topic: topic, Server: host} }
 
 // MakeMsg returns a message.
 func (*RPCProxy) MakeMsg(method string, args map[string]any) Msg { return Msg{method, args} }
 
-// Cast sends a message to a topic, or to a host on it. The zero Target is the proxy's topic.
+// Cast sends a message to a topic, or to a host on it. The zero Target means the proxy's topic.
 func (p *RPCProxy) Cast(ctx context.Context, msg Msg, topic oslorpc.Target) error {
 	return p.to(topic).Cast(ctx, msg.Method, msg.Args)
 }
 
-// FanoutCast sends a message to all hosts on a topic. The zero Target is the proxy's topic.
+// FanoutCast sends a message to all hosts on a topic. The zero Target means the proxy's topic.
 func (p *RPCProxy) FanoutCast(ctx context.Context, msg Msg, topic oslorpc.Target) error {
 	return fanout(ctx, p.to(topic), msg.Method, msg.Args)
 }
@@ -53,8 +53,8 @@ func (p *RPCProxy) to(topic oslorpc.Target) *oslorpc.Client {
 }
 
 // DhcpAgentNotifyAPI2013 is [DhcpAgentNotifyAPI] as it was in 2013, on an [RPCProxy]. Its messages
-// have no priorities, messages about what was deleted have nothing but its id, and agents that seem
-// to be dead get none.
+// have no priorities, messages about deleted resources only have the id, and agents that seem to be
+// dead get none.
 type DhcpAgentNotifyAPI2013 struct {
 	*RPCProxy
 
@@ -69,7 +69,7 @@ func NewDhcpAgentNotifyAPI2013(
 	return &DhcpAgentNotifyAPI2013{NewRPCProxy(t, DhcpAgentTopic, "1.0", options...), scheduler}
 }
 
-// Notify tells agents of an event, as [DhcpAgentNotifyAPI.Notify] does.
+// Notify notifies agents of an event, as [DhcpAgentNotifyAPI.Notify] does.
 func (n *DhcpAgentNotifyAPI2013) Notify(ctx context.Context, data DhcpPayload, event string) error {
 	method, _, ok := methodOf(event)
 	networkID := data.networkID()
@@ -106,7 +106,7 @@ func (n *DhcpAgentNotifyAPI2013) notifyHosting(ctx context.Context, method, netw
 	return errors.Join(failures, toEach(active, func(a Agent) error { return n.castTo(ctx, HostTopic(a.Topic, a.Host), method, payload) }))
 }
 
-// NetworkRemovedFromAgent tells an agent that it serves a network no longer.
+// NetworkRemovedFromAgent tells an agent that it no longer serves a network.
 func (n *DhcpAgentNotifyAPI2013) NetworkRemovedFromAgent(ctx context.Context, networkID, host string) error {
 	return n.castTo(ctx, HostTopic(DhcpAgentTopic, host), "network_delete_end", DhcpPayload{NetworkID: networkID})
 }

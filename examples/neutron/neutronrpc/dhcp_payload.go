@@ -8,27 +8,27 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// DhcpPayload is the one argument of all messages to DHCP agents. Which of its fields are set
-// depends on the message.
+// DhcpPayload is the only argument of all messages to DHCP agents. The message determines which of
+// its fields are set.
 type DhcpPayload struct {
 	Network *Network `json:"network,omitempty"`
 	Subnet  *Subnet  `json:"subnet,omitempty"`
 	Port    *Port    `json:"port,omitempty"`
 
-	// Of what was deleted, there are only ids, and of a port the addresses that are free again.
+	// For deleted resources, there are only ids, and for a port the addresses that are free again.
 	NetworkID string                 `json:"network_id,omitzero"`
 	SubnetID  string                 `json:"subnet_id,omitzero"`
 	PortID    string                 `json:"port_id,omitzero"`
 	FixedIPs  oslorpc.Opt[[]FixedIP] `json:"fixed_ips,omitzero"`
 
 	AdminStateUp oslorpc.Opt[bool] `json:"admin_state_up,omitzero"`
-	// Priority says which of several messages about a network an agent should handle first: the
-	// lower, the earlier.
+	// Priority says which of several messages about a network an agent should handle first: the one
+	// with the lowest number.
 	Priority oslorpc.Opt[int] `json:"priority,omitzero"`
 	Extra    oslorpc.Extra    `json:",embed"`
 }
 
-// The priorities of messages to DHCP agents.
+// These are the priorities of messages to DHCP agents.
 const (
 	PriorityNetworkCreate = iota
 	PriorityNetworkUpdate
@@ -40,7 +40,7 @@ const (
 	PriorityPort
 )
 
-// dhcpPriorities are the events that agents are told of, with their priorities.
+// dhcpPriorities has the events about which agents are notified, with their priorities.
 var dhcpPriorities = map[string]int{
 	"network.create.end": PriorityNetworkCreate,
 	"network.update.end": PriorityNetworkUpdate,
@@ -53,15 +53,15 @@ var dhcpPriorities = map[string]int{
 	"port.delete.end":    PriorityPort,
 }
 
-// methodOf returns the method and the priority for an event such as "port.create.end"; false if
-// agents are not told of it.
+// methodOf returns the method and the priority for an event such as "port.create.end". It returns
+// false if agents are not notified of it.
 func methodOf(event string) (method string, priority int, ok bool) {
 	priority, ok = dhcpPriorities[event]
 	return strings.ReplaceAll(event, ".", "_"), priority, ok
 }
 
-// networkID returns the id of the network that a payload is about; none if it has not exactly one
-// resource.
+// networkID returns the id of the network of the resource in the payload. It is empty unless there
+// is exactly one resource.
 func (p DhcpPayload) networkID() string {
 	resources := 0
 	for _, is := range []bool{p.Network != nil, p.Subnet != nil, p.Port != nil} {
@@ -81,7 +81,7 @@ func (p DhcpPayload) networkID() string {
 	}
 }
 
-// deleted returns what agents are told of a resource that is gone.
+// deleted returns the payload for a deleted resource.
 func (p DhcpPayload) deleted() DhcpPayload {
 	switch {
 	case p.Network != nil:
@@ -94,7 +94,7 @@ func (p DhcpPayload) deleted() DhcpPayload {
 	}
 }
 
-// kind returns what the resource is.
+// kind returns the kind of the resource.
 func (p DhcpPayload) kind() string {
 	switch {
 	case p.Network != nil:
@@ -124,12 +124,12 @@ func (p DhcpPayload) with(priority int) DhcpPayload {
 	return p
 }
 
-// reservesPort reports whether the payload is a port that is kept for an agent, and so is no reason
-// to look for one.
+// reservesPort reports whether the payload is a port that is reserved for an agent. Such a port is
+// no reason to assign the network to an agent.
 func (p DhcpPayload) reservesPort() bool { return p.Port != nil && p.Port.DeviceID == ReservedDhcpPort }
 
-// DhcpSees reports whether a DHCP agent can see the difference between a port before and after a
-// change. Most changes of a port are of its status, and there are very many of those.
+// DhcpSees reports whether the difference between a port before and after a change concerns a DHCP
+// agent. Most changes of a port only change its status, and there are very many of these.
 func DhcpSees(before, after Port) bool {
 	return before.MACAddress != after.MACAddress || before.DNSName != after.DNSName ||
 		before.DNSDomain != after.DNSDomain || !sameEach(before.DNSAssignment, after.DNSAssignment) ||

@@ -14,20 +14,20 @@ import (
 //	1.0 - Initial version
 //	1.1 - get_subnet_for_dvr takes fixed_ips
 //
-// It asks for 1.0 only, as Neutron's does, although it sends fixed_ips: the server is upgraded
-// before the agents.
+// It asks for 1.0 only, as Neutron's class does, although it sends fixed_ips: servers are upgraded
+// before agents.
 type DVRServerRPCAPI struct {
 	client *oslorpc.Client
 	host   string
 }
 
-// NewDVRServerRPCAPI returns the side of the agent on a host.
+// NewDVRServerRPCAPI returns the agent's side, for the agent on a host.
 func NewDVRServerRPCAPI(t *oslorpc.Transport, host string, options ...oslorpc.ClientOption) *DVRServerRPCAPI {
 	return &DVRServerRPCAPI{t.Client(oslorpc.Target{Topic: PluginTopic, Version: "1.0"}, options...), host}
 }
 
-// GetDVRMACAddressByHost returns the MAC address of the agent's host, which is made up if it has
-// none yet.
+// GetDVRMACAddressByHost returns the MAC address of the agent's host. The server generates one if
+// the host has none.
 func (a *DVRServerRPCAPI) GetDVRMACAddressByHost(ctx context.Context) (*DVRMAC, error) {
 	return oslorpc.Call[*DVRMAC](AdminContext(ctx), a.client, "get_dvr_mac_address_by_host", HostArgs{Host: a.host})
 }
@@ -49,14 +49,14 @@ func (a *DVRServerRPCAPI) GetSubnetForDVR(ctx context.Context, subnetID string, 
 	return oslorpc.Call[*Subnet](AdminContext(ctx), a.client, "get_subnet_for_dvr", args)
 }
 
-// GetPorts lists ports. It is served by [MetadataRPCCallback], on the same topic.
+// GetPorts lists ports. [MetadataRPCCallback] serves it, on the same topic.
 func (a *DVRServerRPCAPI) GetPorts(ctx context.Context, filters map[string][]any) ([]Port, error) {
 	return oslorpc.Call[[]Port](AdminContext(ctx), a.client, "get_ports", FilterArgs{filters})
 }
 
 // The arguments of the methods of [DVRServerRPC] and [DVRAgentRPC].
 type (
-	// DVRMAC is the MAC address that the distributed routers have on a host.
+	// DVRMAC is the MAC address of the distributed routers on a host.
 	DVRMAC struct {
 		Host       string `json:"host"`
 		MACAddress string `json:"mac_address"`
@@ -95,11 +95,11 @@ func DVRServerRPCCallback(server DVRServerRPC) oslorpc.Endpoint {
 		Rename("GetDVRMACAddressList", "get_dvr_mac_address_list")}
 }
 
-// DVRUpdateTopic is the topic on which agents hear of the MAC addresses of hosts.
+// DVRUpdateTopic is the topic for messages to agents about the MAC addresses of hosts.
 var DVRUpdateTopic = TopicName(AgentTopic, "dvr", "update")
 
-// DVRAgentRPCAPIMixin is the server's side of the API from the server to agents. (A mixin upstream,
-// which the notifier of the L2 agents embeds, as a struct may here.)
+// DVRAgentRPCAPIMixin is the server's side of the API from the server to agents. In Neutron it is a
+// mixin that the notifier of the L2 agents inherits; here a struct can embed it.
 type DVRAgentRPCAPIMixin struct{ client *oslorpc.Client }
 
 // NewDVRAgentRPCAPIMixin returns the server's side.
@@ -107,7 +107,7 @@ func NewDVRAgentRPCAPIMixin(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 	return &DVRAgentRPCAPIMixin{t.Client(oslorpc.Target{Topic: DVRUpdateTopic, Version: "1.0"}, options...)}
 }
 
-// DVRMACAddressUpdate tells all agents the MAC addresses of all hosts. If there are none, it sends
+// DVRMACAddressUpdate sends all agents the MAC addresses of all hosts. If there are none, it sends
 // nothing.
 func (n *DVRAgentRPCAPIMixin) DVRMACAddressUpdate(ctx context.Context, macs []DVRMAC) error {
 	if len(macs) == 0 {

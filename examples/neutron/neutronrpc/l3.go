@@ -26,7 +26,7 @@ type L3PluginAPI struct {
 	host   string
 }
 
-// NewL3PluginAPI returns the side of the agent on a host.
+// NewL3PluginAPI returns the agent's side, for the agent on a host.
 func NewL3PluginAPI(t *oslorpc.Transport, host string, options ...oslorpc.ClientOption) *L3PluginAPI {
 	return &L3PluginAPI{t.Client(oslorpc.Target{Topic: L3PluginTopic, Version: "1.0"}, options...), host}
 }
@@ -35,7 +35,8 @@ func (a *L3PluginAPI) at(version string) *oslorpc.Client {
 	return a.client.Prepare(oslorpc.WithVersion(version))
 }
 
-// GetRouters returns the routers that the agent is to serve, or of these only some; nil is all.
+// GetRouters returns the routers that the agent must serve, or only the given ones of these. Nil
+// means all.
 func (a *L3PluginAPI) GetRouters(ctx context.Context, routerIDs []string) ([]Router, error) {
 	args := SyncRoutersArgs{Host: a.host}
 	if routerIDs != nil {
@@ -44,25 +45,25 @@ func (a *L3PluginAPI) GetRouters(ctx context.Context, routerIDs []string) ([]Rou
 	return oslorpc.Call[[]Router](AdminContext(ctx), a.client, "sync_routers", args)
 }
 
-// GetRouterIDs returns the ids of the routers that the agent is to serve. It costs the server much
+// GetRouterIDs returns the ids of the routers that the agent must serve. It costs the server much
 // less than GetRouters.
 func (a *L3PluginAPI) GetRouterIDs(ctx context.Context) ([]string, error) {
 	return oslorpc.Call[[]string](AdminContext(ctx), a.at("1.9"), "get_router_ids", HostArgs{Host: a.host})
 }
 
-// UpdateAllHANetworkPortStatuses sets the ports of the agent's HA networks to down, as they are
-// after the start of a host.
+// UpdateAllHANetworkPortStatuses sets the ports of the agent's HA networks to down, which is their
+// state after the start of a host.
 func (a *L3PluginAPI) UpdateAllHANetworkPortStatuses(ctx context.Context) error {
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.10"), "update_all_ha_network_port_statuses", HostArgs{Host: a.host})
 	return err
 }
 
-// GetHostHARouterCount returns how many HA routers the agent is to serve.
+// GetHostHARouterCount returns how many HA routers the agent must serve.
 func (a *L3PluginAPI) GetHostHARouterCount(ctx context.Context) (int, error) {
 	return oslorpc.Call[int](AdminContext(ctx), a.at("1.11"), "get_host_ha_router_count", HostArgs{Host: a.host})
 }
 
-// UpdateFloatingIPStatuses tells which floating IPs of a router are served.
+// UpdateFloatingIPStatuses reports which floating IPs of a router are served.
 func (a *L3PluginAPI) UpdateFloatingIPStatuses(ctx context.Context, routerID string, statuses map[string]string) error {
 	args := FloatingIPStatusesArgs{RouterID: routerID, FipStatuses: statuses}
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.1"), "update_floatingip_statuses", args)
@@ -75,14 +76,14 @@ func (a *L3PluginAPI) GetPortsBySubnet(ctx context.Context, subnetID string) ([]
 	return oslorpc.Call[[]Port](AdminContext(ctx), a.at("1.2"), "get_ports_by_subnet", args)
 }
 
-// GetAgentGatewayPort returns the agent's own port on an external network, which is created if it
-// is not there.
+// GetAgentGatewayPort returns the agent's own port on an external network. The server creates it if
+// necessary.
 func (a *L3PluginAPI) GetAgentGatewayPort(ctx context.Context, networkID string) (*Port, error) {
 	args := GatewayArgs{NetworkID: networkID, Host: a.host}
 	return oslorpc.Call[*Port](AdminContext(ctx), a.at("1.2"), "get_agent_gateway_port", args)
 }
 
-// DeleteAgentGatewayPort gives up the agent's own port on an external network.
+// DeleteAgentGatewayPort deletes the agent's own port on an external network.
 func (a *L3PluginAPI) DeleteAgentGatewayPort(ctx context.Context, networkID string) error {
 	args := GatewayArgs{NetworkID: networkID, Host: a.host}
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.7"), "delete_agent_gateway_port", args)
@@ -100,8 +101,9 @@ func (a *L3PluginAPI) GetNetworks(ctx context.Context, filters map[string][]any,
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.12"), "get_networks", args)
 }
 
-// UpdateHARoutersStates tells which of the agent's HA routers are active. Beside the reports of
-// agents it is the only cast from an agent to the server: the states change again soon enough.
+// UpdateHARoutersStates reports which of the agent's HA routers are active. Besides the agents'
+// state reports it is the only cast from an agent to the server: a lost one does not matter, since
+// the states change again soon.
 func (a *L3PluginAPI) UpdateHARoutersStates(ctx context.Context, states map[string]string) error {
 	args := HAStatesArgs{Host: a.host, States: states}
 	return a.at("1.5").Cast(AdminContext(ctx), "update_ha_routers_states", args)
@@ -109,8 +111,8 @@ func (a *L3PluginAPI) UpdateHARoutersStates(ctx context.Context, states map[stri
 
 // The arguments of the methods of [L3RPC].
 type (
-	// HostArgs are the arguments of get_router_ids and others: all that the server has to know is
-	// who asks.
+	// HostArgs are the arguments of get_router_ids and other methods for which the server only
+	// needs the caller's host.
 	HostArgs struct {
 		Host string `json:"host"`
 		oslorpc.Extra
@@ -118,7 +120,7 @@ type (
 	// SyncRoutersArgs are the arguments of sync_routers.
 	SyncRoutersArgs struct {
 		Host string `json:"host"`
-		// RouterIDs is null for all routers, which is not the same as an empty list.
+		// RouterIDs is null for all routers, which differs from an empty list.
 		RouterIDs *[]string `json:"router_ids"`
 		oslorpc.Extra
 	}

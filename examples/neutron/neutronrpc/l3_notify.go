@@ -7,12 +7,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// L3Scheduler is what notifiers have to know of who serves which router.
+// L3Scheduler is the notifiers' source for which agents serve which router.
 type L3Scheduler interface {
-	// ScheduleRouters finds agents for routers that have none.
+	// ScheduleRouters assigns agents to routers that have none.
 	ScheduleRouters(ctx context.Context, routerIDs []string) error
-	// L3AgentsHosting returns the enabled agents that serve a router; with active, only those that
-	// reported lately.
+	// L3AgentsHosting returns the enabled agents that serve a router. With active, it returns only
+	// those that reported recently.
 	L3AgentsHosting(ctx context.Context, routerID string, active bool) ([]Agent, error)
 }
 
@@ -21,7 +21,7 @@ type L3Scheduler interface {
 // API version history:
 //
 //	1.0 - Initial version
-//	1.1 - routers_updated takes ids, where it took routers
+//	1.1 - routers_updated takes ids in place of routers
 //	1.2 - Added add_arp_entry and del_arp_entry
 //	1.3 - Added fipnamespace_delete_on_ext_net
 //	1.4 - Added network_update, which the notifier of the L2 agents sends: [NetworkNotifierAPI]
@@ -40,14 +40,14 @@ func (n *L3AgentNotifyAPI) AgentUpdated(ctx context.Context, adminStateUp bool, 
 	return n.cast(ctx, host, "agent_updated", AgentUpdatedArgs{AgentUpdate{AdminStateUp: adminStateUp}})
 }
 
-// RouterDeleted tells all agents that a router is gone.
+// RouterDeleted tells all agents that a router was deleted.
 func (n *L3AgentNotifyAPI) RouterDeleted(ctx context.Context, routerID string) error {
 	return fanout(ctx, n.client, "router_deleted", RouterArgs{RouterID: routerID})
 }
 
-// RoutersUpdated tells agents that routers have changed, or are new: for each router those that
-// serve it, after some were found for it. They are told side by side, so they need no shuffling for
-// another one to be the first each time.
+// RoutersUpdated tells agents that routers are new or have changed. It first assigns agents to
+// routers that have none, and then notifies the agents of each router. It notifies them
+// concurrently, so their order need not be shuffled.
 func (n *L3AgentNotifyAPI) RoutersUpdated(ctx context.Context, routerIDs []string) error {
 	if len(routerIDs) == 0 {
 		return nil
@@ -74,17 +74,17 @@ func (n *L3AgentNotifyAPI) RoutersUpdatedOnHost(ctx context.Context, routerIDs [
 	return n.cast(ctx, host, "routers_updated", RoutersArgs{Routers: routerIDs})
 }
 
-// RouterRemovedFromAgent tells an agent that it serves a router no longer.
+// RouterRemovedFromAgent tells an agent that it no longer serves a router.
 func (n *L3AgentNotifyAPI) RouterRemovedFromAgent(ctx context.Context, routerID, host string) error {
 	return n.cast(ctx, host, "router_removed_from_agent", RouterRemovedArgs{RouterArgs{RouterID: routerID}})
 }
 
-// addAttempts is how often RouterAddedToAgent calls an agent.
+// addAttempts is how many times RouterAddedToAgent calls an agent.
 const addAttempts = 2
 
 // RouterAddedToAgent tells an agent to serve routers. It is the only call from the server to an
-// agent: if the agent did not hear it, the router must go to another. Whatever the failure, it is
-// called a second time, which does no harm: an agent that is told of a router again reads it again.
+// agent: if the agent did not get it, another agent must serve the routers. After any failure, it
+// calls a second time. That does no harm, since the agent only reads the router again.
 func (n *L3AgentNotifyAPI) RouterAddedToAgent(ctx context.Context, routerIDs []string, host string) error {
 	c := n.client.Prepare(oslorpc.WithServer(host))
 	var err error
@@ -96,12 +96,12 @@ func (n *L3AgentNotifyAPI) RouterAddedToAgent(ctx context.Context, routerIDs []s
 	return err
 }
 
-// AddArpEntry tells all agents of an address that a distributed router has to know.
+// AddArpEntry tells all agents an address that a distributed router must know.
 func (n *L3AgentNotifyAPI) AddArpEntry(ctx context.Context, routerID string, table ArpTable) error {
 	return n.arp(ctx, "add_arp_entry", routerID, table)
 }
 
-// DelArpEntry tells all agents of an address that a distributed router has to forget.
+// DelArpEntry tells all agents an address that a distributed router must forget.
 func (n *L3AgentNotifyAPI) DelArpEntry(ctx context.Context, routerID string, table ArpTable) error {
 	return n.arp(ctx, "del_arp_entry", routerID, table)
 }
@@ -111,8 +111,7 @@ func (n *L3AgentNotifyAPI) arp(ctx context.Context, method, routerID string, tab
 	return fanout(ctx, c, method, ArpArgs{ArpEntry{RouterID: routerID, ArpTable: table}})
 }
 
-// DeleteFipNamespaceForExtNet tells all agents that an external network has no floating IPs any
-// more.
+// DeleteFipNamespaceForExtNet tells all agents that an external network has no more floating IPs.
 func (n *L3AgentNotifyAPI) DeleteFipNamespaceForExtNet(ctx context.Context, extNetID string) error {
 	return fanout(ctx, n.client, "fipnamespace_delete_on_ext_net", ExtNetArgs{ExtNetID: extNetID})
 }
@@ -151,12 +150,12 @@ type (
 	ArpArgs struct {
 		Payload ArpEntry `json:"payload"`
 	}
-	// ArpEntry is an address that a router has to know.
+	// ArpEntry is an address that a router must know.
 	ArpEntry struct {
 		RouterID string   `json:"router_id"`
 		ArpTable ArpTable `json:"arp_table"`
 	}
-	// ArpTable is an address, with who has it.
+	// ArpTable is an address with its owner.
 	ArpTable struct {
 		IPAddress  string `json:"ip_address"`
 		MACAddress string `json:"mac_address"`
@@ -194,11 +193,11 @@ func L3Agent(agent L3AgentRPC) oslorpc.Endpoint {
 		Since("1.4", "NetworkUpdate")}
 }
 
-// NetworkUpdateTopic is the topic on which L2 and L3 agents hear of changes of networks.
+// NetworkUpdateTopic is the topic for messages to L2 and L3 agents about changes of networks.
 var NetworkUpdateTopic = TopicName(AgentTopic, "network", "update")
 
-// NetworkNotifierAPI has the messages about networks that the server sends to L2 agents.
-// (AgentNotifierApi upstream, whose other messages are not here.)
+// NetworkNotifierAPI has the server's messages to L2 agents about networks. In Neutron it is
+// AgentNotifierApi, whose other messages are not here.
 type NetworkNotifierAPI struct{ client *oslorpc.Client }
 
 // NewNetworkNotifierAPI returns the server's side.

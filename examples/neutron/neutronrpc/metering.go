@@ -17,14 +17,14 @@ type MeteringPluginRPC struct {
 	host   string
 }
 
-// NewMeteringPluginRPC returns the side of the agent on a host.
+// NewMeteringPluginRPC returns the agent's side, for the agent on a host.
 func NewMeteringPluginRPC(t *oslorpc.Transport, host string, options ...oslorpc.ClientOption) *MeteringPluginRPC {
 	return &MeteringPluginRPC{t.Client(oslorpc.Target{Topic: MeteringPluginTopic, Version: "1.0"}, options...), host}
 }
 
-// GetSyncDataMetering returns the routers that the agent meters, with their labels; false if the
-// server cannot be asked now. That is logged and no error, since the agent goes on with what it
-// has, and asks again.
+// GetSyncDataMetering returns the routers that the agent meters, with their labels. It returns
+// false if the server cannot be reached now. That is only logged, since the agent continues with
+// its data, and asks again.
 func (a *MeteringPluginRPC) GetSyncDataMetering(ctx context.Context) ([]Router, bool) {
 	routers, err := oslorpc.Call[[]Router](AdminContext(ctx), a.client, "get_sync_data_metering", HostArgs{Host: a.host})
 	if err != nil {
@@ -54,13 +54,13 @@ type MeteringAgentNotifyAPI struct {
 	scheduler L3Scheduler
 }
 
-// NewMeteringAgentNotifyAPI returns the server's side. Without a scheduler, all agents are told of
-// all routers.
+// NewMeteringAgentNotifyAPI returns the server's side. Without a scheduler, all agents are notified
+// about all routers.
 func NewMeteringAgentNotifyAPI(t *oslorpc.Transport, scheduler L3Scheduler, options ...oslorpc.ClientOption) *MeteringAgentNotifyAPI {
 	return &MeteringAgentNotifyAPI{t.Client(oslorpc.Target{Topic: MeteringAgentTopic, Version: "1.0"}, options...), scheduler}
 }
 
-// RouterDeleted tells all agents that a router is gone.
+// RouterDeleted tells all agents that a router was deleted.
 func (n *MeteringAgentNotifyAPI) RouterDeleted(ctx context.Context, routerID string) error {
 	return fanout(ctx, n.client, "router_deleted", RouterArgs{RouterID: routerID})
 }
@@ -80,17 +80,17 @@ func (n *MeteringAgentNotifyAPI) AddMeteringLabelRule(ctx context.Context, route
 	return n.notify(ctx, "add_metering_label_rule", routers)
 }
 
-// RemoveMeteringLabelRule tells agents that labels lost a rule.
+// RemoveMeteringLabelRule tells agents that a rule of labels was removed.
 func (n *MeteringAgentNotifyAPI) RemoveMeteringLabelRule(ctx context.Context, routers []Router) error {
 	return n.notify(ctx, "remove_metering_label_rule", routers)
 }
 
-// AddMeteringLabel tells agents of a new label.
+// AddMeteringLabel tells agents about a new label.
 func (n *MeteringAgentNotifyAPI) AddMeteringLabel(ctx context.Context, routers []Router) error {
 	return n.notify(ctx, "add_metering_label", routers)
 }
 
-// RemoveMeteringLabel tells agents of a label that is gone.
+// RemoveMeteringLabel tells agents that a label was removed.
 func (n *MeteringAgentNotifyAPI) RemoveMeteringLabel(ctx context.Context, routers []Router) error {
 	return n.notify(ctx, "remove_metering_label", routers)
 }
@@ -100,7 +100,7 @@ func (n *MeteringAgentNotifyAPI) RoutersUpdatedOnHost(ctx context.Context, route
 	return n.cast(ctx, host, "routers_updated", routers)
 }
 
-// notify sends each agent one message, with the routers that are on its host.
+// notify sends each agent one message, with the routers on its host.
 func (n *MeteringAgentNotifyAPI) notify(ctx context.Context, method string, routers []Router) error {
 	if n.scheduler == nil {
 		return fanout(ctx, n.client, method, MeteringArgs{Routers: routers})

@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ClientAPI is the client side of the API that Neutron's developer guide has for an example.
+// ClientAPI is the client side of the example API in Neutron's developer guide.
 //
 // API version history:
 //
@@ -20,7 +20,7 @@ func NewClientAPI(t *oslorpc.Transport, topic string, options ...oslorpc.ClientO
 	return &ClientAPI{t.Client(oslorpc.Target{Topic: topic, Version: "1.0"}, options...)}
 }
 
-// MyRemoteMethod needs nothing but the initial version.
+// MyRemoteMethod needs only the initial version.
 func (a *ClientAPI) MyRemoteMethod(ctx context.Context, arg1, arg2 string) (string, error) {
 	return oslorpc.Call[string](ctx, a.client, "my_remote_method", MyRemoteMethodArgs{Arg1: arg1, Arg2: arg2})
 }
@@ -31,7 +31,7 @@ func (a *ClientAPI) MyRemoteMethod2(ctx context.Context, arg1 string) (string, e
 	return oslorpc.Call[string](ctx, c, "my_remote_method_2", MyRemoteMethod2Args{Arg1: arg1})
 }
 
-// MyRemoteMethod2With needs a server that knows the argument: one that does not would refuse the
+// MyRemoteMethod2With needs a server that knows the argument. An older one would refuse the
 // message.
 func (a *ClientAPI) MyRemoteMethod2With(ctx context.Context, arg1, arg2 string) (string, error) {
 	c := a.client.Prepare(oslorpc.WithVersion("1.2"))
@@ -59,8 +59,8 @@ type ServerRPC interface {
 	MyRemoteMethod2(ctx context.Context, args MyRemoteMethod2Args) (string, error)
 }
 
-// ServerAPI returns the endpoint of a server. It has the methods of the interface, and no others
-// that the server may have.
+// ServerAPI returns the endpoint of a server. It offers only the methods of the interface, even if
+// the server has others.
 func ServerAPI(server ServerRPC) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(struct{ ServerRPC }{server}).
 		Rename("MyRemoteMethod2", "my_remote_method_2").

@@ -7,20 +7,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// What a server answers to a report.
+// These are the answers of a server to a report.
 const (
-	// AgentNew: the server has not heard of the agent before.
+	// AgentNew means that the server did not know the agent before.
 	AgentNew = "new"
-	// AgentAlive: it reports as it should.
+	// AgentAlive means that the agent reports regularly.
 	AgentAlive = "alive"
-	// AgentRevived: the server took it for dead. The agent has to read everything anew.
+	// AgentRevived means that the server had considered the agent dead. The agent must read
+	// everything again.
 	AgentRevived = "revived"
 )
 
-// DefaultReportInterval is how often agents report, unless they are told otherwise.
+// DefaultReportInterval is the default interval of reports.
 const DefaultReportInterval = 30 * time.Second
 
-// AgentState is what an agent reports of itself.
+// AgentState is an agent's report about itself.
 type AgentState struct {
 	AgentType      string         `json:"agent_type"`
 	Binary         string         `json:"binary"`
@@ -34,35 +35,34 @@ type AgentState struct {
 	Extra oslorpc.Extra `json:",embed"`
 }
 
-// PluginReportStateAPI is the agent's side of the API by which agents report.
+// PluginReportStateAPI is the agent's side of the API for reports.
 //
 // API version history:
 //
 //	1.0 - Initial version
-//	1.1 - report_state returns what the server makes of the agent
+//	1.1 - report_state returns the server's view of the agent
 //	1.2 - Added has_alive_neutron_server
 //	1.4 - Added get_agents and delete_agent
 //
-// It asks for 1.4, as Neutron's does: its servers are upgraded before its agents.
+// It asks for 1.4, as Neutron's class does: servers are upgraded before agents.
 type PluginReportStateAPI struct {
 	client   *oslorpc.Client
 	interval time.Duration
 }
 
-// NewPluginReportStateAPI returns the agent's side, for an agent that reports once in an interval.
+// NewPluginReportStateAPI returns the agent's side, for an agent that reports once per interval.
 func NewPluginReportStateAPI(t *oslorpc.Transport, interval time.Duration, options ...oslorpc.ClientOption) *PluginReportStateAPI {
 	return &PluginReportStateAPI{t.Client(oslorpc.Target{Topic: ReportsTopic, Version: "1.4"}, options...), interval}
 }
 
-// HasAliveNeutronServer returns without an error if a server answers. An agent waits for that at
-// its start.
+// HasAliveNeutronServer returns nil if a server answers. An agent waits for that at its start.
 func (a *PluginReportStateAPI) HasAliveNeutronServer(ctx context.Context) error {
 	_, err := oslorpc.Call[bool](AdminContext(ctx), a.client, "has_alive_neutron_server", nil)
 	return err
 }
 
-// ReportState reports, and returns what the server makes of it: [AgentNew], [AgentAlive] or
-// [AgentRevived]. It waits for one interval, whatever timed out before: the next report is as good.
+// ReportState reports, and returns the server's view of the agent: [AgentNew], [AgentAlive] or
+// [AgentRevived]. It waits for one interval, even after timeouts: the next report does the same.
 func (a *PluginReportStateAPI) ReportState(ctx context.Context, state AgentState) (string, error) {
 	c := a.client.Prepare(oslorpc.WithTimeout(a.interval)) // which does without a back-off
 	return oslorpc.Call[string](AdminContext(ctx), c, "report_state", newReport(state))
@@ -78,7 +78,7 @@ func (a *PluginReportStateAPI) GetAgents(ctx context.Context, filters map[string
 	return oslorpc.Call[[]Agent](AdminContext(ctx), a.admin(), "get_agents", FilterArgs{filters})
 }
 
-// DeleteAgent has the server forget an agent.
+// DeleteAgent makes the server forget an agent.
 func (a *PluginReportStateAPI) DeleteAgent(ctx context.Context, host, agentType string) error {
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.admin(), "delete_agent", AgentArgs{Host: host, AgentType: agentType})
 	return err
@@ -93,11 +93,11 @@ type (
 	// ReportArgs are the arguments of report_state.
 	ReportArgs struct {
 		AgentState ReportedState `json:"agent_state"`
-		// Time is when the agent sent it, in UTC.
+		// Time is when the agent sent the report, in UTC.
 		Time string `json:"time"`
 		oslorpc.Extra
 	}
-	// ReportedState has the state, one level deeper, as in the body of a request of the REST API.
+	// ReportedState has the state, one level deeper, in the form of a request body of the REST API.
 	ReportedState struct {
 		AgentState AgentState `json:"agent_state"`
 	}

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// RemoteResourceCache is an agent's copies of objects. It is filled by a bulk pull and kept up to
-// date by pushes, which may come in any order, and cross with an answer to a pull. So the revision
-// numbers of objects decide which is newer, and it remembers what was deleted.
+// RemoteResourceCache has an agent's copies of objects. A bulk pull fills it, and pushes keep it up
+// to date. Pushes may come in any order, and overtake the answer to a pull. So revision numbers
+// decide which object is newer, and the cache remembers deleted objects.
 type RemoteResourceCache struct {
 	mu      sync.Mutex
 	objects map[string]VersionedObject
 	deleted map[string]time.Time // when
 }
 
-// remembered is how long a cache remembers what was deleted. No message is on its way for so long.
+// remembered is how long a cache remembers deleted objects. No message takes that long.
 const remembered = 24 * time.Hour
 
 // NewRemoteResourceCache returns an empty cache.
@@ -24,7 +24,7 @@ func NewRemoteResourceCache() *RemoteResourceCache {
 	return &RemoteResourceCache{objects: map[string]VersionedObject{}, deleted: map[string]time.Time{}}
 }
 
-// Push takes in what the server tells, as a [ResourcesPushRPC].
+// Push handles a message of the server, as a [ResourcesPushRPC].
 func (c *RemoteResourceCache) Push(_ context.Context, args PushArgs) error {
 	for _, o := range args.ResourceList {
 		if args.EventType == ObjectDeleted {
@@ -36,7 +36,7 @@ func (c *RemoteResourceCache) Push(_ context.Context, args PushArgs) error {
 	return nil
 }
 
-// Update takes in an object, unless the cache has a newer one, or knows that it was deleted.
+// Update stores an object, unless the cache has a newer one, or knows that it was deleted.
 func (c *RemoteResourceCache) Update(o VersionedObject) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *RemoteResourceCache) Delete(id string) {
 	c.deleted[id] = time.Now()
 }
 
-// Get returns an object; false if it is not there.
+// Get returns an object. It returns false if there is none.
 func (c *RemoteResourceCache) Get(id string) (VersionedObject, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,8 +66,8 @@ func (c *RemoteResourceCache) Get(id string) (VersionedObject, bool) {
 	return o, ok
 }
 
-// Resync takes in the answer to a pull of everything, and forgets what it had before that and is
-// not in the answer. What is pushed while pull runs stays.
+// Resync stores the answer to a pull of everything, and forgets older objects that are missing in
+// the answer. Objects that are pushed while pull runs stay.
 func (c *RemoteResourceCache) Resync(pull func() ([]VersionedObject, error)) error {
 	before := c.ids()
 	objects, err := pull()
@@ -94,8 +94,7 @@ func (c *RemoteResourceCache) ids() map[string]bool {
 	return ids
 }
 
-// revision returns the revision number of an object. JSON numbers are int64 here if they are
-// integers.
+// revision returns the revision number of an object. JSON integers are decoded as int64 here.
 func revision(o VersionedObject) int64 {
 	n, _ := o.Data["revision_number"].(int64)
 	return n

@@ -13,15 +13,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What happened to an object.
+// These are the events of an object.
 const (
 	ObjectCreated = "created"
 	ObjectUpdated = "updated"
 	ObjectDeleted = "deleted"
 )
 
-// VersionedObject is an object as it travels, in some version of its type. (A primitive of
-// oslo.versionedobjects.)
+// VersionedObject is an encoded object at some version of its type: a primitive of
+// oslo.versionedobjects.
 type VersionedObject struct {
 	Type      string         `json:"versioned_object.name"`
 	Namespace string         `json:"versioned_object.namespace"`
@@ -41,19 +41,19 @@ func (o VersionedObject) Into(v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// ObjectType is a type of objects that agents keep copies of.
+// ObjectType is a type of objects of which agents keep copies.
 type ObjectType struct {
 	Name string
 	// Version is the version that this program knows.
 	Version string
-	// Added are the fields that came after 1.0, by the version that brought them.
+	// Added has the fields that were added after 1.0, by the version that added them.
 	Added map[string][]string
 }
 
 // NetworkType is the type of networks.
 var NetworkType = ObjectType{Name: "Network", Version: "1.1", Added: map[string][]string{"1.1": {"mtu"}}}
 
-// At returns the type as a program knows it that is of an older version.
+// At returns the type at an older version.
 func (t ObjectType) At(version string) (ObjectType, error) {
 	if !serves(t.Version, version) {
 		return ObjectType{}, fmt.Errorf("%s has no version %q here: it is at %s", t.Name, version, t.Version)
@@ -62,8 +62,8 @@ func (t ObjectType) At(version string) (ObjectType, error) {
 	return t, nil
 }
 
-// Object returns an object of the type with these data, as it is at a version: without the fields
-// that came later.
+// Object returns an object of the type with this data at a version, without fields that were added
+// later.
 func (t ObjectType) Object(version string, data map[string]any) (VersionedObject, error) {
 	if _, err := t.At(version); err != nil {
 		return VersionedObject{}, err
@@ -77,23 +77,22 @@ func (t ObjectType) Object(version string, data map[string]any) (VersionedObject
 	return VersionedObject{Type: t.Name, Namespace: "versionedobjects", Version: version, Data: data}, nil
 }
 
-// serves reports whether who knows one version of a type understands another.
+// serves reports whether a program that knows one version of a type understands another version.
 func serves(known, asked string) bool {
 	k, err := rpc.ParseVersion(known)
 	a, bad := rpc.ParseVersion(asked)
 	return err == nil && bad == nil && k.Serves(a)
 }
 
-// resourceTopics is how the topics of all types begin.
+// resourceTopics is the prefix of the topics of all types.
 const resourceTopics = "neutron-vo-"
 
-// ResourceTopic returns the topic on which agents hear of the objects of a type, as they are at a
-// version.
+// ResourceTopic returns the topic for messages to agents about objects of a type at a version.
 func ResourceTopic(objectType, version string) string {
 	return resourceTopics + objectType + "-" + version
 }
 
-// ResourcesPullRPCAPI is the agent's side of the API by which agents ask for objects.
+// ResourcesPullRPCAPI is the agent's side of the API to request objects.
 //
 // API version history:
 //
@@ -106,8 +105,8 @@ func NewResourcesPullRPCAPI(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 	return &ResourcesPullRPCAPI{t.Client(oslorpc.Target{Topic: PluginTopic, Version: "1.1"}, options...)}
 }
 
-// Pull returns an object as it is at the version of the type that the agent knows; nil if it is
-// gone.
+// Pull returns an object at the version of the type that the agent knows, or nil if the object was
+// deleted.
 func (a *ResourcesPullRPCAPI) Pull(ctx context.Context, t ObjectType, id string) (*VersionedObject, error) {
 	args := PullArgs{ResourceType: t.Name, Version: t.Version, ResourceID: id}
 	return oslorpc.Call[*VersionedObject](AdminContext(ctx), a.client, "pull", args)
@@ -124,7 +123,7 @@ type (
 	// PullArgs are the arguments of pull.
 	PullArgs struct {
 		ResourceType string `json:"resource_type"`
-		// Version is the object's. The message's is in its target.
+		// Version is the version of the object. The message's version is in its target.
 		Version    string `json:"version"`
 		ResourceID string `json:"resource_id"`
 	}
@@ -132,7 +131,7 @@ type (
 	BulkPullArgs struct {
 		ResourceType string `json:"resource_type"`
 		Version      string `json:"version"`
-		// FilterKwargs may be absent or empty, for all objects.
+		// FilterKwargs is absent or empty for all objects.
 		FilterKwargs oslorpc.Opt[map[string]any] `json:"filter_kwargs"`
 	}
 	// PushArgs are the arguments of push.
@@ -155,10 +154,10 @@ func ResourcesPullRPCCallback(server ResourcesPullRPC) oslorpc.Endpoint {
 		Since("1.1", "BulkPull")}
 }
 
-// ResourcesPushRPCAPI is the server's side of the API by which agents are told of changes. An agent
-// serves the topic of each type that it keeps, at the version that it knows, so discovery lists
-// which versions are in use: no agent has to report them, and nothing is missed by a server that
-// was cut off when an agent came with another one.
+// ResourcesPushRPCAPI is the server's side of the API that notifies agents of changes. An agent
+// serves the topic of each type of which it keeps copies, at the version that it knows. So
+// discovery lists the versions in use: agents need not report them, and a server that was cut off
+// when an agent with another version started misses nothing.
 type ResourcesPushRPCAPI struct {
 	transport *oslorpc.Transport
 	client    *oslorpc.Client
@@ -185,9 +184,9 @@ func (n *ResourcesPushRPCAPI) VersionsInUse(ctx context.Context, t ObjectType) (
 	return slices.Sorted(maps.Keys(used)), nil
 }
 
-// Push tells all agents that something happened to objects of a type: those that know a version,
-// the objects as they are at that version. One that was created is told of as updated, since an
-// update may overtake it, and of one that was deleted there is the id.
+// Push notifies all agents of an event of objects of a type. Agents get the objects at the version
+// that they know. The event of a created object is sent as an update, since an update may overtake
+// it. For a deleted object, only the id is sent.
 func (n *ResourcesPushRPCAPI) Push(ctx context.Context, t ObjectType, objects []map[string]any, event string) error {
 	versions, err := n.VersionsInUse(ctx, t)
 	if err != nil {
@@ -223,8 +222,8 @@ type ResourcesPushRPC interface {
 	Push(ctx context.Context, args PushArgs) error
 }
 
-// ResourcesPushRPCCallback returns the endpoint of an agent, for a server on the topic that
-// [ResourceTopic] returns.
+// ResourcesPushRPCCallback returns the endpoint of an agent, for a server on the topic of
+// [ResourceTopic].
 func ResourcesPushRPCCallback(agent ResourcesPushRPC) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(struct{ ResourcesPushRPC }{agent})}
 }

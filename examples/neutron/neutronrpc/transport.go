@@ -9,7 +9,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// The topics of the servers and of the agents.
+// These are the topics of the servers and of the agents.
 const (
 	PluginTopic         = "q-plugin"
 	ReportsTopic        = "q-reports-plugin"
@@ -19,12 +19,11 @@ const (
 	DhcpAgentTopic     = "dhcp_agent"
 	L3AgentTopic       = "l3_agent"
 	MeteringAgentTopic = "metering_agent"
-	// AgentTopic is the beginning of the topics on which L2 agents listen, see [TopicName].
+	// AgentTopic is the prefix of the topics on which L2 agents listen, see [TopicName].
 	AgentTopic = "q-agent-notifier"
 )
 
-// TopicName returns the topic of what happens to the things in a table, such as
-// "q-agent-notifier-dvr-update".
+// TopicName returns the topic for events of a table's rows, such as "q-agent-notifier-dvr-update".
 func TopicName(prefix, table, operation string) string {
 	return prefix + "-" + table + "-" + operation
 }
@@ -35,7 +34,7 @@ func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, e
 	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
 }
 
-// ErrorTypes are the errors that arrive as what they were, by the names of Neutron's
+// ErrorTypes registers the errors that arrive as Go errors, under the names of Neutron's
 // exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{
@@ -45,7 +44,7 @@ func ErrorTypes() []oslorpc.TransportOption {
 	}
 }
 
-// NetworkNotFound says that there is no such network, such as because it was deleted a moment ago.
+// NetworkNotFound says that there is no such network, for example because it was just deleted.
 type NetworkNotFound struct {
 	NetworkID string `json:"network_id"`
 }
@@ -72,7 +71,7 @@ func (e *IPAddressGenerationFailure) Error() string {
 }
 
 // AdminContext returns ctx with the request context of a program that acts for itself: with all
-// rights, and a request id of its own, by which logs of both ends can be matched.
+// rights, and a new request id, which helps to match the logs of both ends.
 func AdminContext(ctx context.Context) context.Context {
 	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewID()})
 }

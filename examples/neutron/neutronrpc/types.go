@@ -2,11 +2,11 @@ package neutronrpc
 
 import "github.com/oslorpc/oslorpc/pkg/oslorpc"
 
-// The things that messages are about. A field that is not set is not sent, so that a Network with
-// nothing but its ID is a reference. What a later peer adds to one is in its Extra: Neutron's dicts
-// may have more than a program knows.
+// These are the objects in messages. A field that is not set is not sent, so a Network with only
+// its ID is a reference. Fields that a later peer adds are in Extra, since Neutron's dicts may have
+// more keys than a program knows.
 type (
-	// Network is a network, with its subnets and ports where it is an answer to a DHCP agent.
+	// Network is a network. In an answer to a DHCP agent, it has its subnets and ports.
 	Network struct {
 		ID             string            `json:"id"`
 		Name           string            `json:"name,omitzero"`
@@ -27,7 +27,7 @@ type (
 		EnableDhcp oslorpc.Opt[bool] `json:"enable_dhcp,omitzero"`
 		Extra      oslorpc.Extra     `json:",embed"`
 	}
-	// Port is where something is connected to a network.
+	// Port is a connection to a network.
 	Port struct {
 		ID             string        `json:"id,omitzero"`
 		Name           string        `json:"name,omitzero"`
@@ -51,7 +51,7 @@ type (
 		IPAddress string        `json:"ip_address,omitzero"`
 		Extra     oslorpc.Extra `json:",embed"`
 	}
-	// DNSName is a name by which an address of a port is known.
+	// DNSName is a DNS name of an address of a port.
 	DNSName struct {
 		Hostname  string        `json:"hostname"`
 		IPAddress string        `json:"ip_address"`
@@ -64,7 +64,7 @@ type (
 		Value string        `json:"opt_value"`
 		Extra oslorpc.Extra `json:",embed"`
 	}
-	// Router is a router, with what an L3 agent has to know.
+	// Router is a router, with the data for an L3 agent.
 	Router struct {
 		ID             string            `json:"id"`
 		Name           string            `json:"name,omitzero"`
@@ -80,7 +80,7 @@ type (
 		Rules []MeteringRule `json:"rules,omitempty"`
 		Extra oslorpc.Extra  `json:",embed"`
 	}
-	// MeteringRule says which traffic counts.
+	// MeteringRule says which traffic is counted.
 	MeteringRule struct {
 		ID             string        `json:"id"`
 		RemoteIPPrefix string        `json:"remote_ip_prefix"`
@@ -88,32 +88,32 @@ type (
 		Excluded       bool          `json:"excluded"`
 		Extra          oslorpc.Extra `json:",embed"`
 	}
-	// Agent is an agent as the server knows it, from its reports.
+	// Agent is an agent in the view of the server, from its reports.
 	Agent struct {
 		ID        string `json:"id"`
 		AgentType string `json:"agent_type"`
 		Binary    string `json:"binary"`
 		Host      string `json:"host"`
-		// Topic is where it listens.
+		// Topic is the topic on which the agent listens.
 		Topic        string `json:"topic"`
 		AdminStateUp bool   `json:"admin_state_up"`
-		// Alive: it reported within the time that the server allows.
+		// Alive is true if the agent reported within the time that the server allows.
 		Alive bool `json:"alive"`
 	}
 )
 
-// ReservedDhcpPort is the device id of ports that wait for a DHCP agent to use them again.
+// ReservedDhcpPort is the device id of ports that are reserved for reuse by a DHCP agent.
 const ReservedDhcpPort = "reserved_dhcp_port"
 
-// ListArgs are the arguments of methods that list things: only those whose attributes have one of
-// the values, and only some of their attributes. If an argument is absent or empty, it is all of
-// them.
+// ListArgs are the arguments of methods that list objects: only those whose attributes have one of
+// the values, and only some of their attributes. If an argument is absent or empty, it does not
+// restrict the list.
 type ListArgs struct {
 	Filters oslorpc.Opt[map[string][]any] `json:"filters"`
 	Fields  oslorpc.Opt[[]string]         `json:"fields"`
 }
 
-// FilterArgs are the arguments of methods that list things with all their attributes.
+// FilterArgs are the arguments of methods that list objects with all their attributes.
 type FilterArgs struct {
 	Filters map[string][]any `json:"filters"`
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Connection consumes the messages for one host. Create its consumers, then start it with
-// [Connection.ConsumeInThread], and close it in the end. It is safe for concurrent use.
+// [Connection.ConsumeInThread], and close it at the end. It is safe for concurrent use.
 type Connection struct {
 	transport *oslorpc.Transport
 	host      string
@@ -20,16 +20,16 @@ type Connection struct {
 	closed    bool
 }
 
-// CreateConnection returns a connection for a host: the name under which this process is reached,
-// which Nova has in its flag "host". Workers that share the name share the messages for it.
+// CreateConnection returns a connection for a host: the name of this process, which is the flag
+// "host" in Nova. Workers with the same name share the messages for it.
 func (r *RPC) CreateConnection(host string) *Connection {
 	return &Connection{transport: r.transport, host: host}
 }
 
-// CreateConsumer has proxy serve the messages of a queue, once [Connection.ConsumeInThread] is
-// called. The queue is a topic's, this connection's host's on it, or with fanout the
-// topic again for what is sent to all; all three have the same proxy. A connection may consume
-// several topics.
+// CreateConsumer makes proxy serve the messages of a queue after [Connection.ConsumeInThread]. The
+// queue is a topic, this connection's host on the topic, or with fanout the topic again, for
+// messages to all hosts. All three must have the same proxy. A connection may consume several
+// topics.
 func (c *Connection) CreateConsumer(queue Queue, proxy any, fanout bool) error {
 	if err := c.checkQueue(queue, fanout); err != nil {
 		return err
@@ -63,9 +63,9 @@ func (c *Connection) checkQueue(queue Queue, fanout bool) error {
 	return oslorpc.Target{Topic: queue.topic, Server: c.host}.Validate()
 }
 
-// ConsumeInThread starts to consume, beside its caller: when it returns, others can send to the
-// consumers. Ctx bounds the start only. If it fails, nothing is consumed. On a connection that
-// consumes it does nothing, as in Nova.
+// ConsumeInThread starts consuming in the background. When it returns, others can send to the
+// consumers. Ctx bounds the start only. If it fails, nothing is consumed. It does nothing on a
+// connection that consumes already, as in Nova.
 func (c *Connection) ConsumeInThread(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,8 +91,8 @@ func (c *Connection) ConsumeInThread(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the consumers and finishes what they accepted; when ctx ends first, it stops them by
-// force and returns an error. The transport stays open.
+// Close ends the consumers and finishes the accepted messages. If ctx ends first, it cancels them
+// and returns an error. The transport stays open.
 func (c *Connection) Close(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +101,7 @@ func (c *Connection) Close(ctx context.Context) error {
 	return stop(ctx, servers)
 }
 
-// stop stops servers, all at once: each takes a moment to take its leave.
+// stop stops servers concurrently, since each takes a moment to leave.
 func stop(ctx context.Context, servers []*oslorpc.Server) error {
 	failures := make([]error, len(servers))
 	var stopping sync.WaitGroup

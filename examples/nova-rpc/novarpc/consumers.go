@@ -6,15 +6,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// consumers are what one connection consumes, by topic, in the order in which the topics came.
+// consumers are the consumers of one connection by topic, in the order in which the topics came.
 //
-// A server of oslorpc is reached by its topic, by its name and by fanout in one go, so the
-// consumers of a topic become one server. It may be reached in more ways than it has consumers for,
-// as a server of oslo.messaging, which made the same step. What must not be is that it takes the
-// work of the topic without a consumer for it.
+// A server of oslorpc is reached by its topic, by its name and by fanout, so the consumers of a
+// topic become one server. It may be reachable in more ways than it has consumers for, as a server
+// of oslo.messaging is. But it must not get the work of the topic without a consumer for it.
 type consumers []*consumer
 
-// consumer is the consumers of one topic.
+// consumer has the consumers of one topic.
 type consumer struct {
 	topic string
 	proxy any
@@ -60,7 +59,7 @@ func (cs *consumers) add(q Queue, proxy any, w way) error {
 	return nil
 }
 
-// check reports why the consumers cannot be served under a host name.
+// check returns an error if the consumers cannot be served under a host name.
 func (cs *consumers) check(host string) error {
 	if len(*cs) == 0 {
 		return invalid(oslorpc.Invalid, "there is nothing to consume: create a consumer first")

@@ -6,19 +6,19 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A proxy is the struct whose methods messages ask for; Nova's proxies are its managers. Its
-// exported methods of the shapes that [oslorpc.Methods] knows are remote methods, under their names
-// in snake case.
+// A proxy is the struct with the remote methods; Nova's proxies are its managers. Its exported
+// methods with a signature that [oslorpc.Methods] accepts are remote methods, under their names in
+// snake case.
 
-// Versioned is what a proxy implements to say the version of its interface, "major.minor", as the
-// attribute RPC_API_VERSION. It is 1.0 otherwise.
+// Versioned is implemented by proxies that set the version of their interface, "major.minor", as
+// the attribute RPC_API_VERSION does. The default is 1.0.
 type Versioned interface{ RPCAPIVersion() string }
 
-// Namespaced is what a proxy implements if its interface has a namespace, as the attribute
-// RPC_API_NAMESPACE.
+// Namespaced is implemented by proxies whose interface has a namespace, as the attribute
+// RPC_API_NAMESPACE does.
 type Namespaced interface{ RPCAPINamespace() string }
 
-// checkProxy reports what makes a proxy unusable.
+// checkProxy returns an error if a proxy is not usable.
 func checkProxy(proxy any) error {
 	switch {
 	case proxy == nil:
@@ -29,7 +29,7 @@ func checkProxy(proxy any) error {
 	return nil
 }
 
-// endpoint returns a proxy as an endpoint of a server.
+// endpoint returns the endpoint for a proxy.
 func endpoint(proxy any) oslorpc.Endpoint {
 	e := oslorpc.Endpoint{Struct: oslorpc.Methods(proxy)}
 	if v, ok := proxy.(Versioned); ok {

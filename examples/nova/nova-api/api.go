@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// endpoint returns what operators reach.
+// endpoint returns the endpoint for operators.
 func endpoint(a *api) oslorpc.Endpoint {
 	methods := oslorpc.Methods(a)
 	for _, method := range []string{
@@ -29,7 +29,7 @@ func endpoint(a *api) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.0", Struct: methods}
 }
 
-// badRequest is a mistake of who asks. They see it, and the service does not log it.
+// badRequest is a mistake of the caller. Callers get it, and the service does not log it.
 type badRequest struct {
 	Reason string `json:"reason"`
 }
@@ -38,7 +38,7 @@ func (e *badRequest) Error() string { return e.Reason }
 
 func badRequestf(format string, args ...any) error { return &badRequest{fmt.Sprintf(format, args...)} }
 
-// api has the methods for operators. What concerns one host it has that host do, and the rest a
+// api has the methods for operators. It sends tasks on one host to that host, and other tasks to a
 // conductor.
 type api struct {
 	cells *rpcapi.Cells
@@ -103,7 +103,7 @@ func flavor(name string) (rpcapi.Flavor, error) {
 	return rpcapi.Flavor{}, badRequestf("there is no flavor %q, but %s", name, strings.Join(slices.Sorted(maps.Keys(flavors)), ", "))
 }
 
-// Boot has instances built, and returns their names. What becomes of them is in their states.
+// Boot requests instances, and returns their names. Their states show the progress.
 func (a *api) Boot(ctx context.Context, args bootArgs) ([]string, error) {
 	size, err := flavor(args.Flavor.Or("m1.tiny"))
 	if err != nil {
@@ -161,21 +161,21 @@ func (a *api) Delete(ctx context.Context, args serverArgs) error {
 	return cell.Compute.TerminateInstance(ctx, i)
 }
 
-// Reboot starts an instance again.
+// Reboot restarts an instance.
 func (a *api) Reboot(ctx context.Context, args rebootArgs) error {
 	return a.begin(ctx, args.Server, rpcapi.Rebooting, func(ctx context.Context, i rpcapi.Instance, cell *rpcapi.Cell) error {
 		return cell.Compute.RebootInstance(ctx, i, args.Type.Or("soft"))
 	})
 }
 
-// Rebuild builds an instance anew from another image.
+// Rebuild builds an instance again from another image.
 func (a *api) Rebuild(ctx context.Context, args rebuildArgs) error {
 	return a.begin(ctx, args.Server, rpcapi.Rebuilding, func(ctx context.Context, i rpcapi.Instance, cell *rpcapi.Cell) error {
 		return cell.Compute.RebuildInstance(ctx, i, args.Image, nil, args.ReimageBootVolume.Or(false))
 	})
 }
 
-// Resize gives an instance another size.
+// Resize changes the size of an instance.
 func (a *api) Resize(ctx context.Context, args resizeArgs) error {
 	size, err := flavor(args.Flavor)
 	if err != nil {
@@ -196,7 +196,7 @@ func (a *api) Console(ctx context.Context, args consoleArgs) ([]string, error) {
 	return strings.Split(output, "\n"), err
 }
 
-// LiveMigrate moves an instance while it runs, and returns where to.
+// LiveMigrate moves an instance while it runs, and returns the destination.
 func (a *api) LiveMigrate(ctx context.Context, args migrateArgs) (rpcapi.Selection, error) {
 	i, cell, err := a.locate(ctx, args.Server)
 	if err != nil {
@@ -205,12 +205,12 @@ func (a *api) LiveMigrate(ctx context.Context, args migrateArgs) (rpcapi.Selecti
 	return a.tasks.MigrateServer(ctx, i, cell.Name, args.Host.Or(""))
 }
 
-// EnableHost lets a host get new instances.
+// EnableHost allows new instances on a host.
 func (a *api) EnableHost(ctx context.Context, args hostArgs) (string, error) {
 	return a.setHost(ctx, args, true)
 }
 
-// DisableHost lets a host get no new instances.
+// DisableHost allows no new instances on a host.
 func (a *api) DisableHost(ctx context.Context, args hostArgs) (string, error) {
 	return a.setHost(ctx, args, false)
 }
@@ -227,12 +227,12 @@ func (a *api) setHost(ctx context.Context, args hostArgs, enabled bool) (string,
 	return state, err
 }
 
-// hostTimeout bounds how long a compute that is not there is waited for. Operators wait longer than
-// that, and so hear of it.
+// hostTimeout bounds how long to wait for a compute that is down. It is shorter than the timeout of
+// operators, so that they get the error.
 const hostTimeout = 30 * time.Second
 
-// begin begins a task with an instance, unless something else is done with it. The compute that
-// send tells ends it, and if that certainly does not, it ends here.
+// begin begins a task with an instance, unless another task is running. The compute that gets the
+// message of send ends the task. If the compute certainly did not get it, begin ends the task.
 func (a *api) begin(
 	ctx context.Context, server, task string, send func(context.Context, rpcapi.Instance, *rpcapi.Cell) error,
 ) error {
@@ -267,7 +267,7 @@ func (a *api) running(ctx context.Context, server string) (rpcapi.Instance, *rpc
 	return i, cell, err
 }
 
-// locate returns an instance, and the cell that it is in.
+// locate returns an instance, and its cell.
 func (a *api) locate(ctx context.Context, server string) (rpcapi.Instance, *rpcapi.Cell, error) {
 	found, err := a.find(ctx, server)
 	if err != nil {
@@ -298,7 +298,7 @@ func (a *api) find(ctx context.Context, server string) (located, error) {
 	return located{}, &rpcapi.InstanceNotFound{InstanceID: server}
 }
 
-// located is an instance, and the cell that it is in.
+// located is an instance, and its cell.
 type located struct {
 	Fields
 
@@ -308,11 +308,12 @@ type located struct {
 // Fields has the fields of an instance. A type with an UnmarshalJSON method cannot be embedded.
 type Fields rpcapi.Instance
 
-// listing is what operators see of all instances.
+// listing is the list of all instances for operators.
 type (
 	listing struct {
 		Servers []entry `json:"servers"`
-		// Unknown are the cells that do not answer: what is in them goes on, unseen from here.
+		// Unknown has the cells that do not answer. Their instances continue to run, but are not
+		// listed.
 		Unknown []string `json:"unknown_cells,omitempty"`
 	}
 	entry struct {
@@ -324,17 +325,17 @@ type (
 	}
 )
 
-// known is what is known of all cells.
+// known is the combined list of all cells.
 type known struct {
 	servers []located
 	unknown []string
 	failure error // why they are unknown
 }
 
-// cellTimeout bounds how long a cell that does not answer is waited for.
+// cellTimeout bounds how long to wait for a cell that does not answer.
 const cellTimeout = 5 * time.Second
 
-// list asks the conductors of all cells, side by side.
+// list asks the conductors of all cells concurrently.
 func (a *api) list(ctx context.Context) (all known) {
 	ctx, cancel := context.WithTimeout(ctx, cellTimeout)
 	defer cancel()

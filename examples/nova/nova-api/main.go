@@ -1,5 +1,5 @@
-// Nova-api takes what operators want of a small Nova, and has it done. The README beside it shows
-// it at work.
+// Nova-api takes the requests of operators of a small Nova, and passes them on. See the README in
+// the parent directory.
 //
 //	go run ./examples/nova/nova-api
 package main
@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// topic is where operators send to, such as by `oslorpc call nova boot name=vm1`. It stands for
-// Nova's REST API.
+// topic is the topic to which operators send, for example with `oslorpc call nova boot name=vm1`.
+// It stands for Nova's REST API.
 const topic = "nova"
 
 func main() {

@@ -11,10 +11,10 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// arrivalPause is between two looks at what becomes of the instances that are about to come.
+// arrivalPause is the interval of checks for arriving instances.
 const arrivalPause = 5 * time.Second
 
-// awaitArrivals waits for the instances that are about to come, or for the end of ctx.
+// awaitArrivals waits for arriving instances, or for the end of ctx.
 func (m *manager) awaitArrivals(ctx context.Context) {
 	if coming := m.incoming.list(); len(coming) > 0 {
 		m.Sayf("waits for instances to come: %s", strings.Join(coming, ", "))
@@ -30,9 +30,9 @@ func (m *manager) awaitArrivals(ctx context.Context) {
 	}
 }
 
-// forgetArrivals forgets the instances that do not come: those that are deleted, or whose host went
-// down meanwhile and could not say so. Without a conductor none can come, for that is where it is
-// written down.
+// forgetArrivals forgets instances that will not arrive: they were deleted, or their host went down
+// and could not report that. Without a conductor no instance can arrive, since the conductor
+// records the move.
 func (m *manager) forgetArrivals(ctx context.Context) {
 	for _, uuid := range m.incoming.list() {
 		if i, err := m.cell.Conductor.GetByUUID(rpcapi.AdminContext(ctx), uuid); err != nil || i.TaskState != rpcapi.Migrating {
@@ -41,7 +41,7 @@ func (m *manager) forgetArrivals(ctx context.Context) {
 	}
 }
 
-// arrivals are the instances that are about to come.
+// arrivals are the instances that are being moved here.
 type arrivals struct {
 	mu      sync.Mutex
 	uuids   map[string]bool
@@ -66,7 +66,7 @@ func (a *arrivals) list() []string {
 	return slices.Sorted(maps.Keys(a.uuids))
 }
 
-// wait waits until nothing is about to come, or ctx ends.
+// wait waits until no instance is arriving, or ctx ends.
 func (a *arrivals) wait(ctx context.Context) {
 	for {
 		a.mu.Lock()

@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// guests are the instances that run on the host. In place of a hypervisor, they are remembered
-// here.
+// guests are the instances that run on the host. This example has no hypervisor, and only remembers
+// them.
 type guests struct {
 	mu sync.Mutex
-	// consoles has what each says on its console.
+	// consoles has the console lines of each instance.
 	consoles map[string][]string
-	// busy has the instances that something is done with, and what waits for that.
+	// busy has the instances with a task in progress, and the tasks that wait for them.
 	busy map[string]*turn
 }
 
@@ -25,7 +25,8 @@ type turn struct {
 
 func newGuests() *guests { return &guests{consoles: map[string][]string{}, busy: map[string]*turn{}} }
 
-// alone waits until nothing else is done with an instance, and keeps it so until done is called.
+// alone waits until no other task with an instance is in progress, and keeps others out until done
+// is called.
 func (g *guests) alone(uuid string) (done func()) {
 	g.mu.Lock()
 	t := g.busy[uuid]
@@ -46,15 +47,14 @@ func (g *guests) alone(uuid string) (done func()) {
 	}
 }
 
-// isBusy reports whether something is done with an instance.
+// isBusy reports whether a task with an instance is in progress.
 func (g *guests) isBusy(uuid string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.busy[uuid] != nil
 }
 
-// run has an instance run, if it does not yet. Lines are what it says on its console then, after
-// what it said before.
+// run starts an instance, unless it runs already. Lines are added to its console.
 func (g *guests) run(uuid string, lines ...string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

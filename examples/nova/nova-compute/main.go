@@ -1,5 +1,5 @@
 // Nova-compute is the agent of a small Nova on a compute host: it runs the instances there. It
-// starts no virtual machines: it prints what it would do. The README beside it shows it at work.
+// starts no virtual machines: it prints what it would do. See the README in the parent directory.
 //
 //	go run ./examples/nova/nova-compute --host compute1
 package main
@@ -36,11 +36,11 @@ type options struct {
 
 // run runs the compute until ctx ends:
 //
-//   - It is there before it is ready, but held: what comes waits in its queue.
-//   - It waits for a conductor, and reads which instances are its own.
-//   - It runs what waited, and what comes from now on.
-//   - Told to stop, it takes no new work, finishes what it has begun, and goes on taking what that
-//     needs from others.
+//   - It starts its servers before it is ready, but held: messages wait in their queues.
+//   - It waits for a conductor, and reads which instances belong to the host.
+//   - It runs the waiting messages, and later ones.
+//   - When it is stopped, it accepts no new work and finishes its tasks. Meanwhile it still accepts
+//     messages that continue these tasks.
 func run(ctx context.Context, s *service.Service, o options) error {
 	release, ok := releases[o.release]
 	switch {
@@ -73,7 +73,7 @@ func run(ctx context.Context, s *service.Service, o options) error {
 	return errors.Join(service.Ended(ctx, err), stop(ctx, m, servers))
 }
 
-// begin waits for a conductor, takes on the instances of the host, and releases the servers.
+// begin waits for a conductor, takes over the instances of the host, and releases the servers.
 func (m *manager) begin(ctx context.Context, servers []*oslorpc.Server) error {
 	base := rpcapi.NewBaseAPI(m.cell.Transport, rpcapi.ConductorTopic)
 	err := base.WaitUntilReady(ctx, func(error) { m.Sayf("waits for nova-conductor") })
@@ -91,8 +91,8 @@ func (m *manager) begin(ctx context.Context, servers []*oslorpc.Server) error {
 	return nil
 }
 
-// syncOften tells schedulers of all instances, and ends tasks whose messages were lost, until ctx
-// ends.
+// syncOften regularly reports all instances to schedulers, and ends tasks whose messages were lost,
+// until ctx ends.
 func (m *manager) syncOften(ctx context.Context) {
 	tick := time.NewTicker(m.syncInterval)
 	defer tick.Stop()
@@ -107,9 +107,9 @@ func (m *manager) syncOften(ctx context.Context) {
 	}
 }
 
-// stop stops the servers one after the other: the main one takes no new work and finishes what it
-// has begun, and until that is done, and what others have begun to move here has come, the second
-// one is reached.
+// stop stops the servers one after the other. The main one accepts no new work and finishes its
+// tasks. Until that is done, and until instances that are moving here have arrived, the second one
+// stays reachable.
 func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.shutdownTimeout)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// manager does what messages ask for, on its host. What comes of a cast is in the state of the
-// instance, which the conductor keeps.
+// manager implements the methods of a compute on its host. The outcome of a cast is in the state of
+// the instance, which the conductor keeps.
 type manager struct {
 	*service.Service
 	options
@@ -25,7 +25,7 @@ type manager struct {
 	started   time.Time
 	guests    *guests
 	incoming  *arrivals
-	// idle are the tasks that nothing was done about when endLostTasks last looked, by instance.
+	// idle has the tasks that were not in progress at the last run of endLostTasks, by instance.
 	idle map[string]string
 }
 
@@ -38,7 +38,7 @@ func newManager(s *service.Service, o options, server *oslorpc.Server) *manager 
 	}
 }
 
-// initHost has the instances run that are to be on this host.
+// initHost starts the instances that belong to this host.
 func (m *manager) initHost(ctx context.Context) error {
 	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)
 	if err != nil {
@@ -46,8 +46,8 @@ func (m *manager) initHost(ctx context.Context) error {
 	}
 	for _, i := range all {
 		if i.VMState == rpcapi.Building {
-			// Its message was lost with the queue of the process before, or is still to come: then
-			// it is built after all.
+			// The message was lost with the queue of the previous process, or is still to come. In
+			// the second case, the instance is built after all.
 			i.VMState, i.Fault = rpcapi.Failed, "the host went down while it was built"
 		}
 		if task := i.TaskState; task != "" { // it was about to be built, changed, or to leave, when the host went down
@@ -69,9 +69,9 @@ func (m *manager) initHost(ctx context.Context) error {
 	return nil
 }
 
-// endLostTasks ends the tasks with instances here that nothing is done about, and that nothing was
-// done about the last time. Their messages were lost: the senders could not be certain, and
-// left the task to this host.
+// endLostTasks ends tasks with instances on this host that are not in progress now, and were not at
+// its last run. Their messages were lost: the senders could not be certain, and left the task to
+// this host.
 func (m *manager) endLostTasks(ctx context.Context) {
 	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)
 	if err != nil {
@@ -104,13 +104,13 @@ func (m *manager) endLostTask(ctx context.Context, i rpcapi.Instance) {
 	m.Sayf("ends the task %s of %s, since nothing became of it", task, i.DisplayName)
 }
 
-// sync tells schedulers of all instances.
+// sync reports all instances to schedulers.
 func (m *manager) sync(ctx context.Context) {
 	m.told(ctx, m.scheduler.SyncInstanceInfo(rpcapi.AdminContext(ctx), m.Host, m.guests.uuids()))
 }
 
-// told logs that schedulers were not told of something. That does little harm: the next sync tells
-// them everything.
+// told logs that schedulers did not get a report. That does little harm, since the next sync
+// reports everything.
 func (m *manager) told(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		slog.WarnContext(ctx, "not all schedulers know what is on this host", "error", err)
@@ -136,8 +136,8 @@ func (m *manager) BuildAndRunInstance(ctx context.Context, args rpcapi.BuildArgs
 	return nil
 }
 
-// TerminateInstance deletes an instance. If it has moved since the message was sent, its host now
-// is told.
+// TerminateInstance deletes an instance. If it has moved since the message was sent, the message is
+// passed on to its new host.
 func (m *manager) TerminateInstance(ctx context.Context, args rpcapi.InstanceArgs) error {
 	defer m.guests.alone(args.Instance.UUID)()
 	i, err := m.cell.Conductor.GetByUUID(ctx, args.Instance.UUID)
@@ -159,7 +159,7 @@ func (m *manager) TerminateInstance(ctx context.Context, args rpcapi.InstanceArg
 	return nil
 }
 
-// RebootInstance starts an instance again.
+// RebootInstance restarts an instance.
 func (m *manager) RebootInstance(ctx context.Context, args rpcapi.RebootArgs) error {
 	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
 		m.Sayf("reboots %s, %s", i.DisplayName, args.RebootType)
@@ -168,7 +168,7 @@ func (m *manager) RebootInstance(ctx context.Context, args rpcapi.RebootArgs) er
 	})
 }
 
-// RebuildInstance builds an instance anew from another image.
+// RebuildInstance builds an instance again from another image.
 func (m *manager) RebuildInstance(ctx context.Context, args rpcapi.RebuildArgs) error {
 	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
 		what := "the disk of " + i.DisplayName
@@ -182,7 +182,7 @@ func (m *manager) RebuildInstance(ctx context.Context, args rpcapi.RebuildArgs) 
 	})
 }
 
-// ResizeInstance gives an instance another size.
+// ResizeInstance changes the size of an instance.
 func (m *manager) ResizeInstance(ctx context.Context, args rpcapi.ResizeArgs) error {
 	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
 		m.Sayf("resizes %s to %s", i.DisplayName, args.Flavor.Name)
@@ -191,8 +191,8 @@ func (m *manager) ResizeInstance(ctx context.Context, args rpcapi.ResizeArgs) er
 	})
 }
 
-// change changes an instance that runs here, and writes it down, by which the task with it ends. If
-// another one has begun since the message was sent, it is too late.
+// change changes an instance that runs here, and saves it at the conductor, which ends the task. If
+// another task has begun since the message was sent, the change fails.
 func (m *manager) change(ctx context.Context, i rpcapi.Instance, change func(rpcapi.Instance) rpcapi.Instance) error {
 	defer m.guests.alone(i.UUID)()
 	expected := i.TaskState
@@ -226,13 +226,13 @@ func (m *manager) GetConsoleOutput(_ context.Context, args rpcapi.ConsoleArgs) (
 	return strings.Join(lines, "\n"), nil
 }
 
-// GetHostUptime says since when the host is up.
+// GetHostUptime returns since when the host is up.
 func (m *manager) GetHostUptime(context.Context) (string, error) {
 	return fmt.Sprintf("up %v, %d instances, %s", time.Since(m.started).Round(time.Second), len(m.guests.uuids()), m.release), nil
 }
 
-// SetHostEnabled lets the host get new instances, or not: a server that drains is passed over by
-// the scheduler, and reached by its name.
+// SetHostEnabled allows or forbids new instances on the host: the scheduler passes over a draining
+// server, which is still reached by its name.
 func (m *manager) SetHostEnabled(ctx context.Context, args rpcapi.EnabledArgs) (string, error) {
 	if args.Enabled {
 		m.Sayf("is enabled")

@@ -9,13 +9,13 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// A live migration takes two hosts: the instance's, which runs LiveMigration, and the destination,
-// which it calls before and after. When one does not hear of the other any more, what the conductor
-// has decides: the instance is where the one is that first took it out of the task, which is asked
-// of the conductor as one change.
+// A live migration involves two hosts: the instance's host, which runs LiveMigration, and the
+// destination, which the first calls before and after. If they lose contact, the conductor's data
+// decides: the instance belongs to the host that first ended the task, which the conductor does
+// atomically.
 
-// CheckCanLiveMigrateDestination says whether an instance can move here. One that is about to leave
-// has left before.
+// CheckCanLiveMigrateDestination checks whether an instance can move here. An instance that is
+// about to leave counts as gone.
 func (m *manager) CheckCanLiveMigrateDestination(_ context.Context, args rpcapi.MigrationArgs) error {
 	if args.BlockMigration {
 		return &rpcapi.MigrationError{Reason: "all hosts share their storage, so there is nothing to copy"}
@@ -53,7 +53,7 @@ func (m *manager) LiveMigration(ctx context.Context, args rpcapi.LiveMigrationAr
 	return nil
 }
 
-// copyMemory takes the time that it takes.
+// copyMemory simulates the time for copying the memory.
 func (m *manager) copyMemory(ctx context.Context) error {
 	select {
 	case <-time.After(m.migrationTime):
@@ -63,14 +63,13 @@ func (m *manager) copyMemory(ctx context.Context) error {
 	}
 }
 
-// left takes note that an instance runs elsewhere now.
+// left notes that an instance runs on another host now.
 func (m *manager) left(ctx context.Context, i rpcapi.Instance) {
 	m.guests.remove(i.UUID)
 	m.told(ctx, m.scheduler.DeleteInstanceInfo(ctx, m.Host, i.UUID))
 }
 
-// stay goes on running an instance here that did not move, unless it is at the destination after
-// all.
+// stay keeps running an instance whose move failed, unless it arrived at the destination after all.
 func (m *manager) stay(ctx context.Context, i rpcapi.Instance, dest string, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	i.VMState, i.TaskState, i.Fault = rpcapi.Active, "", "it did not move: "+why.Error()
@@ -85,14 +84,14 @@ func (m *manager) stay(ctx context.Context, i rpcapi.Instance, dest string, why 
 	return errors.Join(why, err, m.cell.Compute.RollbackLiveMigrationAtDestination(ctx, i, dest))
 }
 
-// PreLiveMigration prepares for an instance that is about to come.
+// PreLiveMigration prepares for an arriving instance.
 func (m *manager) PreLiveMigration(_ context.Context, args rpcapi.PreLiveMigrationArgs) error {
 	m.Sayf("prepares for %s", args.Instance.DisplayName)
 	m.incoming.set(args.Instance.UUID, true)
 	return nil
 }
 
-// PostLiveMigrationAtDestination runs an instance that has come.
+// PostLiveMigrationAtDestination runs an instance that has arrived.
 func (m *manager) PostLiveMigrationAtDestination(ctx context.Context, args rpcapi.MigrationArgs) error {
 	ctx = context.WithoutCancel(ctx) // from here on it is this host's, though its host before may be lost
 	i := args.Instance
@@ -114,7 +113,7 @@ func (m *manager) owns(ctx context.Context, i rpcapi.Instance) bool {
 	return err == nil && now.Host == m.Host
 }
 
-// RollbackLiveMigrationAtDestination forgets an instance that was about to come.
+// RollbackLiveMigrationAtDestination forgets an instance that was to arrive.
 func (m *manager) RollbackLiveMigrationAtDestination(_ context.Context, args rpcapi.InstanceArgs) error {
 	m.Sayf("waits for %s no longer", args.Instance.DisplayName)
 	m.incoming.set(args.Instance.UUID, false)

@@ -10,17 +10,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// This file is the compute as it was in older releases, with which the example plays fleets of
-// several. A real program has none of it but what the current release has: its older ones are in
-// the past of its repository.
+// This file has the compute as it was in older releases, with which the example simulates mixed
+// fleets. A real program has only the current release: the older ones are in its repository's
+// history.
 
 // current is the release of the code.
 const current = "gazpacho"
 
-// release is what a compute of a release serves.
+// release describes what a compute of a release serves.
 type release struct {
 	endpoints func(*manager) []oslorpc.Endpoint
-	// alt: it serves the topic for work in progress, too.
+	// alt is true if it also serves the topic for work in progress.
 	alt bool
 }
 
@@ -35,14 +35,14 @@ var releases = map[string]release{
 
 func releaseNames() string { return strings.Join(slices.Sorted(maps.Keys(releases)), ", ") }
 
-// zed has all arguments that the current release has.
+// zed has all arguments of the current release.
 func zed(m *manager) oslorpc.Endpoint {
 	e := rpcapi.ComputeManager(m)
 	e.Version = "6.1"
 	return e
 }
 
-// wallaby cannot write to boot volumes: it refuses a message with reimage_boot_volume.
+// wallaby cannot write to boot volumes. It refuses a message with reimage_boot_volume.
 func wallaby(m *manager) oslorpc.Endpoint {
 	e := rpcapi.ComputeManager(m)
 	e.Version = "6.0"
@@ -57,7 +57,7 @@ func wallaby(m *manager) oslorpc.Endpoint {
 	return e
 }
 
-// queens knows no accelerators, and sizes under another name.
+// queens has no accelerators, and another name for sizes.
 func queens(m *manager) oslorpc.Endpoint {
 	e := rpcapi.ComputeV5Proxy(m)
 	e.Version, e.Deprecated = "5.0", ""

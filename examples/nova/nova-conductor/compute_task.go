@@ -10,14 +10,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// computeTask sees tasks through. It keeps nothing, so any conductor can do the next one.
+// computeTask runs tasks that involve several services. It is stateless, so any conductor can run
+// the next one.
 type computeTask struct {
 	cells     *rpcapi.Cells
 	scheduler *rpcapi.SchedulerAPI
 	sayf      func(format string, args ...any)
 }
 
-// BuildInstances finds hosts for instances, and has them built there.
+// BuildInstances finds hosts for instances, and sends the build messages.
 func (t *computeTask) BuildInstances(ctx context.Context, args rpcapi.BuildInstancesArgs) error {
 	uuids := make([]string, len(args.Instances))
 	for n, instance := range args.Instances {
@@ -38,8 +39,8 @@ func (t *computeTask) BuildInstances(ctx context.Context, args rpcapi.BuildInsta
 	return errors.Join(failures...)
 }
 
-// build has an instance built on the first of some hosts that takes it. The next one is asked only
-// if it is certain that the one before does not build it.
+// build builds an instance on the first of some hosts that accepts it. It tries the next host only
+// if it is certain that the previous one does not build the instance.
 func (t *computeTask) build(ctx context.Context, i rpcapi.Instance, spec rpcapi.RequestSpec, hosts []rpcapi.Selection) error {
 	cell, err := t.cells.Get(hosts[0].Cell)
 	if err != nil {
@@ -69,8 +70,8 @@ func (t *computeTask) build(ctx context.Context, i rpcapi.Instance, spec rpcapi.
 	return nil
 }
 
-// fail says of an instance that no host builds it, unless one turned out to do so. If it is certain
-// that none does, it is on none.
+// fail marks an instance as failed, unless a host builds it after all. If it is certain that none
+// does, the instance has no host.
 func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, why error) error {
 	task := i.TaskState
 	i.VMState, i.TaskState, i.Fault = rpcapi.Failed, "", why.Error()
@@ -84,14 +85,15 @@ func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Inst
 	return err
 }
 
-// bury keeps an instance that came to be on no host, for its owner to see why. In Nova, that is
-// what cell0 is for.
+// bury keeps an instance without a host, so that its owner can see the reason. In Nova, cell0 is
+// for that.
 func (t *computeTask) bury(ctx context.Context, i rpcapi.Instance, why error) error {
 	i.VMState, i.TaskState, i.Host, i.Fault = rpcapi.Failed, "", "", why.Error()
 	return t.cells.Own().Conductor.Create(ctx, i)
 }
 
-// MigrateServer finds a host for an instance, asks it, and has the instance's host begin.
+// MigrateServer finds a host for an instance, checks it, and starts the move on the instance's
+// host.
 func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServerArgs) (s rpcapi.Selection, err error) {
 	if !args.Live {
 		return s, &rpcapi.MigrationError{Reason: "only live migrations are supported"}
@@ -120,8 +122,8 @@ func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServ
 	return s, t.migrate(ctx, cell, i, s.ServiceHost)
 }
 
-// migrate has the host of an instance begin. It does so to the end, even if who asked waits no
-// longer.
+// migrate starts the move on the host of an instance. It continues even if the caller no longer
+// waits.
 func (t *computeTask) migrate(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, dest string) error {
 	ctx = context.WithoutCancel(ctx)
 	source := i.Host

@@ -10,7 +10,7 @@ import (
 // conductor gives services access to the database.
 type conductor struct{ db *database }
 
-// ObjectAction changes an instance, and returns it as it is then.
+// ObjectAction changes an instance, and returns its new state.
 func (c conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) (rpcapi.Instance, error) {
 	switch args.ObjMethod {
 	case "create":

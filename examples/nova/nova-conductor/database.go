@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// database has the instances of a cell, by their UUIDs. It is written to a file with each change,
-// if there is one.
+// database has the instances of a cell, by their UUIDs. If it has a file, each change is written to
+// it.
 type database struct {
 	path string
 
@@ -40,7 +40,7 @@ func openDatabase(path string) (*database, error) {
 	return db, nil
 }
 
-// list returns the instances that match, in the order of their names.
+// list returns the instances for which match returns true, in the order of their names.
 func (db *database) list(match func(rpcapi.Instance) bool) []rpcapi.Instance {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -65,7 +65,7 @@ func (db *database) get(uuid string) (rpcapi.Instance, error) {
 	return rpcapi.Instance{}, &rpcapi.InstanceNotFound{InstanceID: uuid}
 }
 
-// create adds an instance. To do that once more does no harm.
+// create adds an instance. Repeating it does no harm.
 func (db *database) create(i rpcapi.Instance) error {
 	return db.change(func(all map[string]rpcapi.Instance) error {
 		all[i.UUID] = i
@@ -73,8 +73,8 @@ func (db *database) create(i rpcapi.Instance) error {
 	})
 }
 
-// save changes an instance, if it is in the task that is expected, and returns it as it is then. If
-// a task begins, nothing else changes: its process may have read the instance before another one
+// save changes an instance, if it is in the expected task, and returns its new state. When a task
+// begins, other fields stay the same: the caller may have read the instance before another process
 // changed it.
 func (db *database) save(i rpcapi.Instance, kwargs map[string]string) (rpcapi.Instance, error) {
 	err := db.change(func(all map[string]rpcapi.Instance) error {
@@ -101,7 +101,7 @@ func (db *database) destroy(i rpcapi.Instance) error {
 	})
 }
 
-// change makes a change, which holds when it is written.
+// change makes a change, which takes effect when it is written.
 func (db *database) change(edit func(map[string]rpcapi.Instance) error) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -116,7 +116,7 @@ func (db *database) change(edit func(map[string]rpcapi.Instance) error) error {
 	return nil
 }
 
-// write replaces the file, whole.
+// write replaces the file atomically.
 func (db *database) write(all map[string]rpcapi.Instance) error {
 	if db.path == "" {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// lock creates a file and does not lock it: where that cannot be done, it is up to the operator to
-// start one conductor only.
+// lock creates a file without locking it. On systems without such locks, the operator must start
+// only one conductor.
 func lock(_ context.Context, path string, _ func()) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // that is what the operator said
 }

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// lockPause is between two attempts to get a lock.
+// lockPause is the pause between attempts to get a lock.
 const lockPause = 100 * time.Millisecond
 
-// lock waits until no other process has locked a file, which it creates, and locks it until that is
-// closed, or the program ends. If it has to wait, it calls waits.
+// lock creates a file and locks it, and waits while another process has the lock. The lock lasts
+// until the file is closed, or the program ends. If it has to wait, it calls waits.
 func lock(ctx context.Context, path string, waits func()) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // that is what the operator said
 	if err != nil {

@@ -1,6 +1,5 @@
-// Nova-conductor keeps the instances of a cell of a small Nova, for services that must not reach
-// the database, and sees tasks through that more than one host takes part in. The README beside it
-// shows it at work.
+// Nova-conductor keeps the instances of a cell of a small Nova, for services that must not access
+// the database, and runs tasks that involve several hosts. See the README in the parent directory.
 //
 //	go run ./examples/nova/nova-conductor
 package main

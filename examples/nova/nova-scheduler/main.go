@@ -1,5 +1,5 @@
-// Nova-scheduler finds hosts for the instances of a small Nova: those with the fewest. The README
-// beside it shows it at work.
+// Nova-scheduler finds hosts for the instances of a small Nova: those with the fewest. See the
+// README in the parent directory.
 //
 //	go run ./examples/nova/nova-scheduler
 package main
@@ -16,8 +16,8 @@ func main() {
 	service.Main("nova-scheduler", run)
 }
 
-// run serves in every cell, since computes report within theirs. Conductors ask in the program's
-// own.
+// run serves in every cell, since computes report within their cell. Conductors send to the
+// program's own cell.
 func run(ctx context.Context, s *service.Service) error {
 	m := &manager{cells: s.Cells, hosts: map[host]instances{}}
 	var servers []*oslorpc.Server

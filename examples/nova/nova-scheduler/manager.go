@@ -12,14 +12,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// host is a compute host in a cell, and instances are those on it.
+// host is a compute host in a cell, and instances are the instances on it.
 type (
 	host      struct{ cell, name string }
 	instances map[string]bool
 )
 
-// manager finds hosts for instances. Which hosts there are it reads from discovery each time. How
-// many instances are on each it is told by the computes, and remembers.
+// manager finds hosts for instances. It reads the hosts from discovery each time. Computes report
+// how many instances are on each host, and the manager remembers that.
 type manager struct {
 	cells *rpcapi.Cells
 
@@ -27,16 +27,16 @@ type manager struct {
 	hosts map[host]instances
 }
 
-// inCell is the manager as the services of a cell reach it.
+// inCell is the manager in the view of the services of a cell.
 type inCell struct {
 	*manager
 
 	cell string
 }
 
-// SelectDestinations finds hosts for instances. What it chooses counts as taken, so that others
-// that ask at the same time spread out; if it comes to nothing, the next report of the compute sets
-// that right.
+// SelectDestinations finds hosts for instances. It counts the selected hosts as used, so that
+// concurrent requests spread out. If nothing is built, the next report of the compute corrects
+// that.
 func (m *manager) SelectDestinations(ctx context.Context, args rpcapi.SelectDestinationsArgs) ([][]rpcapi.Selection, error) {
 	candidates := m.candidates(ctx, args.SpecObj)
 	if len(candidates) == 0 {
@@ -55,7 +55,7 @@ func (m *manager) SelectDestinations(ctx context.Context, args rpcapi.SelectDest
 	return destinations, nil
 }
 
-// candidates returns the hosts that may take an instance: those that serve, and are enabled.
+// candidates returns the hosts that may take an instance: they serve, and are enabled.
 func (m *manager) candidates(ctx context.Context, spec rpcapi.RequestSpec) []host {
 	var found []host
 	for _, cell := range m.cells.All() {
@@ -91,8 +91,8 @@ func reason(spec rpcapi.RequestSpec) string {
 	return "no compute is up and enabled"
 }
 
-// selections returns the first host, and the others of its cell if alternates are wanted: an
-// instance does not change its cell.
+// selections returns the first host and, with alternates, the others of its cell, since an instance
+// does not change its cell.
 func selections(candidates []host, alternates bool) []rpcapi.Selection {
 	best := candidates[0]
 	chosen := []rpcapi.Selection{{Cell: best.cell, ServiceHost: best.name}}
@@ -112,7 +112,7 @@ func (m *manager) add(h host, uuid string) {
 	m.hosts[h][uuid] = true
 }
 
-// UpdateInstanceInfo takes in that an instance is new on a host.
+// UpdateInstanceInfo notes that an instance is new on a host.
 func (m inCell) UpdateInstanceInfo(_ context.Context, args rpcapi.UpdateInfoArgs) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,7 +120,7 @@ func (m inCell) UpdateInstanceInfo(_ context.Context, args rpcapi.UpdateInfoArgs
 	return nil
 }
 
-// DeleteInstanceInfo takes in that an instance has left a host.
+// DeleteInstanceInfo notes that an instance has left a host.
 func (m inCell) DeleteInstanceInfo(_ context.Context, args rpcapi.DeleteInfoArgs) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -128,7 +128,7 @@ func (m inCell) DeleteInstanceInfo(_ context.Context, args rpcapi.DeleteInfoArgs
 	return nil
 }
 
-// SyncInstanceInfo takes in which instances are on a host, in place of all that was known.
+// SyncInstanceInfo sets which instances are on a host, and replaces all earlier reports.
 func (m inCell) SyncInstanceInfo(_ context.Context, args rpcapi.SyncInfoArgs) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// baseNamespace is the namespace of what all services have in common.
+// baseNamespace is the namespace of the methods that all services have.
 const baseNamespace = "baseapi"
 
-// BaseAPI is the client side of the API that every service has.
+// BaseAPI is the client side of the API of every service.
 //
 // API version history:
 //
@@ -25,20 +25,20 @@ func NewBaseAPI(t *oslorpc.Transport, topic string) *BaseAPI {
 	return &BaseAPI{t.Client(oslorpc.Target{Topic: topic, Namespace: baseNamespace, Version: "1.0"})}
 }
 
-// Ping asks any service on the topic for a sign of life, which repeats arg.
+// Ping pings any service on the topic. The answer repeats arg.
 func (a *BaseAPI) Ping(ctx context.Context, arg string, timeout time.Duration) (Pong, error) {
 	return oslorpc.Call[Pong](ctx, a.client.Prepare(oslorpc.WithTimeout(timeout)), "ping", PingArgs{Arg: arg})
 }
 
-// How long services wait for another one that they cannot do without: first for a short while, to
-// say soon that it is missing.
+// These are the times that services wait for another one that they need. The first is short, so
+// that a missing service is reported soon.
 const (
 	earlyPingTimeout  = 10 * time.Second
 	earlyPingAttempts = 10
 )
 
 // WaitUntilReady waits until a service on the topic answers, for as long as ctx lasts. It calls
-// missing after each attempt in vain.
+// missing after each failed attempt.
 func (a *BaseAPI) WaitUntilReady(ctx context.Context, missing func(error)) error {
 	for attempt := 1; ; attempt++ {
 		timeout := earlyPingTimeout

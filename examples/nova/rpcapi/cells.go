@@ -10,13 +10,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// OwnCell is the name of the cell that a program itself is in. Unless there are others, it is the
-// only one.
+// OwnCell is the name of the program's own cell. By default, it is the only one.
 const OwnCell = "own"
 
-// Cell is a part of a Nova with computes, conductors and a database of its own, and so with a
-// transport of its own: what is there goes on without the others. In Nova, a router finds the
-// client for a cell in the request context. Here each cell has its clients.
+// Cell is a part of a Nova with its own computes, conductors and database, and so with its own
+// transport: it continues when other cells fail. In Nova, a router finds the client for a cell in
+// the request context. Here each cell has its clients.
 type Cell struct {
 	Name      string
 	Transport *oslorpc.Transport
@@ -24,13 +23,12 @@ type Cell struct {
 	Conductor *ConductorAPI
 }
 
-// Cells are the cells that a program reaches, each by a transport. They are safe for concurrent
-// use.
+// Cells are the cells that a program uses, each with a transport. They are safe for concurrent use.
 type Cells struct {
 	cells map[string]*Cell
 }
 
-// OpenCells opens the transports to a program's own cell, and to others by their names.
+// OpenCells opens the transports of a program's own cell, and of others by their names.
 func OpenCells(own string, others map[string]string, config Config, options ...oslorpc.TransportOption) (*Cells, error) {
 	if _, taken := others[OwnCell]; taken {
 		return nil, fmt.Errorf("the name %q means the program's own cell", OwnCell)
@@ -57,8 +55,8 @@ func (c *Cells) open(name, url string, config Config, options []oslorpc.Transpor
 	return nil
 }
 
-// NewCells returns the cells that are reached by transports which are open. They know the errors of
-// this package, see [ErrorTypes].
+// NewCells returns the cells of open transports. The transports must know the errors of this
+// package, see [ErrorTypes].
 func NewCells(transports map[string]*oslorpc.Transport, config Config) *Cells {
 	c := &Cells{map[string]*Cell{}}
 	for name, t := range transports {
@@ -74,7 +72,7 @@ func (c *Cells) add(name string, t *oslorpc.Transport, config Config) {
 // Own returns the program's own cell.
 func (c *Cells) Own() *Cell { return c.cells[OwnCell] }
 
-// Get returns the cell of a name.
+// Get returns the cell with a name.
 func (c *Cells) Get(name string) (*Cell, error) {
 	if cell, ok := c.cells[name]; ok {
 		return cell, nil
@@ -93,7 +91,7 @@ func (c *Cells) All() []*Cell {
 
 func (c *Cells) names() []string { return slices.Sorted(maps.Keys(c.cells)) }
 
-// Close closes all transports, at once: each takes a moment to take its leave.
+// Close closes all transports concurrently, since each takes a moment to leave.
 func (c *Cells) Close() error {
 	failures := make([]error, len(c.cells))
 	var closing sync.WaitGroup

@@ -15,11 +15,11 @@ import (
 //	      resize_instance has flavor in place of instance_type, and request_spec;
 //	      pre_live_migration has no block_migration, which is in its migrate_data
 //	6.1 - Added reimage_boot_volume to rebuild_instance
-//	6.2 - Added target_state to rebuild_instance, which evacuations need and nothing here
-//	6.5 - What continues work in progress goes to the topic compute-alt
+//	6.2 - Added target_state to rebuild_instance, which only evacuations need
+//	6.5 - Messages that continue work in progress go to the topic compute-alt
 //
-// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.3 and 6.4 changed
-// methods that are not here.
+// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.3 and 6.4 changed methods
+// that are not here.
 type ComputeAPI struct {
 	client *oslorpc.Client
 	config Config
@@ -30,7 +30,7 @@ func NewComputeAPI(t *oslorpc.Transport, config Config) *ComputeAPI {
 	return &ComputeAPI{t.Client(oslorpc.Target{Topic: ComputeTopic, Version: "6.0"}, config.compute()...), config}
 }
 
-// BuildAndRunInstance has a host build an instance. The accelerators are nil if it has none; a
+// BuildAndRunInstance builds an instance on a host. AccelUUIDs are nil if it has no accelerators; a
 // compute before 6.0 knows none.
 func (a *ComputeAPI) BuildAndRunInstance(ctx context.Context, host string, instance Instance, spec RequestSpec, accelUUIDs []string) error {
 	args := BuildArgs{Instance: instance, Image: instance.ImageRef, RequestSpec: spec}
@@ -43,19 +43,19 @@ func (a *ComputeAPI) BuildAndRunInstance(ctx context.Context, host string, insta
 	return a.cast(ctx, host, "build_and_run_instance", ladder)
 }
 
-// TerminateInstance has the host of an instance delete it.
+// TerminateInstance deletes an instance, on its host.
 func (a *ComputeAPI) TerminateInstance(ctx context.Context, instance Instance) error {
 	return a.cast(ctx, instance.Host, "terminate_instance", inEither(InstanceArgs{Instance: instance}))
 }
 
-// RebootInstance has the host of an instance start it again.
+// RebootInstance restarts an instance, on its host.
 func (a *ComputeAPI) RebootInstance(ctx context.Context, instance Instance, rebootType string) error {
 	return a.cast(ctx, instance.Host, "reboot_instance", inEither(RebootArgs{Instance: instance, RebootType: rebootType}))
 }
 
-// RebuildInstance has the host of an instance build it anew from another image. With
-// reimageBootVolume, it writes the image to the volume that the instance boots from; that and
-// accelerators cannot be had of a compute that does not know them.
+// RebuildInstance builds an instance again from another image, on its host. With reimageBootVolume,
+// it writes the image to the boot volume. A compute that knows neither that nor accelerators cannot
+// provide them, so such a message is not sent to it.
 func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, image string, accelUUIDs []string, reimageBootVolume bool) error {
 	v50 := RebuildArgs{Instance: instance, ImageRef: image}
 	v60 := v50
@@ -72,8 +72,8 @@ func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, ima
 	return a.cast(ctx, instance.Host, "rebuild_instance", ladder)
 }
 
-// ResizeInstance has the host of an instance give it another size. In Nova it is a step of a
-// resize that has begun.
+// ResizeInstance changes the size of an instance, on its host. In Nova it is a step of a resize in
+// progress.
 func (a *ComputeAPI) ResizeInstance(ctx context.Context, instance Instance, flavor Flavor, spec RequestSpec) error {
 	args := ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}
 	return a.castInProgress(ctx, instance.Host, "resize_instance", oslorpc.Variants{
@@ -81,7 +81,7 @@ func (a *ComputeAPI) ResizeInstance(ctx context.Context, instance Instance, flav
 	})
 }
 
-// GetConsoleOutput returns the last lines of the console of an instance; all of them if tail is 0.
+// GetConsoleOutput returns the last lines of the console of an instance, or all lines if tail is 0.
 func (a *ComputeAPI) GetConsoleOutput(ctx context.Context, instance Instance, tail int) (string, error) {
 	args := ConsoleArgs{Instance: instance, TailLength: tail}
 	return callCompute[string](ctx, a, instance.Host, "get_console_output", args)
@@ -92,7 +92,7 @@ func (a *ComputeAPI) GetHostUptime(ctx context.Context, host string) (string, er
 	return callCompute[string](ctx, a, host, "get_host_uptime", nil)
 }
 
-// SetHostEnabled lets a host get new instances, or not, and returns what it is then.
+// SetHostEnabled allows or forbids new instances on a host, and returns the new state.
 func (a *ComputeAPI) SetHostEnabled(ctx context.Context, host string, enabled bool) (string, error) {
 	return callCompute[string](ctx, a, host, "set_host_enabled", EnabledArgs{Enabled: enabled}, a.config.long()...)
 }
@@ -105,13 +105,14 @@ func (a *ComputeAPI) CheckCanLiveMigrateDestination(ctx context.Context, instanc
 	return err
 }
 
-// LiveMigration has the host of an instance move it to another one while it runs.
+// LiveMigration moves an instance to another host while it runs. The message goes to its current
+// host.
 func (a *ComputeAPI) LiveMigration(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
 	args := LiveMigrationArgs{Instance: instance, Dest: dest, BlockMigration: blockMigration}
 	return a.castInProgress(ctx, instance.Host, "live_migration", sinceV65(args))
 }
 
-// PreLiveMigration has a host prepare for an instance that is about to come.
+// PreLiveMigration makes a host prepare for an arriving instance.
 func (a *ComputeAPI) PreLiveMigration(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
 	args := PreLiveMigrationArgs{Instance: instance, MigrateData: MigrateData{BlockMigration: blockMigration}}
 	return a.proceed(ctx, dest, "pre_live_migration", oslorpc.Variants{
@@ -119,18 +120,18 @@ func (a *ComputeAPI) PreLiveMigration(ctx context.Context, instance Instance, de
 	})
 }
 
-// PostLiveMigrationAtDestination tells a host that an instance has come.
+// PostLiveMigrationAtDestination tells a host that an instance has arrived.
 func (a *ComputeAPI) PostLiveMigrationAtDestination(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
 	args := MigrationArgs{Instance: instance, BlockMigration: blockMigration}
 	return a.proceed(ctx, dest, "post_live_migration_at_destination", sinceV65(args))
 }
 
-// RollbackLiveMigrationAtDestination tells a host that an instance will not come.
+// RollbackLiveMigrationAtDestination tells a host that an instance will not arrive.
 func (a *ComputeAPI) RollbackLiveMigrationAtDestination(ctx context.Context, instance Instance, dest string) error {
 	return a.castInProgress(ctx, dest, "rollback_live_migration_at_destination", sinceV65(InstanceArgs{Instance: instance}))
 }
 
-// castInProgress casts what goes on with work in progress.
+// castInProgress casts a message that continues work in progress.
 func (a *ComputeAPI) castInProgress(ctx context.Context, host, method string, ladder oslorpc.Variants) error {
 	c, err := a.inProgress(ctx, host)
 	if err != nil {
@@ -139,7 +140,7 @@ func (a *ComputeAPI) castInProgress(ctx context.Context, host, method string, la
 	return c.Cast(ctx, method, ladder)
 }
 
-// proceed calls a method that goes on with work in progress.
+// proceed calls a method that continues work in progress.
 func (a *ComputeAPI) proceed(ctx context.Context, host, method string, ladder oslorpc.Variants) error {
 	c, err := a.inProgress(ctx, host)
 	if err != nil {
@@ -149,10 +150,10 @@ func (a *ComputeAPI) proceed(ctx context.Context, host, method string, ladder os
 	return err
 }
 
-// inProgress returns the client for what goes on with work in progress at a host: on the topic for
-// that, which the host serves until it is done, if the host is recent enough. The topic is no part
-// of a variant, so this asks before. The upgrade level holds for either topic, and that the host
-// serves this one is seen there: it may have left the other one already.
+// inProgress returns the client for messages that continue work in progress on a host. If the host
+// is recent enough, it is a client for the topic for that, which the host serves until the work is
+// done. A variant cannot set the topic, so inProgress decides first. It looks at that topic, since
+// the host may have left the other one, and the upgrade level applies to both.
 func (a *ComputeAPI) inProgress(ctx context.Context, host string) (*oslorpc.Client, error) {
 	if host == "" {
 		return nil, ErrNoHost
@@ -174,8 +175,8 @@ func inEither(args any) oslorpc.Variants {
 	return oslorpc.Variants{oslorpc.At("6.0", args), oslorpc.At("5.0", args)}
 }
 
-// sinceV65 is a message that is the same in both, and since 6.5 may come on the topic for work in
-// progress.
+// sinceV65 is a message that is the same in both major versions, and since 6.5 may use the topic
+// for work in progress.
 func sinceV65(args any) oslorpc.Variants {
 	return append(oslorpc.Variants{oslorpc.At("6.5", args)}, inEither(args)...)
 }
@@ -203,27 +204,27 @@ type (
 		Instance    Instance    `json:"instance"`
 		Image       string      `json:"image"`
 		RequestSpec RequestSpec `json:"request_spec"`
-		// AccelUUIDs is there since 6.0.
+		// AccelUUIDs exists since 6.0.
 		AccelUUIDs oslorpc.Opt[[]string] `json:"accel_uuids"`
 	}
-	// InstanceArgs are the arguments of methods about an instance that need nothing else.
+	// InstanceArgs are the arguments of methods that only need an instance.
 	InstanceArgs struct {
 		Instance Instance `json:"instance"`
-		// BDMs are the volumes of the instance, which Nova sends along, and this example has none of.
+		// BDMs are the volumes of the instance. Nova sends them, but this example has none.
 		BDMs oslorpc.Opt[any] `json:"bdms"`
 	}
 	// RebootArgs are the arguments of reboot_instance.
 	RebootArgs struct {
 		Instance   Instance `json:"instance"`
 		RebootType string   `json:"reboot_type"`
-		// BlockDeviceInfo is of Nova, too.
+		// BlockDeviceInfo is also sent by Nova only.
 		BlockDeviceInfo oslorpc.Opt[any] `json:"block_device_info"`
 	}
 	// RebuildArgs are the arguments of rebuild_instance.
 	RebuildArgs struct {
 		Instance Instance `json:"instance"`
 		ImageRef string   `json:"image_ref"`
-		// AccelUUIDs is there since 6.0, and ReimageBootVolume since 6.1.
+		// AccelUUIDs exists since 6.0, and ReimageBootVolume since 6.1.
 		AccelUUIDs        oslorpc.Opt[[]string] `json:"accel_uuids"`
 		ReimageBootVolume oslorpc.Opt[bool]     `json:"reimage_boot_volume"`
 	}
@@ -247,7 +248,7 @@ type (
 	EnabledArgs struct {
 		Enabled bool `json:"enabled"`
 	}
-	// MigrationArgs are the arguments of the methods of a host that an instance is to move to.
+	// MigrationArgs are the arguments of methods on the destination of a migration.
 	MigrationArgs struct {
 		Instance       Instance `json:"instance"`
 		BlockMigration bool     `json:"block_migration"`
@@ -257,7 +258,7 @@ type (
 		Instance    Instance    `json:"instance"`
 		MigrateData MigrateData `json:"migrate_data"`
 	}
-	// MigrateData is what both hosts of a migration know of it.
+	// MigrateData is the data about a migration that both hosts know.
 	MigrateData struct {
 		BlockMigration bool `json:"block_migration"`
 		oslorpc.Extra
@@ -298,9 +299,8 @@ func computeMethods(manager Compute) oslorpc.StructMethods {
 		Expect("GetConsoleOutput", oslorpc.ErrorType[*InstanceNotFound]())
 }
 
-// ComputeV5Proxy returns the endpoint that keeps the previous major version alive, for callers
-// that are not upgraded yet: its methods are the manager's methods, except the two with other
-// arguments.
+// ComputeV5Proxy returns the endpoint for the previous major version, for callers that are not
+// upgraded yet. Its methods are the manager's, except two with other arguments.
 func ComputeV5Proxy(manager Compute) oslorpc.Endpoint {
 	resize := oslorpc.Func(func(ctx context.Context, args ResizeArgs5) (any, error) {
 		return nil, manager.ResizeInstance(ctx, ResizeArgs{

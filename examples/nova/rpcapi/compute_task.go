@@ -6,16 +6,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// computeTaskNamespace is the namespace of the tasks of conductors.
+// computeTaskNamespace is the namespace of the conductors' tasks.
 const computeTaskNamespace = "compute_task"
 
-// ComputeTaskAPI is the client side of the tasks that conductors see through: those that more than
-// one host takes part in.
+// ComputeTaskAPI is the client side of the conductors' tasks, which involve several hosts.
 //
 // API version history:
 //
 //	1.0 - Initial version
-//	2.0 - Removed what had gathered for older callers: build_instances takes a request_spec, and nothing of what it replaced
+//	2.0 - Removed arguments for older callers: build_instances takes only a request_spec
 type ComputeTaskAPI struct {
 	client *oslorpc.Client
 	config Config
@@ -27,15 +26,15 @@ func NewComputeTaskAPI(t *oslorpc.Transport, config Config) *ComputeTaskAPI {
 	return &ComputeTaskAPI{t.Client(target, config.computeTask()...), config}
 }
 
-// BuildInstances has instances built, each where there is room for it. When it returns nil, a
-// conductor will see to it; what becomes of the instances is in their states.
+// BuildInstances builds instances, each on a host with room for it. When it returns nil, a
+// conductor has accepted the task; the states of the instances show the outcome.
 func (a *ComputeTaskAPI) BuildInstances(ctx context.Context, instances []Instance, spec RequestSpec) error {
 	return a.client.Cast(ctx, "build_instances", BuildInstancesArgs{Instances: instances, RequestSpec: spec})
 }
 
-// MigrateServer has an instance moved while it runs: to a host, or if that is empty to one where
-// there is room. When it returns nil, the instance is about to move; a [NoValidHost] or a
-// [MigrationError] says why it does not.
+// MigrateServer moves an instance while it runs, to a host or, if host is empty, to one with room
+// for it. When it returns nil, the move has been started. A [NoValidHost] or a [MigrationError]
+// says why it was not.
 func (a *ComputeTaskAPI) MigrateServer(ctx context.Context, instance Instance, cell, host string) (Selection, error) {
 	args := MigrateServerArgs{Instance: instance, SchedulerHint: SchedulerHint{Cell: cell, Host: host}, Live: true}
 	return oslorpc.Call[Selection](ctx, a.client.Prepare(a.config.long()...), "migrate_server", args)
@@ -54,8 +53,8 @@ type (
 		SchedulerHint SchedulerHint `json:"scheduler_hint"`
 		Live          bool          `json:"live"`
 	}
-	// SchedulerHint says where an instance is, and on which host it should be; on any if that is
-	// empty.
+	// SchedulerHint says where an instance is, and on which host it should be; an empty host means
+	// any.
 	SchedulerHint struct {
 		Cell string `json:"cell"`
 		Host string `json:"host"`

@@ -6,8 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ConductorAPI is the client side of the conductor API, by which services that must not reach the
-// database change what is in it.
+// ConductorAPI is the client side of the conductor API. With it, services change the database,
+// which they must not access directly.
 //
 // API version history:
 //
@@ -31,22 +31,22 @@ func (a *ConductorAPI) Save(ctx context.Context, instance Instance) error {
 	return err
 }
 
-// Begin begins a task with an instance that is in none, and changes nothing else. It returns the
-// instance as it is then, which may be another than the caller knew. An [UnexpectedTaskState] says
-// that it is in a task already: of those who want to begin one, one succeeds.
+// Begin begins a task with an instance that is in no task, and changes nothing else. It returns the
+// instance's new state, which may differ from the caller's copy. An [UnexpectedTaskState] says that
+// it is in a task already: of several callers, only one succeeds.
 func (a *ConductorAPI) Begin(ctx context.Context, task string, instance Instance) (Instance, error) {
 	instance.TaskState = task
 	return a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: ""})
 }
 
-// SaveIf changes an instance that is in a task, and ends that; or one that is in none, if task is
-// empty. Else it returns an [UnexpectedTaskState].
+// SaveIf changes an instance that is in a task, and ends the task; or an instance that is in no
+// task, if task is empty. Otherwise it returns an [UnexpectedTaskState].
 func (a *ConductorAPI) SaveIf(ctx context.Context, task string, instance Instance) error {
 	_, err := a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: task})
 	return err
 }
 
-// Destroy removes an instance, if it is there.
+// Destroy removes an instance, if it exists.
 func (a *ConductorAPI) Destroy(ctx context.Context, instance Instance) error {
 	_, err := a.objectAction(ctx, instance, "destroy", nil)
 	return err
@@ -77,8 +77,8 @@ func objectClassAction[R any](ctx context.Context, a *ConductorAPI, class, metho
 	return oslorpc.Call[R](ctx, a.client, "object_class_action_versions", args)
 }
 
-// objectVersions are the versions of objects as this package has them. There is one of each, so
-// that a conductor has nothing to convert.
+// objectVersions are the versions of objects in this package. There is one of each, so a conductor
+// has nothing to convert.
 var objectVersions = map[string]string{"Instance": "1.0", "InstanceList": "1.0"}
 
 // ExpectedTaskState is an argument of the method save of instances.
@@ -86,19 +86,19 @@ const ExpectedTaskState = "expected_task_state"
 
 // The arguments of the methods of [Conductor].
 type (
-	// ObjectActionArgs are the arguments of object_action, which has an object do something.
+	// ObjectActionArgs are the arguments of object_action, which calls a method of an object.
 	ObjectActionArgs struct {
 		ObjInst   Instance          `json:"objinst"`
 		ObjMethod string            `json:"objmethod"`
 		Args      []string          `json:"args"`
 		Kwargs    map[string]string `json:"kwargs"`
 	}
-	// ObjectClassActionArgs are the arguments of object_class_action_versions, which has a class of
-	// objects do something.
+	// ObjectClassActionArgs are the arguments of object_class_action_versions, which calls a method
+	// of a class of objects.
 	ObjectClassActionArgs struct {
 		ObjName   string `json:"objname"`
 		ObjMethod string `json:"objmethod"`
-		// ObjectVersions are the versions in which the caller knows the objects of the answer.
+		// ObjectVersions are the versions of the objects in the answer that the caller knows.
 		ObjectVersions map[string]string `json:"object_versions"`
 		Args           []string          `json:"args"`
 		Kwargs         map[string]string `json:"kwargs"`
@@ -107,7 +107,7 @@ type (
 
 // Conductor is the server side of [ConductorAPI].
 type Conductor interface {
-	// ObjectAction returns the instance as it is then.
+	// ObjectAction returns the instance's new state.
 	ObjectAction(ctx context.Context, args ObjectActionArgs) (Instance, error)
 	ObjectClassActionVersions(ctx context.Context, args ObjectClassActionArgs) (any, error)
 }

@@ -9,27 +9,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config is what Nova's configuration says about RPC. The zero value has Nova's defaults, but for
-// the upgrade level of compute.
+// Config has the settings of Nova's configuration about RPC. The zero value has Nova's defaults,
+// except for the upgrade level of compute.
 type Config struct {
 	UpgradeLevels UpgradeLevels
-	// ResponseTimeout is rpc_response_timeout, how long a call may take, and how long a cast may
-	// wait for its server; 0 is a minute.
+	// ResponseTimeout is rpc_response_timeout: how long a call may take, and how long a cast may
+	// wait for its server. 0 means a minute.
 	ResponseTimeout time.Duration
-	// LongTimeout is long_rpc_timeout, how long a call may take that waits for work such as the
-	// preparation of a migration; 0 is half an hour.
+	// LongTimeout is long_rpc_timeout: how long a call may take that waits for long work, such as
+	// the preparation of a migration. 0 means half an hour.
 	LongTimeout time.Duration
 }
 
-// UpgradeLevels are the latest versions that are sent to each service, the section [upgrade_levels]
-// of the configuration. Each is a version, "auto", or "none" for no bound.
+// UpgradeLevels are the latest versions that are sent to each service: the section [upgrade_levels]
+// of the configuration. Each is a version, "auto", or "none" for no limit.
 type UpgradeLevels struct {
-	// Compute may be the name of a release, too. It is "auto" if it is empty: computes are told
-	// what they understand, each by itself, and there is nothing to configure before an upgrade,
-	// and nothing to change after it.
+	// Compute may also be the name of a release. Empty means "auto": each compute gets what it
+	// understands, and nothing need be configured before or after an upgrade.
 	Compute string
-	// Conductor and Scheduler are "none" if they are empty: they are upgraded before the computes,
-	// all at once.
+	// Conductor and Scheduler are "none" if they are empty, since these services are upgraded
+	// before the computes, all at once.
 	Conductor string
 	Scheduler string
 }
@@ -37,12 +36,12 @@ type UpgradeLevels struct {
 const (
 	defaultResponseTimeout = time.Minute
 	defaultLongTimeout     = 30 * time.Minute
-	// monitorTimeout is how long a server may be silent in a call that is monitored, and so in all
-	// that may take longer than that.
+	// monitorTimeout is how long a server may be silent in a monitored call. Calls with a longer
+	// timeout are monitored.
 	monitorTimeout = time.Minute
 )
 
-// noCap is the level that lets everything pass.
+// noCap is the level without a limit.
 const noCap = "none"
 
 // releases are the versions that the computes of each release implement.
@@ -52,7 +51,7 @@ var releases = map[string]string{
 	"caracal": "6.3", "dalmatian": "6.3", "epoxy": "6.4", "flamingo": "6.4", "gazpacho": "6.5",
 }
 
-// Check returns what is wrong with the levels: without it, each message would say so.
+// Check returns an error if a level is invalid. Without the check, each message would fail with it.
 func (l UpgradeLevels) Check() error {
 	for _, service := range []struct {
 		name, level string
@@ -72,7 +71,7 @@ func versionCap(level string) string {
 	return level
 }
 
-// The options of the clients for each service.
+// These functions return the options of the clients for each service.
 func (c Config) compute() []oslorpc.ClientOption {
 	return append(c.client(cmp.Or(c.UpgradeLevels.Compute, oslorpc.AutoCap)), oslorpc.WithVersionAliases(releases))
 }
@@ -85,15 +84,15 @@ func (c Config) client(level string) []oslorpc.ClientOption {
 	return append(bounded(cmp.Or(c.ResponseTimeout, defaultResponseTimeout)), oslorpc.WithVersionCap(versionCap(level)))
 }
 
-// long returns the options of calls that wait for work. The server may take its time, but not be
-// silent.
+// long returns the options of calls that wait for long work. The server may take its time, but must
+// not be silent.
 func (c Config) long() []oslorpc.ClientOption {
 	return bounded(cmp.Or(c.LongTimeout, defaultLongTimeout))
 }
 
-// bounded returns the options of messages that may take so long. Calls that may take longer than
-// the monitor timeout are monitored, as in Nova, where a longer response timeout would
-// otherwise make calls wait that long for a server that hangs.
+// bounded returns the options of messages with a timeout. Calls with a timeout longer than the
+// monitor timeout are monitored, as in Nova. Otherwise a call to a server that hangs would wait for
+// the whole timeout.
 func bounded(timeout time.Duration) []oslorpc.ClientOption {
 	options := []oslorpc.ClientOption{oslorpc.WithTimeout(timeout)}
 	if timeout > monitorTimeout {

@@ -24,16 +24,16 @@ func NewSchedulerAPI(t *oslorpc.Transport, config Config) *SchedulerAPI {
 	return &SchedulerAPI{t.Client(oslorpc.Target{Topic: SchedulerTopic, Version: "4.0"}, config.scheduler()...), config}
 }
 
-// SelectDestinations finds hosts for instances. For each there is a list, the best one first; with
-// alternates, the others are for the case that this one cannot take it. A [NoValidHost] says why
-// there is none.
+// SelectDestinations finds hosts for instances. It returns a list for each, with the best host
+// first. With alternates, the list has others for the case that the first one refuses the instance.
+// A [NoValidHost] says why there is none.
 func (a *SchedulerAPI) SelectDestinations(ctx context.Context, spec RequestSpec, uuids []string, alternates bool) ([][]Selection, error) {
 	c := a.client.Prepare(a.config.long()...).Prepare(oslorpc.WithVersion("4.5"))
 	args := SelectDestinationsArgs{SpecObj: spec, InstanceUUIDs: uuids, ReturnObjects: true, ReturnAlternates: alternates}
 	return oslorpc.Call[[][]Selection](ctx, c, "select_destinations", args)
 }
 
-// UpdateInstanceInfo tells all schedulers of an instance that is new on a host.
+// UpdateInstanceInfo tells all schedulers about a new instance on a host.
 func (a *SchedulerAPI) UpdateInstanceInfo(ctx context.Context, host string, instance Instance) error {
 	return a.fanout(ctx, "update_instance_info", UpdateInfoArgs{HostName: host, InstanceInfo: instance})
 }
@@ -43,13 +43,12 @@ func (a *SchedulerAPI) DeleteInstanceInfo(ctx context.Context, host, uuid string
 	return a.fanout(ctx, "delete_instance_info", DeleteInfoArgs{HostName: host, InstanceUUID: uuid})
 }
 
-// SyncInstanceInfo tells all schedulers of all instances on a host, from time to time.
+// SyncInstanceInfo tells all schedulers about all instances on a host. It is sent regularly.
 func (a *SchedulerAPI) SyncInstanceInfo(ctx context.Context, host string, uuids []string) error {
 	return a.fanout(ctx, "sync_instance_info", SyncInfoArgs{HostName: host, InstanceUUIDs: uuids})
 }
 
-// infoTimeout bounds how long a compute waits for schedulers to be told: they are told everything
-// from time to time anyway.
+// infoTimeout bounds how long a compute waits for schedulers. They regularly get everything anyway.
 const infoTimeout = 5 * time.Second
 
 func (a *SchedulerAPI) fanout(ctx context.Context, method string, args any) error {

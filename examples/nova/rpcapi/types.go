@@ -10,14 +10,14 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// The topics of the services.
+// These are the topics of the services.
 const (
 	ConductorTopic = "conductor"
 	SchedulerTopic = "scheduler"
 	ComputeTopic   = "compute"
-	// ComputeAltTopic takes what continues work in progress, such as the steps of a migration. A
-	// compute that is told to stop serves it for as long as that work lasts, when it takes no new
-	// work from ComputeTopic any more.
+	// ComputeAltTopic is for messages that continue work in progress, such as the steps of a
+	// migration. A compute that stops serves it until its work is done, when it no longer accepts
+	// new work from ComputeTopic.
 	ComputeAltTopic = "compute-alt"
 )
 
@@ -25,28 +25,28 @@ const (
 type Instance struct {
 	UUID        string `json:"uuid"`
 	DisplayName string `json:"display_name"`
-	// Host is the compute that it is on; empty as long as it is on none.
+	// Host is the compute of the instance, empty while it has none.
 	Host      string  `json:"host"`
 	VMState   VMState `json:"vm_state"`
 	TaskState string  `json:"task_state"`
 	ImageRef  string  `json:"image_ref"`
 	Flavor    Flavor  `json:"flavor"`
-	// Fault says what went wrong last.
+	// Fault says what failed last.
 	Fault string `json:"fault"`
 }
 
-// VMState is what has become of an instance.
+// VMState is the state of an instance.
 type VMState string
 
-// The states of instances.
+// These are the states of instances.
 const (
 	Building VMState = "building"
 	Active   VMState = "active"
 	Failed   VMState = "error"
 )
 
-// What is done with an instance at the moment. If it is nothing, its task state is empty, and only
-// then something else can begin.
+// These are the tasks with an instance. The task state is empty if there is none, and only then
+// another task can begin.
 const (
 	Scheduling = "scheduling"
 	Rebooting  = "rebooting"
@@ -62,24 +62,23 @@ type Flavor struct {
 	MemoryMB int    `json:"memory_mb"`
 }
 
-// RequestSpec is what a scheduler has to know of an instance.
+// RequestSpec is the information about an instance that a scheduler needs.
 type RequestSpec struct {
 	Flavor Flavor `json:"flavor"`
-	// Cell and Host are where it has to be, if they are not empty.
+	// Cell and Host are where the instance must be, if they are not empty.
 	Cell string `json:"cell"`
 	Host string `json:"host"`
-	// IgnoreHosts are where it must not be.
+	// IgnoreHosts are the hosts where the instance must not be.
 	IgnoreHosts []string `json:"ignore_hosts"`
 }
 
-// Selection is where an instance may be.
+// Selection is a possible place for an instance.
 type Selection struct {
 	Cell        string `json:"cell"`
 	ServiceHost string `json:"service_host"`
 }
 
-// InstanceNotFound says that there is no such instance, such as because it was deleted a moment
-// ago.
+// InstanceNotFound says that there is no such instance, for example because it was just deleted.
 type InstanceNotFound struct {
 	InstanceID string `json:"instance_id"`
 }
@@ -103,7 +102,7 @@ type MigrationError struct {
 // Error implements error.
 func (e *MigrationError) Error() string { return "migration error: " + e.Reason }
 
-// UnexpectedTaskState says that an instance was not changed, since it is in another task than was
+// UnexpectedTaskState says that an instance was not changed because it is in another task than
 // expected: another process was faster.
 type UnexpectedTaskState struct {
 	InstanceID string `json:"instance_id"`
@@ -116,11 +115,11 @@ func (e *UnexpectedTaskState) Error() string {
 	return fmt.Sprintf("instance %s is in the task %q, not %q", e.InstanceID, e.Actual, e.Expected)
 }
 
-// ErrNoHost keeps a message about an instance that is on no compute from going to any.
+// ErrNoHost is the error for a message to the host of an instance that has no host. Without it, the
+// message would go to any compute.
 var ErrNoHost = errors.New("the instance is on no compute host")
 
-// ErrorTypes are the errors that arrive as what they were, by the names of Nova's
-// exceptions.
+// ErrorTypes registers the errors that arrive as Go errors, under the names of Nova's exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{
 		oslorpc.WithErrorValue("NoHost", ErrNoHost),
@@ -138,8 +137,7 @@ func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, e
 }
 
 // AdminContext returns ctx with the request context of a service that acts for itself: with all
-// rights, and a request id of its own, by which the logs of all services that take part can be
-// matched.
+// rights, and a new request id, which helps to match the logs of all services involved.
 func AdminContext(ctx context.Context) context.Context {
 	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewUUID()})
 }

@@ -1,5 +1,5 @@
-// The kitchen's thermostat, in Go. It serves the interface of a thermostat at 1.1, or at 1.0 if it
-// is told so, as an old release would.
+// The kitchen's thermostat, in Go. It serves the interface of a thermostat at 1.1, or with a flag
+// at 1.0, as an old release would.
 package main
 
 import (
@@ -25,12 +25,12 @@ func (e *TooHot) Error() string {
 	return fmt.Sprintf("the kitchen is never set above %d degrees", e.Limit)
 }
 
-// Setting is the arguments of set.
+// Setting has the arguments of set.
 type Setting struct {
 	Celsius int `json:"celsius"`
 }
 
-// Boosting is the arguments of boost.
+// Boosting has the arguments of boost.
 type Boosting struct {
 	Minutes int `json:"minutes"`
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// NextVersion is the first version of the next major one.
+// NextVersion is the first version of the next major version.
 const NextVersion = "2.0"
 
-// ServerAPI2 is what cannot be done in a minor version: in 2.0, arg1 is a number where it was a
-// text.
+// ServerAPI2 has changes that a minor version cannot have: in 2.0, arg1 is a number in place of a
+// string.
 //
 //	2.0 - arg1 of my_remote_method is a number; removed my_remote_method_2
 type ServerAPI2 struct{}
@@ -27,8 +27,8 @@ func (ServerAPI2) MyRemoteMethod(ctx context.Context, args NextArgs) (upgrade.An
 	return upgrade.Work(ctx, NextVersion, args.Arg2)
 }
 
-// BothMajors returns what servers offer until the last client has gone over to 2.0. A message goes
-// to the endpoint of its major version.
+// BothMajors returns the endpoints of a server until the last client uses 2.0. A message goes to
+// the endpoint of its major version.
 func BothMajors() []oslorpc.Endpoint {
 	return []oslorpc.Endpoint{
 		{Version: NextVersion, Struct: oslorpc.Methods(ServerAPI2{})},
@@ -46,7 +46,7 @@ func NewNextClientAPI(t *oslorpc.Transport, options ...oslorpc.ClientOption) *Ne
 	return &NextClientAPI{t.Client(oslorpc.Target{Topic: upgrade.Topic, Version: NextVersion}, options...)}
 }
 
-// Why explains the version cap, which is one of the major version.
+// Why explains the version cap, which applies to one major version.
 func (c *NextClientAPI) Why(ctx context.Context) (*oslorpc.CapReason, error) {
 	return c.client.Why(ctx)
 }

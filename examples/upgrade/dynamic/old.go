@@ -8,16 +8,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// This file is the interface as it was in older releases, with which the example plays fleets of
-// several. A real program has none of it: its older releases are in the past of its repository.
+// This file has the interface as it was in older releases, with which the example simulates mixed
+// fleets. A real program has only the current one: its older releases are in its repository's
+// history.
 
 const (
 	version10 = "1.0"
 	version11 = "1.1"
 )
 
-// Endpoints returns what a server of a release offers: 1.0, 1.1, 1.2, or 2.0, which offers 1.2 as
-// well.
+// Endpoints returns the endpoints of a server of a release: 1.0, 1.1, 1.2, or 2.0, which also
+// offers 1.2.
 func Endpoints(release string) ([]oslorpc.Endpoint, error) {
 	switch release {
 	case version10:
@@ -35,7 +36,7 @@ func Endpoints(release string) ([]oslorpc.Endpoint, error) {
 // ServerAPI10 is ServerAPI as it was at 1.0.
 type ServerAPI10 struct{}
 
-// MyRemoteMethod is all that there was.
+// MyRemoteMethod was the only method.
 func (ServerAPI10) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answer, error) {
 	return upgrade.Work(ctx, version10, args.Arg2)
 }
@@ -43,13 +44,12 @@ func (ServerAPI10) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answe
 // ServerAPI11 is ServerAPI as it was at 1.1.
 type ServerAPI11 struct{}
 
-// Args2At11 are the arguments of my_remote_method_2 as they were at 1.1. A message with an arg2 is
-// refused.
+// Args2At11 are the arguments of my_remote_method_2 at 1.1. A message with an arg2 is refused.
 type Args2At11 struct {
 	Arg1 string `json:"arg1"`
 }
 
-// MyRemoteMethod was as it is.
+// MyRemoteMethod was the same as now.
 func (ServerAPI11) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answer, error) {
 	return upgrade.Work(ctx, version11, args.Arg2)
 }
@@ -69,7 +69,7 @@ func NewClientAPI11(t *oslorpc.Transport, options ...oslorpc.ClientOption) *Clie
 	return &ClientAPI11{t.Client(oslorpc.Target{Topic: upgrade.Topic, Version: version10}, options...)}
 }
 
-// MyRemoteMethod2 calls my_remote_method_2, which needs a server at 1.1: upstream's
+// MyRemoteMethod2 calls my_remote_method_2, which needs a server at 1.1. In oslo.messaging this is
 // prepare(version='1.1').
 func (c *ClientAPI11) MyRemoteMethod2(ctx context.Context, arg1 string) (upgrade.Answer, error) {
 	return oslorpc.Call[upgrade.Answer](ctx, c.client.Prepare(oslorpc.WithVersion(version11)), "my_remote_method_2", Args2At11{Arg1: arg1})

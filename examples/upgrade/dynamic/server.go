@@ -1,5 +1,5 @@
 // Package dynamic is the interface of the example with Go methods for the servers and keyword
-// arguments on the wire, as in oslo.messaging.
+// arguments in messages, as in oslo.messaging.
 package dynamic
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Version is what ServerAPI implements. A change of ServerAPI raises it, and says so in the
-// history there.
+// Version is the version that ServerAPI implements. Every change of ServerAPI raises it, and is
+// listed there.
 const Version = "1.2"
 
 // ServerAPI is the server side of the interface.
@@ -20,7 +20,7 @@ const Version = "1.2"
 //	1.2 - Added arg2 to my_remote_method_2
 type ServerAPI struct{}
 
-// Endpoint returns the interface as a server offers it.
+// Endpoint returns the endpoint of a server.
 func Endpoint() oslorpc.Endpoint {
 	return oslorpc.Endpoint{
 		Version: Version,
@@ -28,7 +28,8 @@ func Endpoint() oslorpc.Endpoint {
 	}
 }
 
-// myRemoteMethod2 is the name of the method upstream. Go's name in snake case is my_remote_method2.
+// myRemoteMethod2 is the name of the method in oslo.messaging. The snake case of the Go name would
+// be my_remote_method2.
 const myRemoteMethod2 = "my_remote_method_2"
 
 // Args are the arguments of my_remote_method. Both are required.
@@ -37,7 +38,7 @@ type Args struct {
 	Arg2 string `json:"arg2"`
 }
 
-// MyRemoteMethod is there since 1.0.
+// MyRemoteMethod exists since 1.0.
 func (ServerAPI) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answer, error) {
 	return upgrade.Work(ctx, Version, args.Arg2)
 }
@@ -45,13 +46,13 @@ func (ServerAPI) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answer,
 // Args2 are the arguments of my_remote_method_2.
 type Args2 struct {
 	Arg1 string `json:"arg1"`
-	// Arg2 may be absent: callers before 1.2 do not send it. A plain field would be required, and
-	// refuse them all.
+	// Arg2 may be absent, since callers before 1.2 do not send it. A plain field would be required,
+	// so their messages would be refused.
 	Arg2 oslorpc.Opt[string] `json:"arg2"`
 }
 
-// MyRemoteMethod2 is there since 1.1. Its arg2, since 1.2, has a default, which makes it do what it
-// did before.
+// MyRemoteMethod2 exists since 1.1. Its arg2, since 1.2, has a default with which the method
+// behaves as before.
 func (ServerAPI) MyRemoteMethod2(ctx context.Context, args Args2) (upgrade.Answer, error) {
 	return upgrade.Work(ctx, Version, args.Arg2.Or(upgrade.DefaultArg2))
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ClientAPI is the client side of the interface at 1.2. No method says what it needs: that follows
-// from what its request sets.
+// ClientAPI is the client side of the interface at 1.2. No method sets the version that it needs:
+// that follows from the fields of its request.
 type ClientAPI struct {
 	client *oslorpc.Client
 	stub   pb.RemoteServiceClient
 }
 
-// NewClientAPI returns the client side on a transport. The options are the program's, such as a
-// version cap from its configuration; the service's own options say the rest of the target.
+// NewClientAPI returns the client side on a transport. The options are the program's, for example a
+// version cap from its configuration. The service's own options have the rest of the target.
 func NewClientAPI(t *oslorpc.Transport, options ...oslorpc.ClientOption) *ClientAPI {
 	c := t.Client(oslorpc.Target{}, options...)
 	return &ClientAPI{c, pb.NewRemoteServiceClient(c)}
@@ -33,27 +33,28 @@ func (c *ClientAPI) MyRemoteMethod(ctx context.Context, arg1, arg2 string) (upgr
 	return answer(r, err)
 }
 
-// MyRemoteMethod2 calls MyRemoteMethod2. The options of arg2 have it dropped for older servers.
+// MyRemoteMethod2 calls MyRemoteMethod2. The options of arg2 say that it is dropped for older
+// servers.
 func (c *ClientAPI) MyRemoteMethod2(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error) {
 	r, err := c.stub.MyRemoteMethod2(ctx, &pb.MyRemoteMethod2Request{Arg1: arg1, Arg2: &arg2})
 	return answer(r, err)
 }
 
-// MyRemoteMethod2Strict is a dry run of MyRemoteMethod2. The options of EFFECT_DRY_RUN have it fail
-// rather than reach an older server, which would do it for real.
+// MyRemoteMethod2Strict is a dry run of MyRemoteMethod2. The options of EFFECT_DRY_RUN make the
+// call fail rather than reach an older server, which would not know that it is a dry run.
 func (c *ClientAPI) MyRemoteMethod2Strict(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error) {
 	r, err := c.stub.MyRemoteMethod2(ctx, &pb.MyRemoteMethod2Request{Arg1: arg1, Arg2: &arg2, Effect: pb.Effect_EFFECT_DRY_RUN})
 	return answer(r, err)
 }
 
-// MyRemoteMethod2At11 sends what a client at 1.1 sends. Such a client has the stub of an older
-// release, and so no arg2 to set.
+// MyRemoteMethod2At11 sends the message of a client at 1.1. Such a client has the stub of an older
+// release, and so cannot set arg2.
 func (c *ClientAPI) MyRemoteMethod2At11(ctx context.Context, arg1 string) (upgrade.Answer, error) {
 	r, err := c.stub.MyRemoteMethod2(ctx, &pb.MyRemoteMethod2Request{Arg1: arg1})
 	return answer(r, err)
 }
 
-// answer returns what a response says, whichever method it is of.
+// answer returns the content of a response of either method.
 func answer(r interface {
 	GetAnswer() *pb.Answer
 	GetArg2() string

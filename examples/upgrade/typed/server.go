@@ -1,5 +1,5 @@
-// Package typed is the interface of the example as a protobuf service, whose options say what came
-// when.
+// Package typed is the interface of the example as a protobuf service. Its options say in which
+// version each part appeared.
 package typed
 
 import (
@@ -13,17 +13,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Namespace is the one that the service's options name. The dynamic interface is in the null
-// namespace, so that the two are told apart.
+// Namespace is the namespace in the service's options. The dynamic interface is in the default
+// namespace, so the two differ.
 const Namespace = "typed"
 
-// version is what the service's options say.
+// version is the version in the service's options.
 const version = "1.2"
 
-// Service returns the server options that offer the service beside the dynamic endpoints. For an
-// earlier release than 1.2, the server plays one: it is offered at that version, so that it has no
-// methods that came later, and clients send it nothing that came later. In a real program,
-// WithServiceVersion is for a server that has the new code and is not ready for it.
+// Service returns the server options that offer the service beside the dynamic endpoints. For a
+// release earlier than 1.2, the service is offered at that version: it has no methods that came
+// later, and clients send it nothing that came later. In a real program, WithServiceVersion is for
+// a server with the new code that is not ready for the new version.
 func Service(release string) []oslorpc.ServerOption {
 	options := []oslorpc.ServerOption{oslorpc.WithServices(func(r grpc.ServiceRegistrar) {
 		pb.RegisterRemoteServiceServer(r, Server{release: release})
@@ -41,14 +41,14 @@ type Server struct {
 	release string
 }
 
-// MyRemoteMethod is there since 1.0.
+// MyRemoteMethod exists since 1.0.
 func (s Server) MyRemoteMethod(ctx context.Context, r *pb.MyRemoteMethodRequest) (*pb.MyRemoteMethodResponse, error) {
 	a, err := s.work(ctx)
 	return &pb.MyRemoteMethodResponse{Answer: a, Arg2: r.GetArg2()}, err
 }
 
-// MyRemoteMethod2 is there since 1.1. Its arg2, since 1.2, has a default, which makes it do what it
-// did before.
+// MyRemoteMethod2 exists since 1.1. Its arg2, since 1.2, has a default with which the method
+// behaves as before.
 func (s Server) MyRemoteMethod2(ctx context.Context, r *pb.MyRemoteMethod2Request) (*pb.MyRemoteMethod2Response, error) {
 	a, err := s.work(ctx)
 	return &pb.MyRemoteMethod2Response{Answer: a, Arg2: s.arg2(r)}, err
