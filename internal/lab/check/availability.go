@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// checkAvailability: an operation fails only if a fault explains it.
+// checkAvailability checks that an operation fails only if a fault explains it.
 func (c *checker) checkAvailability(op *history.Operation) {
 	if op.OK || op.Hung || op.Canceled || remote(op, op.Kind) ||
 		c.lostWithServer(op) || c.serverAway(op) || c.notBegunAgain(op) || c.excused(op, op.Kind) {
@@ -16,8 +16,8 @@ func (c *checker) checkAvailability(op *history.Operation) {
 	c.violatedf(Availability, []string{op.ID}, "for %q, from %s to %s, it %s", op.To, clock(op.Begin), clock(op.End), said(op))
 }
 
-// lostWithServer reports whether the operation may have been outstanding at a server that was
-// killed, forced to stop, frozen or cut off.
+// lostWithServer reports whether the operation may have been in progress at a server that was
+// killed, stopped by force, frozen or cut off.
 func (c *checker) lostWithServer(op *history.Operation) bool {
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
 		if op.End.Before(i.from) {
@@ -36,11 +36,11 @@ func (c *checker) lostWithServer(op *history.Operation) bool {
 	})
 }
 
-// silent are the kinds of what was outstanding at a server that says nothing.
+// silent are the kinds of errors of operations in progress at a silent server.
 var silent = []string{"OutcomeUnknown", "MonitorTimeout", "Timeout"}
 
-// begunInSilence reports whether an operation may have gone to a server while it was silent. Those
-// for any server avoid it after a while.
+// begunInSilence reports whether an operation may have been sent to a server while the server was
+// silent. Operations for any server avoid it after a while.
 func (c *checker) begunInSilence(op *history.Operation, i impairment) bool {
 	if op.To == "" && !op.Form.All() && op.Begin.After(i.from.Add(c.Avoided)) {
 		return false
@@ -48,15 +48,15 @@ func (c *checker) begunInSilence(op *history.Operation, i impairment) bool {
 	return i.until.IsZero() || !op.Begin.After(i.until.Add(c.Noticed))
 }
 
-// notBegunAgain reports whether a stream that the client sends was refused while servers came and
-// went: such a stream does not go elsewhere.
+// notBegunAgain reports whether a client stream was refused while servers came and went: such a
+// stream is not sent to another server.
 func (c *checker) notBegunAgain(op *history.Operation) bool {
 	return (op.Form == history.TypedImport || op.Form == history.TypedSync) && op.Kind == "Refused" && op.Safe &&
 		c.overlaps("", op.Begin, op.End, 0, history.Stopped, history.Forced, history.Killed)
 }
 
-// serverAway reports whether an operation is for a server by name that no healthy process had all
-// the time.
+// serverAway reports whether an operation is for a named server that was not running and healthy
+// all the time.
 func (c *checker) serverAway(op *history.Operation) bool {
 	if op.To == "" {
 		return false
@@ -74,7 +74,8 @@ func (c *checker) serverAway(op *history.Operation) bool {
 	return away
 }
 
-// excused reports whether the scenario said that operations of this form may fail so at that time.
+// excused reports whether the scenario declared that operations of this form may fail with this
+// kind at that time.
 func (c *checker) excused(op *history.Operation, kind string) bool {
 	return slices.ContainsFunc(c.Excuses, func(e *history.Excuse) bool {
 		return (len(e.Forms) == 0 || slices.Contains(e.Forms, op.Form)) &&
@@ -87,7 +88,7 @@ func overlap(from, until, otherFrom, otherUntil time.Time) bool {
 	return !until.Before(otherFrom) && (otherUntil.IsZero() || !from.After(otherUntil))
 }
 
-// checkProcesses: each process ended, as it should, and left nothing.
+// checkProcesses checks that each process ended as it should, and leaked nothing.
 func (c *checker) checkProcesses() {
 	for _, e := range c.Exits {
 		if e.Goroutines > 0 {

@@ -1,5 +1,5 @@
-// Package check compares a history with what oslorpc promises. It is pure: the same history gives
-// the same violations.
+// Package check compares a history with oslorpc's guarantees. The same history always gives the
+// same violations.
 package check
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// The promises, as violations name them.
+// These are the guarantees, by their names in violations.
 const (
 	AtMostOnce   = "at most once"
 	ExactlyOnce  = "ok means exactly once"
@@ -26,24 +26,24 @@ const (
 	Processes    = "processes end as they should"
 )
 
-// Limits are what the checker tolerates, since a machine is not infinitely fast.
+// Limits are the checker's tolerances, since machines are not infinitely fast.
 type Limits struct {
 	// Slack is how long after its deadline an operation may end.
 	Slack time.Duration
-	// Visible is how long after it is ready, or reachable again, a server may be unknown to others.
+	// Visible is how long a server may be unknown to others after it is ready, or reachable again.
 	Visible time.Duration
-	// Noticed is how long after a kill its peers may be unaware of it.
+	// Noticed is how long peers may not know that a process was killed.
 	Noticed time.Duration
-	// Avoided is how long messages for any server may go to a server that is silent.
+	// Avoided is how long messages for any server may still be sent to a silent server.
 	Avoided time.Duration
 	// Queued is how long an accepted message may wait in a queue.
 	Queued time.Duration
 }
 
-// Default are limits for a busy machine.
+// Default has limits for a busy machine.
 var Default = Limits{Slack: 2 * time.Second, Visible: 3 * time.Second, Noticed: time.Second, Avoided: 6 * time.Second, Queued: 15 * time.Second}
 
-// Check returns the violations in a history, the gravest promises first.
+// Check returns the violations in a history, the most serious guarantees first.
 func Check(h *history.History, limits Limits) []history.Violation {
 	c := newChecker(h, limits)
 	for _, id := range c.ids {
@@ -64,7 +64,7 @@ func Check(h *history.History, limits Limits) []history.Violation {
 	return c.found
 }
 
-// checker is a history, indexed.
+// checker is an indexed history.
 type checker struct {
 	*history.History
 	Limits
@@ -77,7 +77,7 @@ type checker struct {
 	found    []history.Violation
 }
 
-// impairment is a span of time in which a process, or all if it is empty, was not healthy.
+// impairment is a period in which a process, or all processes if it is empty, was not healthy.
 type impairment struct {
 	process string
 	what    string
@@ -106,7 +106,7 @@ func newChecker(h *history.History, limits Limits) *checker {
 	return c
 }
 
-// indexEvents makes impairments of events.
+// indexEvents converts events to impairments.
 func (c *checker) indexEvents() {
 	events := slices.SortedStableFunc(slices.Values(c.Events), func(a, b *history.Event) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
 	ends := map[string]string{history.Thawed: history.Frozen, history.Mended: history.Cut}
@@ -124,8 +124,8 @@ func (c *checker) indexEvents() {
 	}
 }
 
-// overlaps reports whether the process was impaired in one of these ways between two times; an
-// empty process is any process.
+// overlaps reports whether the process was impaired in one of these ways between two times. An
+// empty process means any process.
 func (c *checker) overlaps(process string, from, until time.Time, after time.Duration, what ...string) bool {
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
 		return (process == "" || i.process == "" || i.process == process) && slices.Contains(what, i.what) &&
@@ -137,16 +137,16 @@ func (c *checker) violatedf(promise string, ids []string, format string, args ..
 	c.found = append(c.found, history.Violation{Promise: promise, Text: fmt.Sprintf(format, args...), IDs: ids})
 }
 
-// remote reports whether an operation failed as its method was told to.
+// remote reports whether an operation failed because its method was told to fail.
 func remote(op *history.Operation, kind string) bool { return op.Fails && kind == "Remote" }
 
-// formOf returns the form of a message, which its id begins with.
+// formOf returns the form of a message, which is the first part of its id.
 func formOf(id string) history.Form {
 	form, _, _ := strings.Cut(id, "/")
 	return history.Form(form)
 }
 
-// said describes what an operation was told, for violations.
+// said describes the outcome of an operation, for violations.
 func said(op *history.Operation) string {
 	switch {
 	case op.Hung:

@@ -6,7 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// checkOnce: a message runs at most once, one for all at most once at each instance.
+// checkOnce checks that a message ran at most once, and a message for all servers at most once at
+// each instance.
 func (c *checker) checkOnce(id string, runs []*history.Execution) {
 	times := map[string]int{}
 	where := make([]string, 0, len(runs))
@@ -25,13 +26,13 @@ func (c *checker) checkOnce(id string, runs []*history.Execution) {
 	}
 }
 
-// neverRan are the kinds of which docs/delivery.md says that the message did not run.
+// neverRan has the kinds of errors for which docs/delivery.md says that the message did not run.
 var neverRan = []string{
 	"InvalidTarget", "BadArguments", "VersionCapExceeded", "UnsupportedVersion", "NoSuchMethod", "AccessDenied", "NoInstance", "Unreachable",
 	"Refused",
 }
 
-// checkOutcome: what an operation was told is what happened.
+// checkOutcome checks that the outcome of an operation is true.
 func (c *checker) checkOutcome(op *history.Operation) {
 	switch {
 	case op.Hung:
@@ -67,16 +68,16 @@ func (c *checker) checkAnswer(op *history.Operation, runs []*history.Execution) 
 	}
 }
 
-// diedWith reports whether a message that was accepted by some process of a server, or by any, may
-// have died with it.
+// diedWith reports whether a message that a process of a server, or any process, accepted may have
+// been lost with the process.
 func (c *checker) diedWith(op *history.Operation, server string) bool {
 	return slices.ContainsFunc(c.Ups, func(u *history.Up) bool {
 		return (server == "" || u.Server == server) && u.Topic == op.Topic && c.died(u.Process, op)
 	})
 }
 
-// died reports whether a message that a process accepted may have died with it: it was killed soon
-// after, or had been frozen soon after and never got to go on.
+// died reports whether a message that a process accepted may have been lost with it: the process
+// was killed soon after, or was frozen soon after and never continued.
 func (c *checker) died(process string, op *history.Operation) bool {
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
 		if i.process != process || op.End.Add(c.Queued).Before(i.from) {

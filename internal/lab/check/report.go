@@ -7,10 +7,11 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// bad are the ways in which a process may be unable to take a message.
+// bad are the impairments in which a process may be unable to accept a message.
 var bad = []string{history.Killed, history.Stopped, history.Forced, history.Frozen, history.Cut}
 
-// checkReport: a report of a fanout, or the replies of a gather, are right about each instance.
+// checkReport checks that the report of a fanout, or the replies of a gather, are right about each
+// instance.
 func (c *checker) checkReport(op *history.Operation) {
 	if !op.Form.All() || !op.OK {
 		return
@@ -61,7 +62,8 @@ func (c *checker) checkVerdict(op *history.Operation, o history.Outcome, ran boo
 	}
 }
 
-// explains reports whether something explains that an instance did not take a message for all.
+// explains reports whether anything explains that an instance did not accept a message for all
+// servers.
 func (c *checker) explains(op *history.Operation, o history.Outcome) bool {
 	if op.Canceled || remote(op, o.Kind) {
 		return true
@@ -72,8 +74,8 @@ func (c *checker) explains(op *history.Operation, o history.Outcome) bool {
 	})
 }
 
-// checkMissing: each healthy instance is in the report, unless it says itself that it may lack
-// some.
+// checkMissing checks that each healthy instance is in the report, unless the report says that it
+// may be incomplete.
 func (c *checker) checkMissing(op *history.Operation, named map[string]bool) {
 	if op.Uncertain || c.excused(op, "missing") {
 		return

@@ -2,7 +2,8 @@ package check
 
 import "github.com/oslorpc/oslorpc/internal/lab/history"
 
-// checkStream: the items of a stream come in order, and all of them if it ends without an error.
+// checkStream checks that the items of a stream come in order, and that all of them come if it ends
+// without an error.
 func (c *checker) checkStream(op *history.Operation) {
 	if !op.Form.Streams() {
 		return
@@ -28,8 +29,8 @@ func (c *checker) checkStream(op *history.Operation) {
 	}
 }
 
-// checkStreamEnds: a stream that a server saw end without an error is whole, whatever its client
-// was told.
+// checkStreamEnds checks that a stream is complete if its server saw it end without an error,
+// whatever the client's outcome.
 func (c *checker) checkStreamEnds() {
 	for _, s := range c.Streams {
 		if s.Whole && s.Items != s.Asked {
@@ -38,7 +39,7 @@ func (c *checker) checkStreamEnds() {
 	}
 }
 
-// checkDeadline: nothing waits past its deadline.
+// checkDeadline checks that no operation lasts beyond its deadline.
 func (c *checker) checkDeadline(op *history.Operation) {
 	switch late := op.End.Sub(op.Deadline); {
 	case op.Hung:

@@ -12,18 +12,18 @@ import (
 
 const suffix = ".jsonl"
 
-// Writer appends records to a file. It is safe for concurrent use: each record is one write of a
-// line.
+// Writer appends records to a file. It is safe for concurrent use: each record is one line, written
+// at once.
 type Writer struct{ file *os.File }
 
-// Create opens the file of a process in the directory of a run.
+// Create creates the file of a process in the directory of a run.
 func Create(dir, process string) (*Writer, error) {
 	file, err := os.OpenFile(filepath.Join(dir, process+suffix), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The lab's own.
 	return &Writer{file}, err
 }
 
-// Write appends a record. A history with a hole proves nothing, so a process that cannot write it
-// ends.
+// Write appends a record. An incomplete history proves nothing, so a process that cannot write to
+// it exits.
 func (w *Writer) Write(r Record) {
 	line, err := json.Marshal(r)
 	if err == nil {
@@ -37,7 +37,7 @@ func (w *Writer) Write(r Record) {
 // Close closes the file.
 func (w *Writer) Close() error { return w.file.Close() }
 
-// History is all that happened in a run.
+// History has the records of a run.
 type History struct {
 	Ups        []*Up
 	Executions []*Execution
@@ -67,8 +67,8 @@ func add[T any](to *[]*T, record *T) {
 	}
 }
 
-// Read reads the history in a directory. The last line of a killed process may be cut off; it is
-// left out.
+// Read reads the history in a directory. It ignores an incomplete last line, which a killed process
+// may leave.
 func Read(dir string) (*History, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	if err != nil {

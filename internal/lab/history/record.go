@@ -1,15 +1,14 @@
-// Package history keeps what happened in a run of the laboratory: what servers executed, what
-// clients asked for and were told, and what was done to them. Each process appends to a file of
-// its own, a JSON object a line and a line a write, so that what a killed process has done is
-// there.
+// Package history has the records of a run of the laboratory: executions on servers, operations of
+// clients with their outcomes, and faults. Each process appends to its own file, one JSON object
+// per line and one write per line, so that the records of a killed process are not lost.
 package history
 
 import "time"
 
-// Form is how a message is delivered.
+// Form is a form of delivery, with or without types.
 type Form string
 
-// The forms.
+// These are the forms.
 const (
 	Call        Form = "call"
 	Monitored   Form = "monitored"
@@ -20,20 +19,20 @@ const (
 	TypedCall   Form = "typed-call"
 	TypedCast   Form = "typed-cast"
 	TypedFanout Form = "typed-fanout"
-	// TypedWatch is a stream that the server sends.
+	// TypedWatch is a server stream.
 	TypedWatch Form = "typed-watch"
-	// TypedImport is a stream that the client sends.
+	// TypedImport is a client stream.
 	TypedImport Form = "typed-import"
-	// TypedSync is a stream that both send.
+	// TypedSync is a stream in both directions.
 	TypedSync Form = "typed-sync"
 )
 
-// Forms are all of them.
+// Forms has all forms.
 var Forms = []Form{
 	Call, Monitored, Cast, Fanout, Gather, Multicall, TypedCall, TypedCast, TypedFanout, TypedWatch, TypedImport, TypedSync,
 }
 
-// Casts reports whether the sender is told of acceptance only.
+// Casts reports whether the sender only learns of acceptance.
 func (f Form) Casts() bool { return f == Cast || f == TypedCast || f == Fanout || f == TypedFanout }
 
 // All reports whether the message is for every server.
@@ -44,7 +43,7 @@ func (f Form) Streams() bool {
 	return f == Multicall || f == TypedWatch || f == TypedImport || f == TypedSync
 }
 
-// Record is a line: exactly one of the fields is set.
+// Record is a line of the history. Exactly one field is set.
 type Record struct {
 	Up        *Up        `json:"up,omitempty"`
 	Execution *Execution `json:"run,omitempty"`
@@ -75,61 +74,62 @@ type Execution struct {
 	At       time.Time `json:"at"`
 }
 
-// Stream says how the server's end of a stream came to its end.
+// Stream says how a stream ended, as the server saw it.
 type Stream struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
-	// Asked is how many items there should be, Items how many the server sent, or received if the
-	// client sends.
+	// Asked is how many items there should be. Items is how many the server sent or, if the client
+	// sends, received.
 	Asked int `json:"asked"`
 	Items int `json:"items"`
-	// Whole: the server saw no error. Otherwise Error is what it saw.
+	// Whole is true if the server saw no error. Otherwise Error is the error.
 	Whole bool   `json:"whole"`
 	Error string `json:"error,omitempty"`
 }
 
-// Operation is what a client asked for, and what it was told.
+// Operation is an operation of a client with its outcome.
 type Operation struct {
 	ID     string `json:"id"`
 	Form   Form   `json:"form"`
 	Client string `json:"client"`
 	Topic  string `json:"topic"`
-	// To is the server meant; empty for any, or for all.
+	// To is the name of the intended server, empty for any server and for all.
 	To      string `json:"to,omitempty"`
 	Version string `json:"version,omitempty"`
-	// It ran from Begin to End, and had to end by Deadline.
+	// The operation ran from Begin to End, and had to end by Deadline.
 	Begin    time.Time `json:"begin"`
 	End      time.Time `json:"end"`
 	Deadline time.Time `json:"deadline"`
-	// Canceled: the client gave it up on purpose. Fails: the method was told to fail.
+	// Canceled is true if the client canceled the operation on purpose. Fails is true if the method
+	// was told to fail.
 	Canceled bool `json:"canceled,omitempty"`
 	Fails    bool `json:"fails,omitempty"`
-	// Hung: it had not ended long after its deadline, when the client stopped.
+	// Hung is true if the operation had not ended long after its deadline, when the client stopped.
 	Hung bool `json:"hung,omitempty"`
 
 	OK bool `json:"ok,omitempty"`
-	// Kind, Error and Safe are of its failure: the name of the kind, the text, and whether it was
-	// said to be safe to retry.
+	// Kind, Error and Safe describe the failure: the name of the kind, the text, and whether it
+	// claimed to be safe to retry.
 	Kind  string `json:"kind,omitempty"`
 	Error string `json:"error,omitempty"`
 	Safe  bool   `json:"safe,omitempty"`
-	// Instance is the one that the answer says it is from.
+	// Instance is the instance that the answer names as its sender.
 	Instance string `json:"instance,omitempty"`
-	// Asked is how many items there should be, Items how many arrived in order; Gap is the first
-	// that was out of order.
+	// Asked is how many items there should be, and Items how many arrived in order. Gap is the
+	// first one out of order.
 	Asked int    `json:"asked,omitempty"`
 	Items int    `json:"items,omitempty"`
 	Gap   string `json:"gap,omitempty"`
-	// Report is what came of it at each instance, if it was for all. Uncertain: it says itself that
-	// some may be missing.
+	// Report has the outcome at each instance of an operation for all servers. Uncertain is true if
+	// the report says that it may be incomplete.
 	Report    []Outcome `json:"report,omitempty"`
 	Uncertain bool      `json:"uncertain,omitempty"`
 }
 
-// Verdict is what a report says of an instance.
+// Verdict is the outcome at an instance in a report.
 type Verdict string
 
-// The verdicts.
+// These are the verdicts.
 const (
 	Accepted Verdict = "accepted"
 	Replied  Verdict = "replied"
@@ -137,20 +137,19 @@ const (
 	Failed   Verdict = "failed"
 )
 
-// Outcome is what a report says of one instance.
+// Outcome is a report's entry for one instance.
 type Outcome struct {
 	Server   string  `json:"server"`
 	Instance string  `json:"instance"`
 	Verdict  Verdict `json:"verdict"`
-	// By is the instance that a reply says it is from.
+	// By is the instance that a reply names as its sender.
 	By    string `json:"by,omitempty"`
 	Kind  string `json:"kind,omitempty"`
 	Error string `json:"error,omitempty"`
 	Safe  bool   `json:"safe,omitempty"`
 }
 
-// Exit is what a process says of itself at its end: what it has left of what it did not have
-// before it began.
+// Exit is the leak report of a process at its end: resources that it did not have at its start.
 type Exit struct {
 	Process     string    `json:"process"`
 	Goroutines  int       `json:"goroutines,omitempty"`
@@ -160,7 +159,7 @@ type Exit struct {
 	At          time.Time `json:"at"`
 }
 
-// What is done to processes.
+// These are the faults and events of processes.
 const (
 	Killed  = "killed"  // with SIGKILL
 	Frozen  = "frozen"  // with SIGSTOP
@@ -173,7 +172,7 @@ const (
 	Noted   = "noted"   // anything else, for readers
 )
 
-// Event is what the scenario did, or saw of a process.
+// Event is a fault that the scenario injected, or an event of a process.
 type Event struct {
 	What    string    `json:"what"`
 	Process string    `json:"process,omitempty"`
@@ -181,17 +180,17 @@ type Event struct {
 	At      time.Time `json:"at"`
 }
 
-// Excuse says that operations may fail in a span of time, for a reason that the promises know.
+// Excuse says that operations may fail in a period, for a reason that the guarantees allow.
 type Excuse struct {
 	Why   string    `json:"why"`
 	From  time.Time `json:"from"`
 	Until time.Time `json:"until,omitzero"`
-	// Forms and Kinds are the operations that may fail, and how they may; all if empty.
+	// Forms and Kinds are the operations that may fail, and their kinds of errors. Empty means all.
 	Forms []Form   `json:"forms,omitempty"`
 	Kinds []string `json:"kinds,omitempty"`
 }
 
-// Violation is a promise that was broken.
+// Violation is a broken guarantee.
 type Violation struct {
 	Promise string   `json:"promise"`
 	Text    string   `json:"text"`

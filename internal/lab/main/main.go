@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command main of the laboratory runs its scenarios: it is `make lab`. It prints a line for each,
-// the violations in full, and at the end how many passed and failed. Its exit code is 1 if one
-// failed.
+// Command main of the laboratory runs its scenarios: it is `make lab`. It prints a line for each
+// scenario, the violations in full, and at the end how many passed and failed. Its exit code is 1
+// if any failed.
 package main
 
 import (

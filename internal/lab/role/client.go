@@ -18,12 +18,13 @@ import (
 // Client is a process that sends messages.
 type Client struct {
 	Topics []string `json:"topics"`
-	// Forms are the forms of the messages, all equally often.
+	// Forms are the forms of the messages, with equal shares.
 	Forms []history.Form `json:"forms"`
-	// Servers are the names that every other message is for; none is any server.
+	// Servers are the names of the servers for every other message. Without names, all messages are
+	// for any server.
 	Servers []string `json:"servers,omitempty"`
 	Version string   `json:"version,omitempty"`
-	// Callers is how many send at the same time, and Pace how long each waits after a message.
+	// Callers is how many callers send concurrently, and Pace how long each waits after a message.
 	Callers int           `json:"callers"`
 	Pace    time.Duration `json:"pace"`
 	// Timeout is how long an operation may take, and Length how long a method or an item takes.
@@ -32,19 +33,19 @@ type Client struct {
 	Items   int           `json:"items"`
 	// Monitor is the timeout of monitored calls.
 	Monitor time.Duration `json:"monitor"`
-	// Cancels and Fails are the shares of operations that are canceled on the way, and whose method
+	// Cancels and Fails are the shares of operations that the client cancels, and whose method
 	// fails.
 	Cancels float64 `json:"cancels,omitempty"`
 	Fails   float64 `json:"fails,omitempty"`
-	// Interceptor gives the transport's connections an option that changes nothing.
+	// Interceptor adds an interceptor to the transport's connections that changes nothing.
 	Interceptor bool   `json:"interceptor,omitempty"`
 	Seed        uint64 `json:"seed"`
-	// Once lets each caller send one message of each form, and then the process ends.
+	// Once makes each caller send one message of each form. Then the process ends.
 	Once     bool     `json:"once,omitempty"`
 	Sabotage Sabotage `json:"sabotage,omitempty"`
 }
 
-// overdue is how long after its deadline an operation is given up as hung, when the client stops.
+// overdue is how long after its deadline an operation is considered hung, when the client stops.
 const overdue = 10 * time.Second
 
 // load sends messages until ctx ends, and returns when all have ended.
@@ -66,7 +67,7 @@ func (c *Config) load(ctx context.Context, out *history.Writer) error {
 	return t.Close()
 }
 
-// loader is a client at work.
+// loader is a running client.
 type loader struct {
 	*Client
 
@@ -81,7 +82,7 @@ type loader struct {
 	running map[*history.Operation]bool
 }
 
-// count prints now and then how many operations have ended, for the scenario.
+// count regularly prints how many operations have ended, for the scenario.
 func (l *loader) count() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -111,15 +112,15 @@ func (l *loader) call(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// message is an operation to be.
+// message is an operation to perform.
 type message struct {
 	op  *history.Operation
 	job Job
-	// cancel is when it is given up; 0 is never.
+	// cancel is when to cancel the operation; 0 for never.
 	cancel time.Duration
 }
 
-// next makes up a message.
+// next generates a message.
 func (l *loader) next(random *rand.Rand, form history.Form) message {
 	op := &history.Operation{
 		ID:   fmt.Sprintf("%s/%s/%d", form, l.process, l.last.Add(1)),
@@ -141,7 +142,7 @@ func (l *loader) next(random *rand.Rand, form history.Form) message {
 	return m
 }
 
-// perform performs an operation and writes what came of it.
+// perform performs an operation and writes its outcome.
 func (l *loader) perform(m message) {
 	op := m.op
 	ctx, cancel := context.WithTimeout(context.Background(), l.Timeout)
@@ -185,7 +186,8 @@ func (l *loader) client(op *history.Operation) *oslorpc.Client {
 	return l.transport.Client(oslorpc.Target{Topic: op.Topic, Server: op.To, Version: l.Version}, options...)
 }
 
-// wait returns when all callers have, or writes that their operations hang.
+// wait returns when all callers have ended. If some do not end, it writes that their operations
+// hang.
 func (l *loader) wait(ctx context.Context, callers *sync.WaitGroup) {
 	done := make(chan struct{})
 	go func() {

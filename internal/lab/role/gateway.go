@@ -12,15 +12,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Gateway is a process that forwards messages, as the command oslorpc gateway does.
+// Gateway is a process that forwards messages, like the command oslorpc gateway.
 type Gateway struct {
 	Name   string `json:"name"`
 	Listen string `json:"listen"`
-	// Attach: servers may attach themselves.
+	// Attach is true if servers may attach.
 	Attach bool `json:"attach,omitempty"`
 }
 
-// forward runs the gateway until ctx ends, and then answers what it has.
+// forward runs the gateway until ctx ends, and then finishes the outstanding messages.
 func (c *Config) forward(ctx context.Context) error {
 	g := gateway.New()
 	if c.Gateway.Attach {

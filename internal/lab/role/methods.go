@@ -12,19 +12,19 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Job is what the methods of the endpoint take.
+// Job has the arguments of the endpoint's methods.
 type Job struct {
 	ID string `json:"id"`
-	// Length is how long to take, for each item if it has Items.
+	// Length is how long to take, for each item if Items is not 0.
 	Length time.Duration `json:"length"`
 	Items  int           `json:"items"`
-	// Quiet has a stream of results end without an error when its ctx ends, as careless methods do.
+	// Quiet makes a result stream end without an error when its ctx ends, as careless methods do.
 	Quiet bool `json:"quiet"`
-	// Fails tells the method to fail.
+	// Fails makes the method fail.
 	Fails bool `json:"fails"`
 }
 
-// Answer says which instance ran a job.
+// Answer has the instance that ran a job.
 type Answer struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
@@ -34,7 +34,7 @@ type Answer struct {
 
 var errTold = errors.New("told to fail")
 
-// endpoint are the methods that are no typed ones.
+// endpoint returns the untyped methods.
 func (h *host) endpoint() oslorpc.Endpoint {
 	version := h.Version
 	if version == "" {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package role is what a process of the laboratory does: it is a server, a client or a gateway, as
-// its environment says, and writes what happens to the history. Servers and clients use the public
-// API of oslorpc only.
+// Package role implements the processes of the laboratory. The environment decides whether a
+// process is a server, a client or a gateway, and the process writes the history. Servers and
+// clients use only the public API of oslorpc.
 package role
 
 import (
@@ -21,19 +21,19 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Variable is the environment variable that makes a process a role: it has a [Config] as JSON.
+// Variable is the environment variable that gives a process its role: a [Config] as JSON.
 const Variable = "OSLORPC_LAB_ROLE"
 
 // Ready is the first line that a process prints, when it is ready.
 const Ready = "ready"
 
-// Config is what a process is. One of Server, Client and Gateway is set.
+// Config is the configuration of a process. One of Server, Client and Gateway is set.
 type Config struct {
-	// Process is its name, and History the directory that it writes to.
+	// Process is the name of the process, and History the directory for its history.
 	Process string `json:"process"`
 	History string `json:"history"`
 	URL     string `json:"url"`
-	// TLS is the directory of the certificates, if connections are to be secure.
+	// TLS is the directory of the certificates, empty for plaintext.
 	TLS string `json:"tls,omitempty"`
 	// Descriptors bounds how many files the process may have open, if it is not 0.
 	Descriptors uint64   `json:"descriptors,omitempty"`
@@ -42,8 +42,8 @@ type Config struct {
 	Gateway     *Gateway `json:"gateway,omitempty"`
 }
 
-// Main is what a process does that was started as a role; it does not return then. Call it first
-// in main or TestMain.
+// Main runs a process that was started with a role, and does not return. Without a role it returns.
+// Call it first in main or TestMain.
 func Main() {
 	text, is := os.LookupEnv(Variable)
 	if !is {
@@ -61,7 +61,7 @@ func Main() {
 	os.Exit(0)
 }
 
-// run runs the role until the process is told to stop, and writes what it left.
+// run runs the role until the process is told to stop, and writes what it leaked.
 func (c *Config) run() error {
 	if c.Descriptors > 0 {
 		if err := limitDescriptors(c.Descriptors); err != nil {

@@ -8,17 +8,17 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// Sabotage is a promise that a server breaks on purpose: the tests of the laboratory prove with it
-// that the whole chain, from the process to the checker, notices.
+// Sabotage is a guarantee that a process breaks on purpose. With it, the tests of the laboratory
+// prove that the whole chain, from the process to the checker, notices violations.
 type Sabotage string
 
-// What can be broken.
+// These are the guarantees that can be broken.
 const (
 	// RunTwice runs each message twice.
 	RunTwice Sabotage = "run twice"
 	// DropCasts accepts casts and does not run them.
 	DropCasts Sabotage = "drop casts"
-	// DropCalls answers calls that it did not run.
+	// DropCalls answers calls without running them.
 	DropCalls Sabotage = "drop calls"
 	// Pose answers as another instance.
 	Pose Sabotage = "pose as another"

@@ -23,7 +23,7 @@ func (c *Client) options() []oslorpc.TransportOption {
 		}))}
 }
 
-// send sends a message in its form, and writes down what its answer says.
+// send sends a message in its form, and records the answer.
 func (l *loader) send(ctx context.Context, client *oslorpc.Client, m message) error {
 	switch m.op.Form {
 	case history.Call, history.Monitored:
@@ -55,7 +55,7 @@ func (m message) multicall(ctx context.Context, client *oslorpc.Client) error {
 	return nil
 }
 
-// item takes the next item of a stream.
+// item records the next item of a stream.
 func (m message) item(answer Answer) {
 	m.op.Instance = answer.Instance
 	m.op.Items++
@@ -107,7 +107,7 @@ func (l *loader) outcome(i oslorpc.Instance, verdict history.Verdict, err error)
 	return o
 }
 
-// leak leaves what should have been closed, if that is to be noticed.
+// leak leaks resources, if the sabotage says so.
 func (l *loader) leak() {
 	if l.Sabotage != Leak {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// sendTyped sends a message by a generated stub.
+// sendTyped sends a message with a generated stub.
 func (l *loader) sendTyped(ctx context.Context, client *oslorpc.Client, m message) error {
 	stub := v1.NewInventoryServiceClient(client)
 	switch m.op.Form {
@@ -79,8 +79,7 @@ func (m message) receive(next func() (string, error)) error {
 	}
 }
 
-// imports sends a stream. As gRPC has it, an io.EOF of Send means that the error comes from
-// receiving.
+// imports sends a stream. If Send returns io.EOF, receiving returns the error, as usual with gRPC.
 func (m message) imports(ctx context.Context, stub v1.InventoryServiceClient) error {
 	stream, err := stub.ImportVolumes(ctx)
 	if err != nil {
@@ -101,7 +100,7 @@ func (m message) imports(ctx context.Context, stub v1.InventoryServiceClient) er
 	return err
 }
 
-// sync sends items and receives one for each, both at the same time.
+// sync sends items and receives one for each, concurrently.
 func (m message) sync(ctx context.Context, stub v1.InventoryServiceClient) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -123,7 +122,7 @@ func (m message) sync(ctx context.Context, stub v1.InventoryServiceClient) error
 	return err
 }
 
-// sendAll sends the items of a job. If that fails, receiving fails as well, and says why.
+// sendAll sends the items of a job. If that fails, receiving returns the error.
 func (m message) sendAll(stream grpc.BidiStreamingClient[v1.SyncVolumesRequest, v1.SyncVolumesResponse]) {
 	for range m.job.Items {
 		if stream.Send(&v1.SyncVolumesRequest{Name: text(m.job)}) != nil {

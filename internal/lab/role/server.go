@@ -21,14 +21,16 @@ import (
 
 // Server is a process with servers.
 type Server struct {
-	// Names and Topics: the process has a server of each name on each topic.
+	// Names and Topics are the names of the process's servers, and the topics on each of which it
+	// has a server with each name.
 	Names  []string `json:"names"`
 	Topics []string `json:"topics"`
-	// Version is what they implement, "1.2" if empty. NoTyped: they have no typed service.
+	// Version is the version of the servers, "1.2" if empty. With NoTyped, they have no typed
+	// service.
 	Version string `json:"version,omitempty"`
 	NoTyped bool   `json:"noTyped,omitempty"`
-	// Listen, Advertise, Workers, Queue and Grace are the options of the same names, if they are
-	// not zero.
+	// Listen, Advertise, Workers, Queue and Grace are the options with the same names, unless they
+	// are zero.
 	Listen    string        `json:"listen,omitempty"`
 	Advertise string        `json:"advertise,omitempty"`
 	Workers   int           `json:"workers,omitempty"`
@@ -36,19 +38,19 @@ type Server struct {
 	Grace     time.Duration `json:"grace,omitempty"`
 	// Streams bounds the streams of a connection, if it is not 0.
 	Streams uint32 `json:"streams,omitempty"`
-	// StartWithin is how long starting all servers may take; 0 is as long as it takes.
+	// StartWithin bounds the start of all servers; 0 for no bound.
 	StartWithin time.Duration `json:"startWithin,omitempty"`
-	// StopWithin bounds its stop; 0 is as long as it takes.
+	// StopWithin bounds the stop; 0 for no bound.
 	StopWithin time.Duration `json:"stopWithin,omitempty"`
-	// More starts one more server, in the background, when the process gets SIGUSR1. Quit stops the
-	// first one then, by force.
+	// More starts one more server, in the background, when the process gets SIGUSR1. With Quit, the
+	// signal stops the first server by force.
 	More bool `json:"more,omitempty"`
 	Quit bool `json:"quit,omitempty"`
-	// Watch are topics that the process watches as a client, too.
+	// Watch has topics that the process also watches as a client.
 	Watch []string `json:"watch,omitempty"`
-	// NoSessions: they take no sessions.
+	// NoSessions is true if the servers accept no sessions.
 	NoSessions bool `json:"noSessions,omitempty"`
-	// Sabotage is a promise that it breaks, to prove that this is noticed.
+	// Sabotage is a guarantee that the process breaks, to prove that this is noticed.
 	Sabotage Sabotage `json:"sabotage,omitempty"`
 }
 
@@ -84,7 +86,7 @@ func canceled() context.Context {
 	return ctx
 }
 
-// shutdown shuts the transport down, in the time that it has for that.
+// shutdown shuts the transport down within its time limit.
 func (c *Config) shutdown(t *oslorpc.Transport) error {
 	bound := context.Background()
 	if c.Server.StopWithin > 0 {
@@ -126,7 +128,7 @@ func (s *Server) options() []oslorpc.TransportOption {
 	return options
 }
 
-// startAll starts all servers at the same time, and returns the first.
+// startAll starts all servers concurrently, and returns the first.
 func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *history.Writer) (first *host, failed error) {
 	began := time.Now()
 	errs := make(chan error)
@@ -151,7 +153,7 @@ func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *histor
 	return first, failed
 }
 
-// onSignal does something when the process gets SIGUSR1.
+// onSignal calls a function when the process gets SIGUSR1.
 func (c *Config) onSignal(ctx context.Context, do func()) {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGUSR1)
@@ -205,8 +207,8 @@ func (h *host) start(ctx context.Context, t *oslorpc.Transport) error {
 	return nil
 }
 
-// instanceOf returns what identifies an instance. At a static address that is the address: clients
-// know nothing else, and a process has one server there.
+// instanceOf returns the identity of an instance. At a static address that is the address, since
+// clients know nothing else, and a process has one server there.
 func (c *Config) instanceOf(i oslorpc.Instance) string {
 	if strings.HasPrefix(c.URL, "static:") {
 		return i.Addr
@@ -214,7 +216,7 @@ func (c *Config) instanceOf(i oslorpc.Instance) string {
 	return i.ID
 }
 
-// ran writes that a message is executed, and returns the instance that does.
+// ran records that a message runs here, and returns the instance.
 func (h *host) ran(ctx context.Context, id string) string {
 	<-h.known
 	asked := oslorpc.MessageFrom(ctx)
@@ -230,7 +232,7 @@ func (h *host) ran(ctx context.Context, id string) string {
 	return h.instance
 }
 
-// watch has the process watch topics, as a client does that sends to them now and then.
+// watch makes the process watch topics, like a client that sends to them regularly.
 func (c *Config) watch(t *oslorpc.Transport) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -13,10 +13,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// patience is how long what was closed may take to be gone.
+// patience is how long closed resources may take to disappear.
 const patience = 5 * time.Second
 
-// stock is what a process has at a moment.
+// stock is the set of resources that a process has.
 type stock struct {
 	goroutines  int
 	descriptors []string
@@ -24,8 +24,8 @@ type stock struct {
 
 func takeStock() stock { return stock{runtime.NumGoroutine(), descriptors()} }
 
-// compare waits until there is no more than before, and writes what there is if that takes too
-// long.
+// compare waits until there are no more resources than before, and records the surplus if that
+// takes too long.
 func (before stock) compare(end *history.Exit) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -45,8 +45,8 @@ func (before stock) compare(end *history.Exit) {
 	}
 }
 
-// newOf returns what is open now and was not before. Files that the runtime keeps for itself do
-// not count.
+// newOf returns the descriptors that are open now and were not before. Files that the runtime keeps
+// open do not count.
 func (before stock) newOf(now stock) []string {
 	var more []string
 	for _, d := range now.descriptors {
@@ -57,7 +57,7 @@ func (before stock) newOf(now stock) []string {
 	return more
 }
 
-// descriptors returns what each open descriptor is of.
+// descriptors returns the targets of all open descriptors.
 func descriptors() []string {
 	links, _ := filepath.Glob("/proc/self/fd/*") // the pattern is right
 	var open []string

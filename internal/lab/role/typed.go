@@ -15,8 +15,8 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 )
 
-// inventory are the typed methods. A job travels as JSON text, as the name of a volume; the answer
-// names the instance likewise.
+// inventory has the typed methods. A job is sent as JSON text, as the name of a volume; the answer
+// names the instance in the same way.
 type inventory struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -36,7 +36,7 @@ func read[T any](encoded string) (v T, err error) {
 	return v, err
 }
 
-// run runs a job that is no stream.
+// run runs a job without a stream.
 func (i *inventory) run(ctx context.Context, name string) (Answer, error) {
 	j, err := read[Job](name)
 	if err != nil {
@@ -80,7 +80,7 @@ func (i *inventory) WatchVolumes(r *v1.WatchVolumesRequest, out grpc.ServerStrea
 	return nil
 }
 
-// ImportVolumes takes the items of a job: each message has all of it.
+// ImportVolumes receives the items of a job. Each message has the whole job.
 func (i *inventory) ImportVolumes(in grpc.ClientStreamingServer[v1.ImportVolumesRequest, v1.ImportVolumesResponse]) error {
 	end, err := i.take(in.Context(), func() (string, error) {
 		message, err := in.Recv()
@@ -103,8 +103,7 @@ func (i *inventory) SyncVolumes(both grpc.BidiStreamingServer[v1.SyncVolumesRequ
 	return err
 }
 
-// take receives the items of a job to their end, has each answered, and writes how the stream
-// ended.
+// take receives the items of a job to their end, answers each, and records how the stream ended.
 func (i *inventory) take(ctx context.Context, receive func() (string, error), answer func(Answer) error) (*history.Stream, error) {
 	end := new(history.Stream)
 	for {
@@ -137,7 +136,7 @@ func (i *inventory) take(ctx context.Context, receive func() (string, error), an
 	return end, nil
 }
 
-// write writes the end of a stream of which at least one item came.
+// write records the end of a stream that had at least one item.
 func (i *inventory) write(end *history.Stream) {
 	if end.ID != "" {
 		i.out.Write(history.Record{Stream: end})

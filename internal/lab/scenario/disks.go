@@ -66,7 +66,8 @@ func localDiskFull(w *world.World) {
 	w.Reach(200)
 }
 
-// fewDescriptors: a server that cannot accept connections does not keep messages from others.
+// fewDescriptors checks that a server that cannot accept connections does not keep messages from
+// others.
 func fewDescriptors(w *world.World) {
 	addr := w.FreeAddr()
 	w.Servers(2)

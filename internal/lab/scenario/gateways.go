@@ -23,8 +23,8 @@ func callersBehind(w *world.World, url string, servers ...string) world.Load {
 	return l
 }
 
-// twoGateways: what was at a gateway when it was killed may have an unknown outcome. Nothing else
-// fails.
+// twoGateways checks that only messages at a killed gateway may have an unknown outcome, and that
+// nothing else fails.
 func twoGateways(w *world.World) {
 	w.Consul("")
 	names := w.Servers(3)
@@ -49,7 +49,7 @@ func twoGateways(w *world.World) {
 	}
 }
 
-// serversBehindGateways is what the clients of kill and rolling-restart see through gateways.
+// serversBehindGateways checks what clients of kill and rolling-restart see through gateways.
 func serversBehindGateways(w *world.World) {
 	w.Consul("ttl=3s")
 	names := w.Servers(3)

@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/world"
 )
 
-// networks are about what is between processes.
+// networks are about the network between processes.
 var networks = []Scenario{
 	{Name: "one-way-loss", What: "packets of one direction get lost between hosts", Run: oneWayLoss},
 	{Name: "packet-loss", What: "packets get lost now and then, in both directions", Run: packetLoss},
@@ -18,7 +18,7 @@ var networks = []Scenario{
 	{Name: "flapping-link", What: "a server can be reached, and cannot, and can again", Run: flappingLink},
 }
 
-// hosts starts servers on hosts of their own, and returns the network of the clients.
+// hosts starts servers on separate hosts, and returns the network of the clients.
 func hosts(w *world.World, servers ...string) (clients *world.Net, of map[string]*world.Net) {
 	network := w.Network()
 	clients, of = network.Host(), map[string]*world.Net{}
@@ -48,7 +48,7 @@ func oneWayLoss(w *world.World) {
 	w.Reach(200)
 }
 
-// packetLoss loses all packets for a tenth of a second, again and again: TCP sends them again.
+// packetLoss drops all packets for a tenth of a second, again and again. TCP retransmits them.
 func packetLoss(w *world.World) {
 	clients, of := hosts(w, "s1", "s2", "s3")
 	l := w.Usual()
@@ -93,8 +93,8 @@ func resets(w *world.World) {
 	w.Reach(100)
 }
 
-// flappingLink: a message that waits for a server goes on when it can be reached again, and not
-// only when a timer fires.
+// flappingLink checks that a message that waits for a server continues when the server is reachable
+// again, and not only when a timer fires.
 func flappingLink(w *world.World) {
 	proxies := behind(w, role.Server{}, "s1", "s2")
 	l := w.Usual()

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/world"
 )
 
-// peers are about one server, or one address, that harms the others.
+// peers are about one server, or one address, that affects the others.
 var peers = []Scenario{
 	{Name: "frozen-server", What: "one of five servers is frozen; the others get on", Run: frozenServer},
 	{Name: "slow-methods", What: "a server whose methods take 30 s is not avoided", Run: slowMethods},
@@ -27,7 +27,7 @@ var peers = []Scenario{
 	{Name: "forced-stop", What: "servers are stopped by force in the middle of streams", Run: forcedStop},
 }
 
-// frozenServer: anycast is back above 70 % of its throughput within 3 s.
+// frozenServer checks that anycast is back above 70 % of its throughput within 3 s.
 func frozenServer(w *world.World) {
 	w.Servers(5)
 	l := w.Usual()
@@ -48,7 +48,7 @@ func frozenServer(w *world.World) {
 	}
 }
 
-// rate returns how many operations a second succeeded in a span of time.
+// rate returns how many operations per second succeeded in a period.
 func rate(w *world.World, from, until time.Time) float64 {
 	n := 0
 	for _, op := range w.History().Operations {
@@ -59,7 +59,7 @@ func rate(w *world.World, from, until time.Time) float64 {
 	return float64(n) / until.Sub(from).Seconds()
 }
 
-// slowMethods: a server that is at work is not taken for one that is frozen.
+// slowMethods checks that a busy server is not mistaken for a frozen one.
 func slowMethods(w *world.World) {
 	w.Servers(3)
 	slow := w.Usual()
@@ -85,7 +85,7 @@ func slowMethods(w *world.World) {
 	w.Wait(10 * time.Second)
 }
 
-// hungMany: servers that hang do not hold up others.
+// hungMany checks that servers that hang do not delay others.
 func hungMany(w *world.World) {
 	w.Serve("hung", role.Server{Names: numbered("h", 64)})
 	w.Serve("healthy1", role.Server{Names: numbered("a", 65)})
@@ -109,8 +109,8 @@ func numbered(prefix string, n int) []string {
 	return names
 }
 
-// refusedMulticall: a multicall that two servers refuse did not run, and waits, whatever options
-// its transport has.
+// refusedMulticall checks that a multicall that two servers refuse did not run, and waits, whatever
+// options its transport has.
 func refusedMulticall(w *world.World) {
 	w.Servers(2, role.Server{Workers: 1, Queue: 1})
 	w.Injectf("full queues")
@@ -122,10 +122,10 @@ func refusedMulticall(w *world.World) {
 	w.Wait(30 * time.Second)
 }
 
-// staleAddress: at three of five addresses there is another program. All messages for any server
-// succeed. Typed ones may come upon a program that lacks their service: nothing proves that its
-// methods did not run, since any gRPC program may serve them. Its address is avoided once a
-// message of our own service came upon it.
+// staleAddress checks that all messages for any server succeed while other programs are at three of
+// five addresses. Typed messages may reach a program that lacks their service. Nothing proves that
+// their methods did not run, since any gRPC program may have them. The address is avoided after a
+// message of our own service reached it.
 func staleAddress(w *world.World) {
 	first, second := w.FreeAddr(), w.FreeAddr()
 	w.Injectf("another program at an address")
@@ -151,7 +151,7 @@ func staleAddress(w *world.World) {
 	}
 }
 
-// badPeers: they cost time, and no message for any server.
+// badPeers checks that bad peers cost time, but no message for any server.
 func badPeers(w *world.World) {
 	first, second := w.FreeAddr(), w.FreeAddr()
 	w.Injectf("peers of many bad kinds")
@@ -170,7 +170,8 @@ func badPeers(w *world.World) {
 	w.Wait(40 * time.Second)
 }
 
-// peerCancels: the error of a canceled stream says that, and not that the connection was lost.
+// peerCancels checks that the error of a canceled stream says that it was canceled, and not that
+// the connection was lost.
 func peerCancels(w *world.World) {
 	listen := w.FreeAddr()
 	proxy := w.TCPProxy(listen)
@@ -190,7 +191,7 @@ func peerCancels(w *world.World) {
 	}
 }
 
-// misdirected: a server can be reached again when its address leads to it again.
+// misdirected checks that a server is reachable again when its address leads to it again.
 func misdirected(w *world.World) {
 	names := []string{"s1", "s2"}
 	listen := map[string]string{}
@@ -216,7 +217,7 @@ func misdirected(w *world.World) {
 	w.Reach(200)
 }
 
-// streamsUsedUp: messages for any server go elsewhere when one has no streams left.
+// streamsUsedUp checks that messages for any server go to others when one has no streams left.
 func streamsUsedUp(w *world.World) {
 	w.Serve("s1", role.Server{Streams: 4})
 	w.Serve("s2", role.Server{})
@@ -243,8 +244,8 @@ func streamsUsedUp(w *world.World) {
 	}
 }
 
-// forcedStop: what a forced stop cuts off is an error, also if the method ends as if all were
-// well.
+// forcedStop checks that a message that a forced stop interrupts fails, even if its method ends
+// normally.
 func forcedStop(w *world.World) {
 	like := role.Server{StopWithin: 300 * time.Millisecond, Grace: 50 * time.Millisecond}
 	names := w.Servers(3, like)
@@ -260,8 +261,8 @@ func forcedStop(w *world.World) {
 	w.Wait(2 * time.Second)
 }
 
-// forcedStopOfOne: a server that was stopped by force serves no stream any more, although its
-// process goes on.
+// forcedStopOfOne checks that a server that was stopped by force serves no streams, although its
+// process continues.
 func forcedStopOfOne(w *world.World) {
 	w.Serve("both", role.Server{Names: []string{"one", "two"}, Quit: true})
 	l := streams(w)

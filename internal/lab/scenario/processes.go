@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/world"
 )
 
-// processes are about what happens to processes.
+// processes are about the faults of processes.
 var processes = []Scenario{
 	{Name: "calm", What: "nothing is injected, and nothing fails", Short: true, Run: calm},
 	{Name: "kill", What: "servers are killed and started again under load", Short: true, Run: kill},
@@ -133,7 +133,7 @@ func killClients(w *world.World) {
 	w.Reach(200)
 }
 
-// churn has servers and clients come and go.
+// churn makes servers and clients come and go.
 func churn(w *world.World) {
 	alive := w.Servers(6)
 	w.Load(w.Usual())

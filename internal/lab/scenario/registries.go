@@ -54,7 +54,7 @@ func consulRolling(w *world.World) {
 	w.Reach(200)
 }
 
-// crowd is the load of outages: 32 callers.
+// crowd is the load for outages: 32 callers.
 func crowd(w *world.World) world.Load {
 	l := w.Usual()
 	l.Callers, l.Pace = 16, 20*time.Millisecond
@@ -76,8 +76,8 @@ func consulKilled(w *world.World) {
 	w.Wait(10 * time.Second)
 }
 
-// consulOutage: what Consul says last, in the moment between its hanging and its death, is that
-// all servers are gone. Their heartbeats come too late for that moment.
+// consulOutage covers the moment between Consul's hanging and its death, when Consul says last that
+// all servers are gone, because it did not handle their heartbeats in time.
 func consulOutage(w *world.World) {
 	agent := w.Consul("")
 	heartbeats := agent.Proxy("127.0.0.2")
@@ -143,7 +143,7 @@ func consulOneOfTwo(w *world.World) {
 	w.Wait(10 * time.Second)
 }
 
-// consulFault has Consul answer wrongly for a while.
+// consulFault makes Consul give wrong answers for a while.
 func consulFault(what string, answer world.Answer) func(*world.World) {
 	return func(w *world.World) {
 		agent := w.Consul("ttl=5s")
@@ -163,8 +163,8 @@ func consulFault(what string, answer world.Answer) func(*world.World) {
 	}
 }
 
-// consulNoPermission: a caller that may not read is told so. A fanout does not succeed as if there
-// were no servers.
+// consulNoPermission checks that a caller without read permission gets an error, and that a fanout
+// does not succeed as if there were no servers.
 func consulNoPermission(w *world.World) {
 	agent := w.Consul("", consultest.ACLs)
 	w.Injectf("no permission to read")
@@ -179,7 +179,7 @@ func consulNoPermission(w *world.World) {
 	w.Await(w.Load(l))
 }
 
-// consulCrowded: watches do not starve the heartbeats of a server.
+// consulCrowded checks that watches do not starve the heartbeats of a server.
 func consulCrowded(w *world.World) {
 	agent := w.Consul("ttl=3s", "limits { http_max_conns_per_client = 20 }")
 	w.Injectf("more watches than connections")
@@ -191,7 +191,7 @@ func consulCrowded(w *world.World) {
 	w.Wait(40 * time.Second)
 }
 
-// consulCatalogLapse: no fanout succeeds as if there were no servers.
+// consulCatalogLapse checks that no fanout succeeds as if there were no servers.
 func consulCatalogLapse(w *world.World) {
 	agent := w.Consul("ttl=5s")
 	w.Servers(3)
@@ -201,7 +201,7 @@ func consulCatalogLapse(w *world.World) {
 	w.Wait(75 * time.Second)
 }
 
-// shutdownWhileHung: the ctx of Shutdown bounds it, whatever Consul does.
+// shutdownWhileHung checks that the ctx of Shutdown bounds it, whatever Consul does.
 func shutdownWhileHung(w *world.World) {
 	agent := w.Consul("")
 	like := role.Server{StopWithin: 2 * time.Second, More: true}

@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/world"
 )
 
-// scale is about how many there are, or how little.
+// scale is about very many topics, processes and servers, or very few resources.
 var scale = []Scenario{
 	{Name: "one-processor", What: "all processes have one processor", Run: oneProcessor},
 	{Name: "thousand-topics", What: "clients send to a thousand topics", Run: thousandTopics},

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package scenario has the scenarios of the laboratory. Each is a script: it starts servers and
-// load, injects faults, and waits; then what the processes wrote is checked.
+// Package scenario has the scenarios of the laboratory. Each is a script that starts servers and
+// load, injects faults, and waits. Then the history is checked.
 package scenario
 
 import (
@@ -20,20 +20,20 @@ import (
 
 // Scenario is a script.
 type Scenario struct {
-	// Name finds it. What says what happens, in a sentence.
+	// Name is the name on the command line. What describes the scenario in a sentence.
 	Name string
 	What string
-	// Short: it is part of the short form.
+	// Short is true if the scenario is part of the short form.
 	Short bool
 	Run   func(w *world.World)
 }
 
-// All are the scenarios, in the order in which they run.
+// All returns the scenarios, in the order in which they run.
 func All() []Scenario {
 	return slices.Concat(processes, registries, disks, networks, peers, gateways, scale, typed)
 }
 
-// Result is what came of a scenario.
+// Result is the result of a scenario.
 type Result struct {
 	Scenario
 
@@ -44,11 +44,11 @@ type Result struct {
 	Executions int
 	Injected   []string
 	Violations []history.Violation
-	// Err is why it could not be run to its end, or a [world.Skip].
+	// Err is why the scenario did not run to its end, or a [world.Skip].
 	Err error
 }
 
-// Passed reports whether no promise was broken.
+// Passed reports whether no guarantee was broken.
 func (r *Result) Passed() bool { return r.Err == nil && len(r.Violations) == 0 }
 
 // Skipped returns why the scenario could not run on this machine.
@@ -77,7 +77,7 @@ func (s Scenario) Perform(ctx context.Context, dir string, seed uint64, short bo
 	return r
 }
 
-// String is the line of the result.
+// String formats the result on one line.
 func (r *Result) String() string {
 	verdict := "ok"
 	reason, skipped := r.Skipped()
@@ -91,10 +91,10 @@ func (r *Result) String() string {
 		strings.Join(r.Injected, ", "))
 }
 
-// mostShown is how many violations of one promise are shown in full.
+// mostShown is how many violations of one guarantee are shown in full.
 const mostShown = 10
 
-// Details are the violations, and where the history is; empty if it passed.
+// Details returns the violations, and where the history is. It is empty if the scenario passed.
 func (r *Result) Details() string {
 	if _, skipped := r.Skipped(); skipped || r.Passed() {
 		return ""

@@ -48,7 +48,7 @@ var typed = []Scenario{
 	}},
 }
 
-// streams is a load of streams of all kinds.
+// streams is a load of all kinds of streams.
 func streams(w *world.World) world.Load {
 	l := w.Usual()
 	l.Forms = []history.Form{history.Multicall, history.TypedWatch, history.TypedImport, history.TypedSync, history.TypedCall, history.TypedCast}
@@ -56,7 +56,8 @@ func streams(w *world.World) world.Load {
 	return l
 }
 
-// tlsResets: each stream that reports success is complete at both ends, and none hangs.
+// tlsResets checks that each stream that reports success is complete at both ends, and that none
+// hangs.
 func tlsResets(w *world.World) {
 	w.TLS()
 	names := []string{"s1", "s2", "s3"}
@@ -76,7 +77,8 @@ func tlsKill(w *world.World) {
 	kill(w)
 }
 
-// unlinkedService: a server that lacks a service keeps no typed message from servers that have it.
+// unlinkedService checks that a server without a service keeps no typed message from servers that
+// have it.
 func unlinkedService(w *world.World) {
 	w.Injectf("servers without the service")
 	w.Servers(2)
@@ -98,7 +100,7 @@ func unlinkedService(w *world.World) {
 	}
 }
 
-// staticRestart: a server at a static address that restarts is waited for.
+// staticRestart checks that messages wait for a restarting server at a static address.
 func staticRestart(w *world.World) {
 	listen := map[string]string{"s1": w.FreeAddr(), "s2": w.FreeAddr()}
 	w.URL = fmt.Sprintf("static://lab/s1=%s,lab/s2=%s", listen["s1"], listen["s2"])
@@ -117,7 +119,7 @@ func staticRestart(w *world.World) {
 }
 
 // rollingVersion restarts the servers of 1.2, one after the other, beside servers of 1.1. No
-// message of 1.2 fails.
+// message at 1.2 may fail.
 func rollingVersion(w *world.World, listen map[string]string) {
 	for _, name := range []string{"old1", "old2"} {
 		w.Serve(name, role.Server{Version: "1.1", NoTyped: true, Listen: listen[name]})
@@ -141,8 +143,8 @@ func rollingVersion(w *world.World, listen map[string]string) {
 // rolled are the servers that are replaced.
 var rolled = []string{"s1", "s2", "s3"}
 
-// rollingCarrier replaces the servers of a build that does not know sessions by such of this one,
-// and back, under the load of clients of both builds. No message fails.
+// rollingCarrier replaces the servers of a build without sessions by servers of this build, and
+// back, under the load of clients of both builds. No message may fail.
 func rollingCarrier(w *world.World) {
 	old, is := w.Before("internal/service/session.go")
 	if !is {

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// canceler passes on a connection of HTTP/2, and cancels every third stream when the client has
-// sent all of its request.
+// canceler forwards an HTTP/2 connection, and cancels every third stream after the client has sent
+// the whole request.
 type canceler struct {
 	client, server net.Conn
 
 	mu sync.Mutex // of writing a frame to the client
 }
 
-// there passes on what the client sends.
+// there forwards from the client to the server.
 func (c *canceler) there(server, client net.Conn) {
 	defer server.Close()
 	defer client.Close()
@@ -43,11 +43,11 @@ func (c *canceler) there(server, client net.Conn) {
 func (c *canceler) cancel(stream uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// If it fails, so does passing on.
+	// If writing fails, forwarding fails as well.
 	_ = http2.NewFramer(c.client, nil).WriteRSTStream(stream, http2.ErrCodeCancel)
 }
 
-// back passes on what the server sends.
+// back forwards from the server to the client.
 func (c *canceler) back(client, server net.Conn) {
 	defer server.Close()
 	defer client.Close()
@@ -65,7 +65,7 @@ func (c *canceler) back(client, server net.Conn) {
 	}
 }
 
-// passFrame passes one frame on.
+// passFrame forwards one frame.
 func passFrame(to io.Writer, from io.Reader) (http2.FrameHeader, error) {
 	var header bytes.Buffer
 	h, err := http2.ReadFrameHeader(io.TeeReader(from, &header))

@@ -19,9 +19,8 @@ type Agent struct {
 	w *World
 }
 
-// Consul starts an agent, through which processes find each other from now on. The parameters of
-// the URL are parameters of the transport, such as "ttl=3s"; each config is configuration of the
-// agent.
+// Consul starts an agent, with which processes find each other from now on. Parameters are
+// parameters of the transport URL, such as "ttl=3s", and config is configuration of the agent.
 func (w *World) Consul(parameters string, config ...string) *Agent {
 	a := &Agent{consultest.Start(&tb{w: w}, config...), w}
 	w.URL = "consul://" + a.Addr()
@@ -46,7 +45,7 @@ func (a *Agent) Restart() {
 	a.Agent.Restart()
 }
 
-// Pause has the agent hang.
+// Pause makes the agent hang.
 func (a *Agent) Pause() {
 	a.w.Injectf("Consul hung")
 	a.Agent.Pause()
@@ -58,7 +57,7 @@ func (a *Agent) Resume() {
 	a.Agent.Resume()
 }
 
-// Forget has the catalog forget all services of the agent's node, as a gossip partition does. The
+// Forget removes all services of the agent's node from the catalog, as a gossip partition does. The
 // agent still has them.
 func (a *Agent) Forget() {
 	a.w.Injectf("the catalog forgets")
@@ -79,7 +78,7 @@ func (a *Agent) Forget() {
 	}
 }
 
-// tb lets the world have what tests have.
+// tb implements the parts of testing.TB that the world needs.
 type tb struct {
 	w    *World
 	dirs int

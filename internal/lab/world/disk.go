@@ -16,14 +16,14 @@ import (
 // immutable is FS_IMMUTABLE_FL of linux/fs.h.
 const immutable = 0x10
 
-// Disk is a small file system of its own, on which the processes' registry is.
+// Disk is a separate small file system, which has the processes' registry.
 type Disk struct {
 	w        *World
 	dir      string
 	registry string
 }
 
-// Disk mounts one, or skips the scenario where that is not possible. Processes find each other
+// Disk mounts a disk, or skips the scenario where that is not possible. Processes use the registry
 // there from now on.
 func (w *World) Disk() *Disk {
 	dir := w.Scratch("disk")
@@ -51,7 +51,7 @@ func (d *Disk) ReadOnly(is bool) {
 	d.w.Must(unix.IoctlSetPointerInt(int(dir.Fd()), unix.FS_IOC_SETFLAGS, flags))
 }
 
-// Fill fills it.
+// Fill fills the disk.
 func (d *Disk) Fill() {
 	d.w.Injectf("a full disk")
 	file, err := os.Create(filepath.Join(d.dir, "filler"))

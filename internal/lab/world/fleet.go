@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/role"
 )
 
-// launchServer starts a server process, and does not wait until it is ready.
+// launchServer starts a server process without waiting until it is ready.
 func (w *World) launchServer(name string, s role.Server, where Place) *Process {
 	if s.Names == nil {
 		s.Names = []string{name}
@@ -38,7 +38,7 @@ func (w *World) ServeAt(name string, s role.Server, where Place) {
 	w.await(w.launchServer(name, s, where))
 }
 
-// Servers starts that many servers, named s1, s2 and so on, and returns when all are ready.
+// Servers starts n servers, named s1, s2 and so on, and returns when all are ready.
 func (w *World) Servers(n int, like ...role.Server) []string {
 	var s role.Server
 	if len(like) > 0 {
@@ -69,23 +69,23 @@ func (w *World) ServeOther(name string, c role.Config) {
 	w.await(w.launch(name, c, Place{}))
 }
 
-// Restart stops a server gracefully and starts another of its name.
+// Restart stops a server gracefully and starts another one with the same name.
 func (w *World) Restart(name string, s role.Server) { w.RestartAt(name, s, Place{}) }
 
-// RestartAt is Restart, and the other one is in a place.
+// RestartAt is Restart, with a place for the new server.
 func (w *World) RestartAt(name string, s role.Server, where Place) {
 	w.Injectf("restart")
 	w.Stop(name)
 	w.ServeAt(name, s, where)
 }
 
-// Load is what clients do.
+// Load is the load of clients.
 type Load struct {
 	role.Client
 
-	// Processes is how many clients there are.
+	// Processes is the number of clients.
 	Processes int
-	// URL and Descriptors are of their processes, if they differ from the world's.
+	// URL and Descriptors are for the clients' processes, if they differ from the world's.
 	URL         string
 	Descriptors uint64
 	Where       Place
@@ -130,14 +130,14 @@ func (w *World) Ended() int64 {
 	return n
 }
 
-// Reach waits until so many more operations have ended.
+// Reach waits until more operations have ended.
 func (w *World) Reach(more int64) {
 	goal := w.Ended() + more
 	w.Until(fmt.Sprintf("%d more operations end", more), 2*time.Minute, func() bool { return w.Ended() >= goal })
 }
 
-// StopLoad has the clients send no more, waits for what is outstanding, and returns when they have
-// ended.
+// StopLoad stops the clients' sending, waits for outstanding operations, and returns when the
+// clients have ended.
 func (w *World) StopLoad() {
 	for _, p := range w.loads {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
@@ -149,14 +149,14 @@ func (w *World) StopLoad() {
 	}
 }
 
-// Await waits until clients that end by themselves have.
+// Await waits until clients that end by themselves have ended.
 func (w *World) Await(clients []*Process) {
 	for _, p := range clients {
 		w.end(p)
 	}
 }
 
-// FreeAddr returns an address of the loopback interface that was free a moment ago.
+// FreeAddr returns an address of the loopback interface that was free just now.
 func (w *World) FreeAddr() string {
 	l := w.listen()
 	w.Must(l.Close())
@@ -170,7 +170,7 @@ func (w *World) listen() net.Listener {
 	return l
 }
 
-// Hog opens connections to an address and keeps them.
+// Hog opens connections to an address and keeps them open.
 func (w *World) Hog(addr string, connections int) (letGo func()) {
 	w.Injectf("no descriptors left")
 	var all []net.Conn

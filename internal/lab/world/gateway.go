@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/role"
 )
 
-// Gateways starts gateways at addresses of their own, named gw1, gw2 and so on. It returns them,
-// and the URL of processes that reach the fleet through them alone.
+// Gateways starts gateways at separate addresses, named gw1, gw2 and so on. It returns them, and
+// the URL for processes that reach the fleet only through them.
 func (w *World) Gateways(n int) (all []role.Gateway, url string) {
 	var addrs []string
 	for i := range n {

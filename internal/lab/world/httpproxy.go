@@ -17,13 +17,12 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// Answer is how a proxy answers a request; it returns false to pass it on to Consul.
+// Answer answers a request of a proxy. It returns false to forward the request to Consul.
 type Answer func(w http.ResponseWriter, r *http.Request) bool
 
-// ConsulProxy is in front of a Consul agent. It passes requests on, or does something else with
-// them.
+// ConsulProxy is a proxy in front of a Consul agent. It forwards requests, or answers them itself.
 type ConsulProxy struct {
-	// Addr is where it listens.
+	// Addr is the proxy's address.
 	Addr string
 
 	w      *World
@@ -37,7 +36,7 @@ type ConsulProxy struct {
 }
 
 // Proxy starts a proxy in front of the agent. It connects to the agent from a loopback address,
-// such as "127.0.0.2", since Consul has limits for each.
+// such as "127.0.0.2", since Consul limits the connections from each address.
 func (a *Agent) Proxy(from string) *ConsulProxy {
 	l := a.w.listen()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
@@ -57,8 +56,8 @@ func (a *Agent) Proxy(from string) *ConsulProxy {
 	return p
 }
 
-// set changes how the proxy answers. Requests that wait are cut off, or go on to wait for what is
-// answered now.
+// set changes how the proxy answers. With cut, waiting requests are cut off; otherwise they wait
+// for the new answer.
 func (p *ConsulProxy) set(answer Answer, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,19 +77,19 @@ func (p *ConsulProxy) state() (answer Answer, changed <-chan struct{}) {
 	return p.answer, p.changed
 }
 
-// Answer has the proxy answer otherwise from now on. Requests that wait are cut off.
+// Answer changes how the proxy answers from now on. Waiting requests are cut off.
 func (p *ConsulProxy) Answer(what string, answer Answer) {
 	p.w.Injectf("Consul %s", what)
 	p.set(answer, true)
 }
 
-// Hang has nothing answered any more, not even what was asked before.
+// Hang makes the proxy answer nothing, including waiting requests.
 func (p *ConsulProxy) Hang() {
 	p.w.Injectf("Consul hung")
 	p.set(hang, false)
 }
 
-// Pass has the proxy pass everything on.
+// Pass makes the proxy forward everything.
 func (p *ConsulProxy) Pass() {
 	p.w.Eventf(history.Noted, "", "Consul is as before")
 	p.set(nil, true)
@@ -129,7 +128,7 @@ func (p *ConsulProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Status answers everything with a status.
+// Status answers everything with an HTTP status.
 func Status(code int, text string) Answer {
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		http.Error(w, text, code)
@@ -137,13 +136,13 @@ func Status(code int, text string) Answer {
 	}
 }
 
-// hang answers nothing.
+// hang never answers.
 func hang(_ http.ResponseWriter, r *http.Request) bool {
 	<-r.Context().Done()
 	panic(http.ErrAbortHandler)
 }
 
-// Slow passes everything on after a while.
+// Slow forwards everything after a delay.
 func Slow(d time.Duration) Answer {
 	return func(_ http.ResponseWriter, r *http.Request) bool {
 		timer := time.NewTimer(d)
@@ -157,8 +156,8 @@ func Slow(d time.Duration) Answer {
 	}
 }
 
-// Text answers reads with texts, such as garbage, in turn. The index is the index of an agent that
-// lost what it knew: it begins anew, and questions that wait are answered after a second.
+// Text answers reads with texts, such as garbage, in turn. The index is from an agent that lost its
+// data: it begins again, and waiting queries are answered after a second.
 func Text(texts ...string) Answer {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/v1/health/") && !strings.HasPrefix(r.URL.Path, "/v1/catalog/") {

@@ -10,9 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// Net is a network namespace of one host, which is connected to the others by a bridge.
+// Net is the network namespace of one host. A bridge connects it to the others.
 type Net struct {
-	// Addr is its address.
+	// Addr is the host's address.
 	Addr string
 
 	w       *World
@@ -70,12 +70,12 @@ func (n *Network) Host() *Net {
 	return h
 }
 
-// Lose drops all packets from the host to another, silently, and none in the other direction. The
-// history has the effect on processes, under the name.
+// Lose drops all packets from the host to another one, silently, and none in the other direction.
+// The history has the fault for the process with the name.
 func (h *Net) Lose(to *Net, process string) {
 	h.w.Injectf("one-way packet loss")
 	h.w.Eventf(history.Cut, h.w.process(process).Name, "%s to %s", h.name, to.name)
-	// The other host drops what is for another Ethernet address.
+	// The other host drops packets for a foreign Ethernet address.
 	h.w.Must(ip("-n", h.name, "neigh", "replace", to.Addr, "lladdr", "02:00:00:00:00:01", "dev", h.device, "nud", "permanent"))
 }
 
@@ -85,7 +85,7 @@ func (h *Net) Heal(to *Net, process string) {
 	h.w.Eventf(history.Mended, h.w.process(process).Name, "%s to %s", h.name, to.name)
 }
 
-// command returns how to run a program on the host.
+// command returns the command line to run a program on the host.
 func (h *Net) command(program string) []string {
 	if h == nil {
 		return []string{program}
@@ -93,7 +93,7 @@ func (h *Net) command(program string) []string {
 	return []string{"ip", "netns", "exec", h.name, program}
 }
 
-// ip runs the command for networks.
+// ip runs the ip command.
 func ip(args ...string) error {
 	out, err := exec.Command("ip", args...).CombinedOutput() //nolint:gosec,noctx // Ours, and it ends soon.
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Before builds the laboratory as it was before a file came into the repository, and returns the
-// place of processes that run that build. Where Git does not have it, as in a shallow clone, is is
-// false, and the place is of this build.
+// Before builds the laboratory as it was before a file was added to the repository, and returns the
+// place for processes of that build. If Git does not have it, as in a shallow clone, is is false,
+// and the place is for this build.
 func (w *World) Before(file string) (place Place, is bool) {
 	added, err := w.git("log", "--format=%H", "--diff-filter=A", "--", ":/"+file)
 	commits := strings.Fields(added)

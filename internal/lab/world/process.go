@@ -23,15 +23,16 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/role"
 )
 
-// starting is how long a process may take to be ready.
+// starting bounds the start of a process.
 const starting = time.Minute
 
-// stopping is how long a process may take to stop.
+// stopping bounds the stop of a process.
 const stopping = 90 * time.Second
 
-// Process is a process that was started as a role.
+// Process is a process with a role.
 type Process struct {
-	// Name is the name of this process alone. Base is what a process started anew has again.
+	// Name is unique. Base is the name without a number, which later processes with the same role
+	// share.
 	Name   string
 	base   string
 	config role.Config
@@ -47,17 +48,17 @@ type Process struct {
 
 // Place says where a process runs.
 type Place struct {
-	// Net is its network namespace; the lab's own if nil.
+	// Net is the network namespace of the process, nil for the lab's own.
 	Net *Net
-	// Procs is its GOMAXPROCS; as usual if 0.
+	// Procs is GOMAXPROCS, 0 for the default.
 	Procs int
-	// Env are further environment variables.
+	// Env has additional environment variables.
 	Env []string
-	// Program is the file of another build of the laboratory; this one if empty.
+	// Program is the file of another build of the laboratory, empty for this one.
 	Program string
 }
 
-// launch starts a process, and does not wait until it is ready.
+// launch starts a process without waiting until it is ready.
 func (w *World) launch(name string, c role.Config, where Place) *Process {
 	w.started[name]++
 	unique := name
@@ -93,8 +94,9 @@ func (w *World) launch(name string, c role.Config, where Place) *Process {
 	return p
 }
 
-// start starts the process, in a group of its own so that an interrupt of the laboratory is not
-// for it, and on a thread that lives as long as it: the system kills it when the lab dies.
+// start starts the process in a separate process group, so that an interrupt of the laboratory does
+// not reach it. It uses a thread that lives as long as the process, because the system kills the
+// process when that thread ends, and so when the lab dies.
 func (p *Process) start(out io.Reader) error {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error, 1)
@@ -111,7 +113,7 @@ func (p *Process) start(out io.Reader) error {
 	return <-started
 }
 
-// read takes in what the process prints until it ends.
+// read handles the output of the process until it ends.
 func (p *Process) read(out io.Reader) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if lines.Text() == role.Ready {
@@ -134,7 +136,7 @@ func (w *World) await(p *Process) {
 	}
 }
 
-// process returns the last process of a name.
+// process returns the latest process with a name.
 func (w *World) process(name string) *Process {
 	p := w.processes[name]
 	if p == nil {
@@ -143,7 +145,7 @@ func (w *World) process(name string) *Process {
 	return p
 }
 
-// signal sends a signal, and writes it down first.
+// signal records an event, and then sends a signal.
 func (w *World) signal(name, what string, s syscall.Signal) *Process {
 	p := w.process(name)
 	w.Eventf(what, p.Name, "")
@@ -159,7 +161,7 @@ func (w *World) Kill(name string) {
 	w.end(p)
 }
 
-// Freeze freezes a process: its connections stay, and nothing is answered.
+// Freeze freezes a process: its connections stay open, and it answers nothing.
 func (w *World) Freeze(name string) {
 	w.Injectf("SIGSTOP")
 	p := w.signal(name, history.Frozen, syscall.SIGSTOP)
@@ -172,16 +174,16 @@ func (w *World) Thaw(name string) {
 	w.signal(name, history.Thawed, syscall.SIGCONT).frozen = false
 }
 
-// More has a server process that can do so start one more server.
+// More makes a server process that supports it start one more server.
 func (w *World) More(name string) { w.signal(name, history.Noted, syscall.SIGUSR1) }
 
-// Quit has a server process that can do so stop the first of its servers by force.
+// Quit makes a server process that supports it stop its first server by force.
 func (w *World) Quit(name string) {
 	w.Injectf("one server of a process stopped by force")
 	w.signal(name, history.Forced, syscall.SIGUSR1)
 }
 
-// Stop tells a process to stop, and returns when it has.
+// Stop tells a process to stop, and returns when it has ended.
 func (w *World) Stop(name string) { w.end(w.Terminate(name)) }
 
 // Terminate tells a process to stop.
@@ -193,7 +195,7 @@ func (w *World) Terminate(name string) *Process {
 	return w.signal(name, what, syscall.SIGTERM)
 }
 
-// end waits for the end of a process, and writes it down.
+// end waits for the end of a process, and records it.
 func (w *World) end(p *Process) {
 	select {
 	case <-p.exited:
@@ -219,7 +221,7 @@ func (w *World) end(p *Process) {
 	}
 }
 
-// stopAll stops the clients, which wait for what is outstanding, and then the servers.
+// stopAll stops the clients, which wait for outstanding operations, and then the servers.
 func (w *World) stopAll() {
 	for _, p := range w.processes {
 		if p.frozen {

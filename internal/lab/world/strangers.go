@@ -23,7 +23,7 @@ func (w *World) listener() net.Listener {
 	return l
 }
 
-// OtherGRPC starts a gRPC server that has other services than ours, and returns its address.
+// OtherGRPC starts a gRPC server without our services, and returns its address.
 func (w *World) OtherGRPC() string {
 	l, s := w.listener(), grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
@@ -43,8 +43,8 @@ func (w *World) OtherHTTP() string {
 // Silent listens at an address, and sends nothing to clients that connect.
 func (w *World) Silent() string { return w.listener().Addr().String() }
 
-// Bad starts a peer that does one thing with each connection, and then closes it, and returns its
-// address.
+// Bad starts a peer that calls a function with each connection and then closes it. It returns the
+// peer's address.
 func (w *World) Bad(do func(net.Conn)) string {
 	l := w.listener()
 	var conns sync.WaitGroup
@@ -80,8 +80,8 @@ func (w *World) Bad(do func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// BadPeers are peers of many kinds that no message should come to harm by. They speak what looks
-// like HTTP/2 to different degrees.
+// BadPeers starts peers of many kinds, none of which may harm a message. They imitate HTTP/2 to
+// different degrees.
 func (w *World) BadPeers() []string {
 	settings := func(conn net.Conn, s ...http2.Setting) *http2.Framer {
 		f := http2.NewFramer(conn, conn)
@@ -113,7 +113,7 @@ func (w *World) BadPeers() []string {
 	return addrs
 }
 
-// refuseStreams refuses each stream, as one that was not processed.
+// refuseStreams refuses each stream as unprocessed.
 func refuseStreams(f *http2.Framer) {
 	for {
 		frame, err := f.ReadFrame()

@@ -10,10 +10,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// TCPProxy is in front of a server, which advertises its address. It passes connections on, resets
-// them, refuses them, or cancels streams.
+// TCPProxy is a proxy in front of a server, which advertises the proxy's address. It forwards
+// connections, resets them, refuses them, or cancels streams.
 type TCPProxy struct {
-	// Addr is where it listens.
+	// Addr is the proxy's address.
 	Addr string
 
 	w        *World
@@ -80,14 +80,14 @@ func (p *TCPProxy) handle(conn net.Conn) {
 	p.mu.Unlock()
 }
 
-// copyBytes passes on what comes, and closes both connections when one ends.
+// copyBytes forwards bytes, and closes both connections when one ends.
 func copyBytes(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()
 	_, _ = io.Copy(to, from)
 }
 
-// abort closes a connection with a reset.
+// abort closes a connection with a TCP reset.
 func abort(conn net.Conn) {
 	if tcp, is := conn.(*net.TCPConn); is {
 		_ = tcp.SetLinger(0)
@@ -139,7 +139,7 @@ func (p *TCPProxy) Redirect(process, to string) {
 	p.Reset(process)
 }
 
-// CancelStreams has every third stream of new connections canceled.
+// CancelStreams cancels every third stream of new connections.
 func (p *TCPProxy) CancelStreams() {
 	p.w.Injectf("streams canceled by the peer")
 	p.mu.Lock()

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TLS has all processes that are started from now on prove to each other that they have a
-// certificate of an authority of the world's own.
+// TLS makes all processes that are started from now on use certificates of an authority of the
+// world.
 func (w *World) TLS() {
 	dir := w.Scratch("tls")
 	authorityKey, authority := w.certify(nil, nil, &x509.Certificate{
@@ -35,7 +35,7 @@ func (w *World) TLS() {
 	w.tls = dir
 }
 
-// certify makes a certificate and its key, signed by another, or by itself if that is nil.
+// certify makes a key and a certificate, which is signed by parent, or by itself if parent is nil.
 func (w *World) certify(parentKey *ecdsa.PrivateKey, parent, template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	w.Must(err)

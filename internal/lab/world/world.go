@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package world is what scenarios act on: processes, discovery, networks and disks, which it
-// makes, breaks, and removes. Its methods are for the goroutine of the scenario. What goes wrong
-// with the world itself ends the scenario by a panic, which [Run] turns into an error.
+// Package world has the surroundings of scenarios: processes, discovery, networks and disks. It
+// makes them, breaks them, and removes them. Its methods are for the goroutine of the scenario. If
+// the world itself fails, the scenario ends with a panic, which [Run] converts to an error.
 package world
 
 import (
@@ -19,22 +19,21 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// topic is what servers serve and clients send to unless a scenario says otherwise.
+// topic is the default topic of servers and clients.
 const topic = "lab"
 
 // World is the surroundings of one scenario.
 type World struct {
-	// Short: the scenario is to be brief, on a machine that may be slow.
+	// Short is true for a short run, on a machine that may be slow.
 	Short bool
-	// Seed is what everything random comes from, and Random makes of it.
+	// Seed is the seed of Random.
 	Seed   uint64
 	Random *rand.Rand
-	// URL is the transport URL of processes that are started.
+	// URL is the transport URL of processes that are started from now on.
 	URL string
 
-	// host is an address of the loopback interface that no other program is likely to use: a server
-	// that was killed must not be followed by a stranger at its address, unless a scenario wants
-	// that.
+	// host is an address of the loopback interface that other programs probably do not use. After a
+	// server was killed, no other program must appear at its address, unless a scenario wants that.
 	host      string
 	ctx       context.Context //nolint:containedctx // It is the scenario's.
 	dir       string          // of the history
@@ -48,7 +47,7 @@ type World struct {
 	cleanups  []func()
 }
 
-// worlds counts the worlds of this process.
+// worlds counts the worlds in this process.
 var worlds atomic.Int32
 
 // Skip is the error of a scenario that cannot run on this machine.
@@ -57,11 +56,12 @@ type Skip struct{ Reason string }
 // Error implements error.
 func (s Skip) Error() string { return "skipped: " + s.Reason }
 
-// broken is what the world panics with.
+// broken is the value of the world's panics.
 type broken struct{ err error }
 
-// Run runs a scenario in a new world, stops what it started, and returns what was injected. The
-// history is in dir. When ctx ends, the scenario breaks off; what it made is removed all the same.
+// Run runs a scenario in a new world, stops everything that it started, and returns the injected
+// faults. The history is in dir. If ctx ends, the scenario is aborted, and everything is removed as
+// well.
 func Run(ctx context.Context, dir string, seed uint64, short bool, scenario func(*World)) (injected []string, err error) {
 	scratch, err := os.MkdirTemp("", "oslorpclab")
 	if err != nil {
@@ -86,7 +86,7 @@ func Run(ctx context.Context, dir string, seed uint64, short bool, scenario func
 	return w.injected, errors.Join(err, out.Close())
 }
 
-// attempt returns what a function panics with, if that is ours.
+// attempt returns the error of a function that panics with a broken value.
 func (w *World) attempt(do func()) (err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -101,7 +101,7 @@ func (w *World) attempt(do func()) (err error) {
 	return nil
 }
 
-// Must ends the scenario if there is an error.
+// Must ends the scenario if err is not nil.
 func (w *World) Must(err error) {
 	if err != nil {
 		panic(broken{err})
@@ -111,12 +111,12 @@ func (w *World) Must(err error) {
 // Fatalf ends the scenario.
 func (w *World) Fatalf(format string, args ...any) { w.Must(fmt.Errorf(format, args...)) }
 
-// Skipf ends the scenario: this machine cannot run it.
+// Skipf ends the scenario, because this machine cannot run it.
 func (w *World) Skipf(format string, args ...any) { w.Must(Skip{fmt.Sprintf(format, args...)}) }
 
 func (w *World) cleanup(do func()) { w.cleanups = append(w.cleanups, do) }
 
-// Scale returns how long or how many: the first figure, or the second in a short run.
+// Scale returns the first value, or the second in a short run.
 func Scale[T any](w *World, long, short T) T {
 	if w.Short {
 		return short
@@ -124,12 +124,12 @@ func Scale[T any](w *World, long, short T) T {
 	return long
 }
 
-// Eventf writes down that something happens to a process; an empty name is all.
+// Eventf records an event of a process. An empty name means all processes.
 func (w *World) Eventf(what, process, format string, args ...any) {
 	w.out.Write(history.Record{Event: &history.Event{What: what, Process: process, Detail: fmt.Sprintf(format, args...), At: time.Now()}})
 }
 
-// Injectf writes down a fault, and remembers it for the summary.
+// Injectf records a fault, also for the summary.
 func (w *World) Injectf(format string, args ...any) {
 	fault := fmt.Sprintf(format, args...)
 	if !slices.Contains(w.injected, fault) {
@@ -138,8 +138,8 @@ func (w *World) Injectf(format string, args ...any) {
 	w.Eventf(history.Noted, "", "%s", fault)
 }
 
-// Excuse says that from now on, until the returned function is called, operations may fail as one
-// of these kinds, for a reason.
+// Excuse declares that from now on, until the returned function is called, operations may fail with
+// one of these kinds.
 func (w *World) Excuse(why string, kinds ...string) (end func()) {
 	return w.ExcuseForms(why, nil, kinds...)
 }
@@ -158,12 +158,12 @@ func (w *World) ExcuseForms(why string, forms []history.Form, kinds ...string) (
 	return func() { e.Until = time.Now(); write() }
 }
 
-// Violatedf writes down that the scenario saw a promise broken.
+// Violatedf records that the scenario saw a broken guarantee.
 func (w *World) Violatedf(promise, format string, args ...any) {
 	w.out.Write(history.Record{Violation: &history.Violation{Promise: promise, Text: fmt.Sprintf(format, args...)}})
 }
 
-// Wait lets things go on for a while.
+// Wait waits for a while.
 func (w *World) Wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -176,7 +176,7 @@ func (w *World) Wait(d time.Duration) {
 
 var errInterrupted = errors.New("interrupted")
 
-// Until waits until something is so, and ends the scenario if that takes too long.
+// Until waits for a condition, and ends the scenario if that takes too long.
 func (w *World) Until(what string, limit time.Duration, so func() bool) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -190,21 +190,21 @@ func (w *World) Until(what string, limit time.Duration, so func() bool) {
 	}
 }
 
-// Scratch returns a new directory for whatever.
+// Scratch returns a new temporary directory.
 func (w *World) Scratch(name string) string {
 	dir := filepath.Join(w.scratch, name)
 	w.Must(os.MkdirAll(dir, 0o700))
 	return dir
 }
 
-// History reads what has been written so far.
+// History reads the records that have been written so far.
 func (w *World) History() *history.History {
 	h, err := history.Read(w.dir)
 	w.Must(err)
 	return h
 }
 
-// Local returns the URL of a registry of the world's own.
+// Local returns the URL of a registry in the world's directory.
 func (w *World) Local() string { return "local://" + filepath.Join(w.scratch, "registry") }
 
 // LocalDir returns the directory of that registry.
