@@ -7,12 +7,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// says makes a method that returns a text.
+// says returns a method that returns a text.
 func says(text string) oslorpc.Method {
 	return oslorpc.Func(func(context.Context, oslorpc.NoArgs) (string, error) { return text, nil })
 }
 
-// serveWith starts a server on a transport of its own, with options.
+// serveWith starts a server with options on a separate transport.
 func serveWith(t *testing.T, options []oslorpc.ServerOption, endpoints ...oslorpc.Endpoint) {
 	t.Helper()
 	s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "net1"}, options...)
@@ -22,7 +22,8 @@ func serveWith(t *testing.T, options []oslorpc.ServerOption, endpoints ...oslorp
 	}
 }
 
-// wantAnswers calls methods without arguments; one that is to return nothing is not there.
+// wantAnswers calls methods without arguments and checks the results. A method whose result is ""
+// must not exist.
 func wantAnswers(t *testing.T, c *oslorpc.Client, answers map[string]string) {
 	t.Helper()
 	for method, want := range answers {

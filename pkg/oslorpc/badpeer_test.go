@@ -20,8 +20,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// badPeer serves a program that answers every RPC in the same way, and counts them. It returns its
-// address.
+// badPeer serves a program that answers every RPC in the same way and counts the RPCs. It returns
+// the address.
 func badPeer(t *testing.T, answer func(grpc.ServerStream) error) (addr string, asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
@@ -34,7 +34,7 @@ func badPeer(t *testing.T, answer func(grpc.ServerStream) error) (addr string, a
 	return listenAt(t, func(l net.Listener) { _ = s.Serve(l) }, s.Stop), asked
 }
 
-// detailed returns a status with a detail.
+// detailed returns a status with an error detail.
 func detailed(t *testing.T, code codes.Code, d *pb.ErrorDetail) error {
 	t.Helper()
 	st, err := status.New(code, d.GetMessage()).WithDetails(d)
@@ -44,7 +44,7 @@ func detailed(t *testing.T, code codes.Code, d *pb.ErrorDetail) error {
 	return st.Err()
 }
 
-// badCalls are the deliveries that need no more than an address, typed ones among them.
+// badCalls are the deliveries that work with only an address, typed ones included.
 func badCalls() map[string]func(context.Context, *oslorpc.Client) error {
 	calls := deliveries()
 	for _, name := range []string{"fanout", "gather", "call of a method that fails", "empty multicall"} {
@@ -76,7 +76,8 @@ func badCalls() map[string]func(context.Context, *oslorpc.Client) error {
 	return calls
 }
 
-// A peer that has answered has run the method, whatever it says then: nothing is sent again.
+// A peer that has answered has run the method, whatever its status says. The client sends nothing
+// again.
 func TestPeerThatAnswersAndThenDeniesIt(t *testing.T) {
 	reply := func(stream grpc.ServerStream) {
 		_ = stream.RecvMsg(&emptypb.Empty{})
@@ -129,7 +130,8 @@ func TestPeerThatAnswersAndThenDeniesIt(t *testing.T) {
 	}
 }
 
-// A server that refuses for a reason that this client does not know is left for another.
+// If a server refuses a message for a reason that this client does not know, the client tries
+// another server.
 func TestRefusalOfTheFuture(t *testing.T) {
 	addr, asked := badPeer(t, func(grpc.ServerStream) error {
 		return detailed(t, codes.Unavailable, &pb.ErrorDetail{Kind: 99, NotStarted: true, Message: "later"})
@@ -152,8 +154,8 @@ func TestRefusalOfTheFuture(t *testing.T) {
 	}
 }
 
-// A peer that ends an RPC as if its caller had is not mistaken for that, or for the end of the
-// transport.
+// A peer that ends an RPC with CANCELED does not look as if the caller had canceled or the
+// transport had closed.
 func TestPeerThatCancels(t *testing.T) {
 	for code, words := range map[codes.Code]string{codes.Canceled: "canceled the RPC", codes.DeadlineExceeded: "as if its deadline had passed"} {
 		addr, asked := badPeer(t, func(stream grpc.ServerStream) error {
@@ -177,8 +179,8 @@ func TestPeerThatCancels(t *testing.T) {
 	}
 }
 
-// A peer that cancels an RPC, and says that it did not start the method, is not mistaken for the
-// caller either: others may take it.
+// The same is true if the peer also says that the method did not start: the message can go to other
+// servers.
 func TestPeerThatCancelsUnstarted(t *testing.T) {
 	addr, _ := badPeer(t, func(grpc.ServerStream) error {
 		return detailed(t, codes.Canceled, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_CANCELED, NotStarted: true, Message: "m"})
@@ -192,7 +194,7 @@ func TestPeerThatCancelsUnstarted(t *testing.T) {
 	}
 }
 
-// The transport is named as the reason only if it was closed.
+// An error names the closing of the transport as the reason only if the transport was closed.
 func TestTransportThatIsClosedMeanwhile(t *testing.T) {
 	entered := make(chan struct{}, 1)
 	addr, _ := badPeer(t, func(stream grpc.ServerStream) error {
@@ -200,7 +202,7 @@ func TestTransportThatIsClosedMeanwhile(t *testing.T) {
 		<-stream.Context().Done()
 		return nil
 	})
-	// A session would be what enters first, and its message would wait.
+	// With sessions, the first RPC would be the session, and the message would wait.
 	transport, err := oslorpc.Open("static://agents="+addr, oslorpc.WithCarrier("unary"))
 	must(t, err)
 	go func() {
@@ -213,7 +215,7 @@ func TestTransportThatIsClosedMeanwhile(t *testing.T) {
 	}
 }
 
-// What a peer says is cut before it gets into logs and programs.
+// The text of a peer is truncated before it reaches logs and programs.
 func TestPeerThatTalksTooMuch(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	addr, _ := badPeer(t, func(grpc.ServerStream) error {
@@ -237,7 +239,7 @@ func TestPeerThatTalksTooMuch(t *testing.T) {
 	}
 }
 
-// The reply of a monitored call is not held back until the stream ends.
+// The client returns the reply of a monitored call before the stream ends.
 func TestMonitoredCallWhoseStreamStaysOpen(t *testing.T) {
 	s := &stub{}
 	s.monitored = func(m *pb.MonitoredCallRequest, stream monitoredStream) error {

@@ -68,7 +68,7 @@ func TestCallCarriesTheRequestContext(t *testing.T) {
 	wantKind(t, err, oslorpc.BadArguments, true)
 }
 
-// A handler's calls carry the context of its own message, unless it replaces it.
+// The calls of a method carry the request context of its message, unless the method replaces it.
 func TestNestedCallPassesTheContextOn(t *testing.T) {
 	serve(t, "inner", newAgent("inner").endpoint("1.0"))
 	inner := client(t)

@@ -59,7 +59,7 @@ func (w waiter) WatchVolumes(_ *v1.WatchVolumesRequest, stream grpc.ServerStream
 	return stream.Context().Err()
 }
 
-// waiting starts a server with a limit of time, and returns a client that waits longer.
+// waiting starts a server with a time limit, and returns a client that waits longer.
 func waiting(t *testing.T, limit time.Duration) (*oslorpc.Client, waiter, string) {
 	t.Helper()
 	transport, err := oslorpc.Open("memory://"+strings.ReplaceAll(t.Name(), "/", "-"), oslorpc.WithLimits(rpc.Limits{CallTime: limit}), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
@@ -82,7 +82,7 @@ func waiting(t *testing.T, limit time.Duration) (*oslorpc.Client, waiter, string
 	return transport.Client(oslorpc.Target{Topic: "waiters", Version: "1.1"}, oslorpc.WithTimeout(time.Minute)), w, i.Addr
 }
 
-// waits are the ways to wait for a method that never ends by itself.
+// waits are the ways to wait for a method that never returns by itself.
 func waits(c *oslorpc.Client) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"call": func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func waits(c *oslorpc.Client) map[string]func(context.Context) error {
 	}
 }
 
-// A server ends what takes longer than it gives messages, and says so. A cast has no such bound.
+// A server ends a method that exceeds its time limit, and says so. Casts have no such limit.
 func TestCallTime(t *testing.T) {
 	c, w, addr := waiting(t, 30*time.Millisecond)
 	const says = "the time that the server gives a message (CallTime, 30ms) passed"
@@ -133,7 +133,7 @@ func TestCallTime(t *testing.T) {
 		}
 	}
 
-	// A program without this library, and without a deadline.
+	// This is a program without oslorpc, and without a deadline.
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestCallTime(t *testing.T) {
 	}
 }
 
-// The earlier end counts, and there is no limit by default.
+// The earlier of deadline and limit counts. There is no limit by default.
 func TestCallTimeAndDeadline(t *testing.T) {
 	for name, limit := range map[string]time.Duration{"later": time.Hour, "none": 0} {
 		t.Run(name, func(t *testing.T) {

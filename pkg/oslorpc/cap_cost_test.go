@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// capFleet starts servers that are named by their versions.
+// capFleet starts servers whose names are their versions.
 func capFleet(t *testing.T, versions ...string) *oslorpctest.Fleet {
 	t.Helper()
 	f := oslorpctest.New(t)
@@ -17,8 +17,8 @@ func capFleet(t *testing.T, versions ...string) *oslorpctest.Fleet {
 	return f
 }
 
-// TestAutoCostsNoMemory asks an automatic cap, also while a server that left lately may still
-// count.
+// TestAutoCostsNoMemory checks that an automatic cap allocates nothing, even while a server that
+// left recently still counts.
 func TestAutoCostsNoMemory(t *testing.T) {
 	f := capFleet(t, "1.0", "1.1", "1.2")
 	c := f.Client(oslorpc.Target{Topic: "agents", Version: "1.1"}, oslorpc.WithVersionCap(oslorpc.AutoCap))

@@ -43,7 +43,7 @@ func TestWhy(t *testing.T) {
 	}
 }
 
-// errorText makes a text an error, for what looks at texts of errors.
+// errorText is a text that implements error, for functions that look at the text of errors.
 type errorText string
 
 func (e errorText) Error() string { return string(e) }
@@ -71,7 +71,8 @@ func TestWhyOfAStaticAddress(t *testing.T) {
 	}
 }
 
-// TestAutoWaitsForDiscovery asks before anything is known, and where it never will be.
+// TestAutoWaitsForDiscovery uses an automatic cap before discovery has listed anything, and where
+// it never lists anything.
 func TestAutoWaitsForDiscovery(t *testing.T) {
 	transport, err := oslorpc.Open("consul://127.0.0.1:1")
 	if err != nil {
@@ -84,7 +85,7 @@ func TestAutoWaitsForDiscovery(t *testing.T) {
 	}
 }
 
-// TestRestartingServerIsWaitedFor sends what only a server can run that is being restarted.
+// TestRestartingServerIsWaitedFor sends a message that only a restarting server can run.
 func TestRestartingServerIsWaitedFor(t *testing.T) {
 	f := versionedFleet(t, []string{"1.0", "1.2"})
 	c := f.Client(oslorpc.Target{Topic: "topic", Version: "1.2"})

@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What carries messages is said by the URL, by the program, or by the environment, in this order. By
-// default it is a session.
+// The URL, the program, or the environment chooses the carrier, in this order. The default is a
+// session.
 func TestCarrier(t *testing.T) {
 	s := serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	instance, _ := s.Instance()

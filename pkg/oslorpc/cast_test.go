@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// until returns when the condition holds.
+// until waits until the condition holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -37,8 +37,8 @@ func TestCastRunsOnce(t *testing.T) {
 	}
 }
 
-// A cast is answered when it is accepted; its deadline ends there, and its failure stays at the
-// server.
+// A cast is answered when it is accepted. Its deadline ends then, and a failure of its method stays
+// on the server.
 func TestCastReturnsBeforeItRuns(t *testing.T) {
 	release, ran := make(chan struct{}), make(chan error)
 	serve(t, "node1", oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
@@ -63,7 +63,7 @@ func TestCastReturnsBeforeItRuns(t *testing.T) {
 	}
 }
 
-// A cast that no server can run is refused, not accepted to die.
+// A cast that no server can run is refused. It is not accepted and then lost.
 func TestCastThatNoServerCanRun(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	wantKind(t, client(t).Cast(t.Context(), "nope", nil), oslorpc.NoSuchMethod, true)
@@ -71,7 +71,7 @@ func TestCastThatNoServerCanRun(t *testing.T) {
 	wantKind(t, client(t, oslorpc.WithServer("node2")).Cast(t.Context(), "note", nil), oslorpc.NoInstance, true)
 }
 
-// A server with a full queue refuses, and the sender goes elsewhere, or waits for it.
+// A server with a full queue refuses messages. The sender tries another server, or waits.
 func TestFullServer(t *testing.T) {
 	release := make(chan struct{})
 	var ran sync.WaitGroup

@@ -27,7 +27,8 @@ func TestDefaultExchange(t *testing.T) {
 	}
 }
 
-// Addresses without an exchange of their own are where messages without one go.
+// Static addresses without an exchange belong to the default exchange, which messages without an
+// exchange use.
 func TestStaticAddressesAreInTheDefaultExchange(t *testing.T) {
 	transport := openAt(t, "static://t=h:1", oslorpc.WithDefaultExchange("o"))
 	list, err := transport.Instances(t.Context())
@@ -53,7 +54,7 @@ func TestWrongExchange(t *testing.T) {
 	wantKind(t, err, oslorpc.Invalid, true)
 }
 
-// Blanks around what variables say are no part of it, nor are those around a URL.
+// Blanks around the values of variables and around URLs are ignored.
 func TestBlanksInVariables(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "registry")
 	for _, test := range []struct{ url, urlVariable, exchangeVariable, want string }{

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// portError is an error with fields, of which one stays at home.
+// portError is an error with fields. One of them does not travel.
 type portError struct {
 	Port  string `json:"port"`
 	Tries int64  `json:"tries"`
@@ -24,7 +24,7 @@ func (e *portError) Error() string { return "port " + e.Port + " is gone" }
 
 func (e *portError) Unwrap() error { return e.Err }
 
-// codeError is an error that is no struct.
+// codeError is an error that is not a struct.
 type codeError int
 
 func (c codeError) Error() string { return fmt.Sprint("code ", int(c)) }
@@ -68,7 +68,8 @@ func registered() []oslorpc.TransportOption {
 	}
 }
 
-// failing serves a method `fail` that fails with err, and a stream that does so after one item.
+// failing serves a method `fail` that fails with err, and a stream that fails with err after one
+// item.
 func failing(t *testing.T, err error, options ...oslorpc.TransportOption) {
 	t.Helper()
 	serveOn(t, open(t, options...), oslorpc.Target{Topic: t.Name(), Server: "node1"}, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
@@ -79,7 +80,7 @@ func failing(t *testing.T, err error, options ...oslorpc.TransportOption) {
 	}})
 }
 
-// fail returns the error of a call of what failing serves, and its remote error.
+// fail calls a method of failing and returns the error, and its remote error.
 func fail(t *testing.T, options ...oslorpc.TransportOption) (error, *oslorpc.RemoteError) {
 	t.Helper()
 	_, err := oslorpc.Call[any](t.Context(), open(t, options...).Client(oslorpc.Target{Topic: t.Name()}), "fail", nil)
@@ -149,7 +150,7 @@ func TestErrorOfAStreamIsRebuilt(t *testing.T) {
 	}
 }
 
-// The servers between pass an error on whether or not they know its type.
+// Intermediate servers pass an error on whether or not they know its type.
 func TestRegisteredErrorsPassThroughOthers(t *testing.T) {
 	for name, between := range map[string][]oslorpc.TransportOption{"that know it": registered(), "that do not": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +176,7 @@ func TestRegisteredErrorsPassThroughOthers(t *testing.T) {
 	}
 }
 
-// A server may say in its own words what another's failure means.
+// An intermediate server may translate the error of another server into its own error.
 func TestRegisteredErrorOfAServerBetweenCounts(t *testing.T) {
 	failing(t, errNotFound, registered()...)
 	transport := open(t, registered()...)
@@ -207,7 +208,7 @@ func TestErrorsThatAreNotRegisteredStayRemoteErrors(t *testing.T) {
 	})
 }
 
-// What happened at the server must reach the caller, whatever the types make of it.
+// The caller must learn what happened on the server, whatever the methods of the error types do.
 func TestErrorThatCannotBeRebuiltStaysItself(t *testing.T) {
 	for how, written := range map[string]bool{
 		"panics when written": false, "fails when written": false, "panics when read": true, "fails when read": true,
@@ -237,7 +238,7 @@ func TestErrorThatCannotBeRebuiltStaysItself(t *testing.T) {
 	})
 }
 
-// A nested call that times out is a failure of the method, not of the call that is made here.
+// If a nested call times out, the outer call fails with a remote error and not with a timeout.
 func TestErrorsOfTheLibraryStayTheNestedCalls(t *testing.T) {
 	failing(t, fmt.Errorf("nested: %w", &oslorpc.Error{Kind: oslorpc.Timeout, Message: "late"}), registered()...)
 	err, remote := fail(t, registered()...)

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// dial connects as a program that knows nothing of the library.
+// dial connects like a program without oslorpc.
 func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+addr, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
@@ -28,14 +28,14 @@ func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientCon
 	return conn
 }
 
-// nameless is a connection that does not know its addresses.
+// nameless is a connection without addresses.
 type nameless struct{ net.Conn }
 
 func (nameless) RemoteAddr() net.Addr { return nil }
 
 func (nameless) LocalAddr() net.Addr { return nil }
 
-// What a user adds to the connections must not make a message that ran look as if it had not: it
+// A user's dial options must not make a message that ran look as if it had not run. Otherwise it
 // would be sent again.
 func TestDialOptionsDoNotHideThatAMessageWasSent(t *testing.T) {
 	unavailable := status.Error(codes.Unavailable, "made up")
@@ -93,7 +93,7 @@ func TestDialOptionsDoNotHideThatAMessageWasSent(t *testing.T) {
 	})
 }
 
-// Two servers of one process at a static address are told apart by name: each gets a fanout once.
+// Names distinguish two servers of one process at a static address: each gets a fanout once.
 func TestFanoutToStaticAddresses(t *testing.T) {
 	one, two := newAgent("one"), newAgent("two")
 	transport := open(t)
@@ -118,8 +118,8 @@ func TestFanoutToStaticAddresses(t *testing.T) {
 	}
 }
 
-// An interceptor sends each message twice, the second time at a version that the server refuses:
-// that it refused is not all that it did.
+// An interceptor sends each message twice, the second time with a version that the server refuses.
+// The client must not conclude that the server only refused the message.
 func TestInterceptorThatSendsTwice(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	refused := func(ctx context.Context) context.Context {
@@ -159,8 +159,8 @@ func TestInterceptorThatSendsTwice(t *testing.T) {
 	wantKind(t, err, oslorpc.OutcomeUnknown, false)
 }
 
-// An interceptor sends again what was refused: as long as nothing else was done with it, it was not
-// started.
+// An interceptor sends a refused message again. As long as the server refuses every attempt, the
+// message did not start.
 func TestInterceptorThatRetriesRefusals(t *testing.T) {
 	f, _ := inventories(t, "1.2")
 	tries := 0

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// startWithMethod returns a client of a server that has one method, "m".
+// startWithMethod returns a client of a server with one method, "m".
 func startWithMethod(m oslorpc.Method) (*oslorpc.Client, *oslorpc.Transport) {
 	t, err := oslorpc.Open("memory://example-arguments", oslorpc.WithStopGrace(0))
 	if err != nil {

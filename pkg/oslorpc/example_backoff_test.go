@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// startSync returns a client of a server that does not run its messages until release is called.
+// startSync returns a client of a server that runs no messages until release is called.
 func startSync(options ...oslorpc.ClientOption) (client *oslorpc.Client, release func(), t *oslorpc.Transport) {
 	t, err := oslorpc.Open("memory://example-backoff", oslorpc.WithStopGrace(0))
 	if err != nil {

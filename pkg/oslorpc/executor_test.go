@@ -27,7 +27,7 @@ func TestBlockingServerNeedsRun(t *testing.T) {
 }
 
 // A blocking server runs one message at a time, in the order of arrival, on the goroutine that
-// called Run, to the last that it accepted.
+// called Run. It runs all messages that it accepted.
 func TestBlockingServer(t *testing.T) {
 	var running atomic.Int64
 	var order []int // of the one goroutine: the race detector sees any other
@@ -67,7 +67,8 @@ func TestBlockingServer(t *testing.T) {
 	}
 }
 
-// Run of a blocking server goes on working while it stops, and may be called again.
+// Run of a blocking server continues to run messages while the server stops, and may be called
+// again.
 func TestBlockingServerStopsWithItsContext(t *testing.T) {
 	r := &runRecorder{}
 	transport := open(t)
@@ -77,8 +78,8 @@ func TestBlockingServerStopsWithItsContext(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			// On the server's own transport: when this client has seen the server, so has the
-			// server, whose start waits for that.
+			// Use the server's own transport: its start waits until the transport has seen the
+			// server, so this client has seen it too.
 			c := transport.Client(oslorpc.Target{Topic: "agents"})
 			for n := range 3 {
 				if err := c.Cast(context.Background(), "record", number{n}); err != nil {

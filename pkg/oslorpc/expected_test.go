@@ -15,7 +15,7 @@ import (
 
 var errAbsent = errors.New("absent")
 
-// returning makes a method that fails.
+// returning returns a method that fails with err.
 func returning(err error) oslorpc.Method {
 	return oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) { return nil, err })
 }
@@ -62,7 +62,7 @@ func TestExpectedErrors(t *testing.T) {
 	}
 }
 
-// Upstream, a method that is marked in the wrong order is not exposed.
+// In oslo.messaging, a method whose marks are in the wrong order is not exposed.
 func TestMarksComeInAnyOrder(t *testing.T) {
 	foo := says("foo")
 	serveWith(t, []oslorpc.ServerOption{oslorpc.WithAccessPolicy(oslorpc.AllowExposed)}, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// namesItself returns the method that it was asked for, with its arguments.
+// namesItself returns the name and the arguments of the method that was called.
 var namesItself = oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (string, error) {
 	return oslorpc.MessageFrom(ctx).Method + string(args), nil
 })

@@ -25,7 +25,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// listenAt serves something at an address of its own until the test ends, and returns the address.
+// listenAt serves on a separate address until the test ends, and returns the address.
 func listenAt(t *testing.T, serve func(net.Listener), stop func()) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +41,8 @@ func listenAt(t *testing.T, serve func(net.Listener), stop func()) string {
 	return l.Addr().String()
 }
 
-// otherProgram serves a program that does not know the contract: one of gRPC, or one of HTTP/2.
+// otherProgram serves a program that does not know our protocol. It speaks only gRPC or only
+// HTTP/2.
 func otherProgram(t *testing.T, kind string) string {
 	t.Helper()
 	if kind == "gRPC" {
@@ -55,8 +56,8 @@ func otherProgram(t *testing.T, kind string) string {
 	return listenAt(t, func(l net.Listener) { _ = s.Serve(l) }, func() { _ = s.Close() })
 }
 
-// Another program on a listed address takes no message: nothing ran there, so each goes to the
-// server beside it.
+// Another program at a listed address accepts no messages. Nothing ran there, so each message goes
+// to the server beside it.
 func TestAnotherProgramHasTheAddress(t *testing.T) {
 	for _, kind := range []string{"gRPC", "HTTP"} {
 		foreign := otherProgram(t, kind)
@@ -89,8 +90,8 @@ func TestAnotherProgramHasTheAddress(t *testing.T) {
 	}
 }
 
-// An interceptor of a server runs the method, and answers as if the server did not know the
-// contract. The method must not run again.
+// An interceptor of a server runs the method, and then answers as if the server did not know the
+// protocol. The method must not run again.
 func TestServerInterceptorThatAnswersUnimplemented(t *testing.T) {
 	made := status.Error(codes.Unimplemented, "made up")
 	var ran atomic.Int32
@@ -134,8 +135,8 @@ func TestServerInterceptorThatAnswersUnimplemented(t *testing.T) {
 	}
 }
 
-// lateService makes a typed service known to this program: a copy of the inventory. Hosts that
-// were made before do not know it, like hosts of programs that do not link it.
+// lateService registers a typed service in this program: a copy of the inventory. Hosts that were
+// made earlier do not know this service, like hosts of programs that do not link it.
 func lateService(t *testing.T) (path string) {
 	t.Helper()
 	file := protodesc.ToFileDescriptorProto(v1.File_typedtest_v1_inventory_proto)
@@ -158,8 +159,8 @@ func lateService(t *testing.T) (path string) {
 	return "/" + string(service.FullName()) + "/" + string(service.Methods().Get(0).Name())
 }
 
-// A server whose program does not link a typed service says that it did not start the method, so
-// that the message goes elsewhere.
+// A server whose program does not link a typed service reports that it did not start the method.
+// The message then goes to another server.
 func TestTypedServiceThatAProgramDoesNotLink(t *testing.T) {
 	target := oslorpc.Target{Topic: "inventory", Server: "lacks"}
 	lacks := serveOn(t, open(t), target, oslorpc.Endpoint{Namespace: "volumes", Version: "1.2", Struct: oslorpc.Methods(newAgent("a"))})

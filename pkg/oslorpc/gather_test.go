@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// outcomes ranges over a gather and returns what came of it at each server: a value, or the error.
+// outcomes ranges over a gather and returns the outcome at each server: a value or an error.
 func outcomes[R any](t *testing.T, seq iter.Seq2[oslorpc.Reply[R], error]) (map[string]R, map[string]error) {
 	t.Helper()
 	values, failures, n, expected := map[string]R{}, map[string]error{}, 0, 0
@@ -32,8 +32,8 @@ func outcomes[R any](t *testing.T, seq iter.Seq2[oslorpc.Reply[R], error]) (map[
 	return values, failures
 }
 
-// scene is a fleet with servers that hang in the method "whoami" until they are canceled, and one
-// that replies when they do, so that no reply is canceled before its method began.
+// scene is a fleet with servers whose method "whoami" hangs until it is canceled, and one server
+// that replies as soon as these methods hang. Therefore no method is canceled before it began.
 type scene struct {
 	hanging int
 	begun   chan struct{}
@@ -78,7 +78,7 @@ func TestGatherYieldsOneReplyOfEachServer(t *testing.T) {
 	serve(t, "lacks", oslorpc.Endpoint{Version: "1.1"})
 	serve(t, "broken", replying(nil, errBroken))
 	serve(t, "odd", replying(7, nil))
-	// Neither the server nor fanout of the target matter.
+	// The target's server and fanout are ignored.
 	c := client(t, oslorpc.WithVersion("1.1"), oslorpc.WithServer("node1"), oslorpc.WithFanout(true))
 	skipped := map[string]bool{}
 	values, failures := outcomes(t, func(yield func(oslorpc.Reply[string], error) bool) {
@@ -107,8 +107,8 @@ func TestGatherYieldsOneReplyOfEachServer(t *testing.T) {
 	}
 }
 
-// Who is expected is known before the message is sent, and settled: one that comes later is not
-// asked.
+// The expected servers are known before the message is sent. The set is fixed: a server that starts
+// later does not get the message.
 func TestGatherKnowsWhoIsExpected(t *testing.T) {
 	a := newAgent("new")
 	serve(t, "new", a.endpoint("1.1"))
@@ -202,8 +202,8 @@ func TestAbandonedGatherCancelsTheMethods(t *testing.T) {
 	}
 }
 
-// However a gather ends early, those that replied are not lost, and of those that did not it says
-// so.
+// However a gather ends early, the replies so far are not lost, and the gather reports the servers
+// that did not reply.
 func TestGatherThatEndsEarly(t *testing.T) {
 	s := newScene(t, "hangs")
 	for name, test := range map[string]struct {
@@ -247,7 +247,7 @@ func TestGatherThatEndsEarly(t *testing.T) {
 	}
 }
 
-// The stall timer starts anew with each reply, and stands still while the consumer is at work.
+// The stall timer restarts with each reply and is paused while the consumer works.
 func TestStallIsBetweenReplies(t *testing.T) {
 	const stall = 600 * time.Millisecond
 	turn := make(chan struct{})

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// quitter has methods that end their goroutines.
+// quitter has methods that call runtime.Goexit.
 type quitter struct{}
 
 func (quitter) Quit(context.Context) (string, error) {
@@ -31,7 +31,6 @@ func (quitter) Items(context.Context) iter.Seq2[int, error] {
 	}
 }
 
-// Whoami returns.
 func (quitter) Whoami(context.Context) (string, error) { return "net1", nil }
 
 // quitterService is the typed counterpart.
@@ -65,7 +64,7 @@ func (quitterService) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumes
 	return nil
 }
 
-// wantExited fails unless err says at once that a method ended its goroutine.
+// wantExited checks that err says that a method exited its goroutine.
 func wantExited(t *testing.T, err error) {
 	t.Helper()
 	wantKind(t, err, oslorpc.Remote, false)
@@ -75,9 +74,9 @@ func wantExited(t *testing.T, err error) {
 	}
 }
 
-// A method that ends its goroutine fails at once, whatever the kind of message and wherever
-// methods run, and the server goes on: with more messages than it has workers, and than gRPC has
-// goroutines that it keeps.
+// A method that exits its goroutine fails at once, whatever the kind of message and wherever
+// methods run. The server goes on, even with more such messages than it has workers and than gRPC
+// has worker goroutines.
 func TestMethodThatEndsItsGoroutine(t *testing.T) {
 	executors := map[string][]oslorpc.ServerOption{
 		"pool":      {oslorpc.WithWorkers(2)},
@@ -121,7 +120,7 @@ func TestMethodThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// quittings are calls of all kinds of methods that end their goroutines.
+// quittings are calls of all kinds of methods that exit their goroutines.
 func quittings(ctx context.Context, c *oslorpc.Client) map[string]func() error {
 	stub := v1.NewInventoryServiceClient(c)
 	call := func(c *oslorpc.Client, method string) func() error {
@@ -178,8 +177,8 @@ func usage(ctx context.Context, c *oslorpc.Client) error {
 	return err
 }
 
-// A method of a blocking server that ends its goroutine ends the goroutine of Run: its caller
-// hears of it, the server stops, and what it accepted runs.
+// A method of a blocking server that exits its goroutine exits the goroutine of Run. The caller
+// gets an error, the server stops, and the messages that it accepted run.
 func TestMethodThatEndsTheGoroutineOfRun(t *testing.T) {
 	ran := make(chan int, 10)
 	s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "net1"},

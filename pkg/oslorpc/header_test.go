@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What travels in headers is bounded at the client: a server, or a proxy, that does not take as
-// much may end the connection, and with it what others do over it.
+// The client limits the size of headers. A server or a proxy that does not accept large headers may
+// close the connection, which would break other RPCs.
 func TestHeadersThatAreTooLarge(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	large := strings.Repeat("x", 8<<10)
@@ -82,7 +82,7 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 	}
 }
 
-// forwarding is a service whose method passes on the metadata that came with its request.
+// forwarding is a service whose method forwards the metadata of its request.
 type forwarding struct {
 	inventory
 
@@ -98,8 +98,8 @@ func (f *forwarding) CreateVolume(ctx context.Context, r *v1.CreateVolumeRequest
 	return f.next.CreateVolume(ctx, r) // another message, not one that comes again
 }
 
-// A handler that passes on the metadata of its request does not make its own messages look like
-// that request.
+// If a method forwards the metadata of its request, its own messages must not look like that
+// request.
 func TestForwardedMetadata(t *testing.T) {
 	f := oslorpctest.New(t)
 	second := &inventory{name: "second"}

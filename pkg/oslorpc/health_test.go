@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// wantHealth checks what the health service says of each name: SERVING, NOT_SERVING, or "" for a
-// name that it does not know.
+// wantHealth checks the status that the health service returns for each name: SERVING, NOT_SERVING,
+// or "" for an unknown name.
 func wantHealth(t *testing.T, conn *grpc.ClientConn, when string, want map[string]string) {
 	t.Helper()
 	for name, status := range want {
@@ -38,7 +38,7 @@ func healthOf(t *testing.T, conn *grpc.ClientConn, name string) string {
 	}
 }
 
-// allHealths is one status for every name that a server of the test counts for.
+// allHealths returns a map with the same status for each name that belongs to a server of the test.
 func allHealths(status string) map[string]string {
 	return map[string]string{
 		"": status, "agents": status, "nova/agents": "", "openstack/agents": status,
@@ -62,7 +62,7 @@ func TestHealthFollowsPhases(t *testing.T) {
 	must(t, s.Resume(t.Context()))
 	wantHealth(t, conn, "resumed", allHealths("SERVING"))
 
-	// Another server keeps the site, and its topic is of another exchange.
+	// Another server still serves the site. Its topic is in another exchange.
 	other := serveOn(t, transport, oslorpc.Target{Exchange: "nova", Topic: "agents", Server: "node1"}, newAgent("node1").endpoint("1.0"))
 	must(t, s.Stop(context.Background()))
 	wantHealth(t, conn, "one stopped", map[string]string{

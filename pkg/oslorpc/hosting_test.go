@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// openOn opens a transport on a registry, which the test closes itself.
+// openOn opens a transport on a registry. The test closes the transport.
 func openOn(t *testing.T, url string, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	options = append([]oslorpc.TransportOption{
@@ -34,8 +34,8 @@ func newServer(transport *oslorpc.Transport, name string) *oslorpc.Server {
 	return s
 }
 
-// within fails the test unless something is over in time. The time is generous: it tells bounds of
-// seconds from none.
+// within fails the test unless do returns in time. The limit is generous: it only tells a bound of
+// seconds from no bound.
 func within(t *testing.T, most time.Duration, what string, do func()) {
 	t.Helper()
 	start := time.Now()
@@ -45,7 +45,7 @@ func within(t *testing.T, most time.Duration, what string, do func()) {
 	}
 }
 
-// While Consul hangs and a server starts, everything ends when its ctx does.
+// While Consul hangs and a server starts, every operation ends when its context ends.
 func TestDiscoveryHangs(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -87,7 +87,7 @@ func TestDiscoveryHangs(t *testing.T) {
 	wantLogged(t, &log, "registration was not withdrawn")
 }
 
-// A start in progress is given up when the ctx of a stop ends.
+// A start ends when the context of a concurrent stop ends.
 func TestStopOfAServerThatStarts(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -115,8 +115,8 @@ func TestStopOfAServerThatStarts(t *testing.T) {
 	}
 }
 
-// A stop that finished all work is a success, also if discovery is away; what it could not
-// withdraw is logged.
+// A stop that finished all work succeeds, even if discovery is away. A registration that it could
+// not withdraw is logged.
 func TestCleanStopWithoutDiscovery(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -137,7 +137,8 @@ func TestCleanStopWithoutDiscovery(t *testing.T) {
 	wantLogged(t, &log, "registration was not withdrawn; it expires by itself")
 }
 
-// A server that stopped while discovery was away is not listed for as long as its process lives.
+// A server that stopped while discovery was away is withdrawn later, and does not stay listed until
+// its process ends.
 func TestStoppedServerIsWithdrawnLater(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -161,8 +162,8 @@ func TestStoppedServerIsWithdrawnLater(t *testing.T) {
 	}
 }
 
-// While the last server of a transport waits for its clients, another one starts, also at the same
-// address.
+// While the last server of a transport waits for its clients, another server starts, also at the
+// same address.
 func TestStartWhileTheHostCloses(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -207,8 +208,8 @@ func TestStartWhileTheHostCloses(t *testing.T) {
 	}
 }
 
-// Servers of one process cost discovery what each of them takes, not what all that run before it
-// take.
+// Each server of a process costs discovery a constant number of requests, however many servers run
+// already.
 func TestManyServersOnConsul(t *testing.T) {
 	const many = 300
 	start := map[string]func(*testing.T, []*oslorpc.Server){

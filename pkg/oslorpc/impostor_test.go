@@ -24,7 +24,7 @@ const (
 	asNode2     = "spiffe://cloud.example/exchange/openstack/topic/inventory/server/node2"
 )
 
-// verifying opens a client that verifies names.
+// verifying opens a client that verifies server names.
 func verifying(t *testing.T, authority *tlstest.Authority, registry string, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	files := authority.Issue(tlstest.Subject{URIs: []string{"spiffe://cloud.example/client"}}).Write(t.TempDir())
@@ -38,7 +38,7 @@ func verifying(t *testing.T, authority *tlstest.Authority, registry string, opti
 	return transport
 }
 
-// Every delivery reaches a server that proves its name, with a certificate that has no other names.
+// Every delivery reaches a server that proves its name with a certificate that has no other names.
 func TestNameIsProved(t *testing.T) {
 	authority := tlstest.New(t)
 	s, _, _ := serveSecure(t, withTLS(authority.Issue(tlstest.Subject{URIs: []string{asInventory}}).Mutual()))
@@ -61,8 +61,8 @@ func TestNameIsProved(t *testing.T) {
 	}
 }
 
-// An impostor has a certificate of its own that is valid, and takes the place of another server in
-// discovery. No message gets to it.
+// An impostor has a valid certificate and registers in the place of another server. It receives no
+// message.
 func TestImpostor(t *testing.T) {
 	authority := tlstest.New(t)
 	for name, proves := range map[string]tlstest.Subject{
@@ -94,7 +94,7 @@ func TestImpostor(t *testing.T) {
 	}
 }
 
-// A connection without TLS proves nothing, whatever the program's own credentials are.
+// A connection without TLS proves no name, whatever the program's own credentials are.
 func TestNameWithoutTLS(t *testing.T) {
 	_, i, a := serveSecure(t)
 	transport, err := oslorpc.Open(url(t), oslorpc.WithTrust(trust.Config{Identity: template}))
@@ -108,7 +108,7 @@ func TestNameWithoutTLS(t *testing.T) {
 	}
 }
 
-// An interceptor that loses the context of a message cannot have it sent unverified.
+// An interceptor that drops the context of a message does not disable the verification.
 func TestNameWithoutContext(t *testing.T) {
 	authority := tlstest.New(t)
 	_, i, a := serveSecure(t, withTLS(authority.Issue(tlstest.Subject{URIs: []string{asInventory}}).Mutual()))
@@ -127,7 +127,7 @@ func TestNameWithoutContext(t *testing.T) {
 	}
 }
 
-// Servers of one process share its connection, and a certificate may be for one of them only.
+// Servers of one process share its connection, but a certificate may be valid for only one of them.
 func TestNamesOfOneConnection(t *testing.T) {
 	authority := tlstest.New(t)
 	transport := open(t, withTLS(authority.Issue(tlstest.Subject{URIs: []string{asInventory}}).Mutual()))
@@ -153,7 +153,7 @@ func TestNamesOfOneConnection(t *testing.T) {
 	all.Wait()
 }
 
-// BenchmarkIdentity has the cost of verifying the name for each message.
+// BenchmarkIdentity measures the cost of verifying the server's name for each message.
 func BenchmarkIdentity(b *testing.B) {
 	authority := tlstest.New(b)
 	server := authority.Issue(tlstest.Subject{URIs: []string{asInventory}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}).Mutual()

@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust/jwt"
 )
 
-// A JSON Web Token gives its sender the identity of its issuer and subject.
+// A JSON Web Token proves an identity that consists of its issuer and subject.
 func TestJSONWebToken(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// controlled returns a server with upstream's example of an endpoint that stops its own server.
+// controlled returns a server with oslo.messaging's example of an endpoint that stops its server.
 func controlled(transport *oslorpc.Transport, stop func(context.Context, *oslorpc.Server) error) *oslorpc.Server {
 	s := transport.Server(oslorpc.Target{Topic: "agents", Server: "node1"})
 	s.Add(newAgent("node1").endpoint("1.0"), oslorpc.Endpoint{
@@ -78,7 +78,7 @@ func TestMethodShutsItsTransportDown(t *testing.T) {
 	wantKind(t, s.Start(t.Context()), oslorpc.Invalid, true)
 }
 
-// A method that stops its server and starts it again would wait for itself.
+// A method that stops and starts its own server would wait for itself.
 func TestMethodCannotRestartItsServer(t *testing.T) {
 	restarted := make(chan error, 1)
 	s := controlled(open(t), func(ctx context.Context, s *oslorpc.Server) error {
@@ -116,7 +116,7 @@ func hanging(t *testing.T) (s *oslorpc.Server, ended <-chan struct{}) {
 	return s, left
 }
 
-// A stop without patience ends one that has it.
+// A stop with a short deadline also ends a concurrent stop without one.
 func TestImpatientStopBesideAPatientOne(t *testing.T) {
 	s, left := hanging(t)
 	patient := make(chan error, 1)
@@ -132,7 +132,7 @@ func TestImpatientStopBesideAPatientOne(t *testing.T) {
 	<-left
 }
 
-// A start during the stop waits for it, as long as its context lasts.
+// A start during a stop waits for the stop, until the context of the start ends.
 func TestStartWhileStopping(t *testing.T) {
 	s, left := hanging(t)
 	hurry, force := context.WithCancel(t.Context())
@@ -157,8 +157,8 @@ func TestStartWhileStopping(t *testing.T) {
 	}
 }
 
-// A start that failed leaves nothing behind and can be tried again; upstream, the second does
-// nothing and says nothing.
+// A failed start leaves nothing behind and can be tried again. In oslo.messaging, the second start
+// does nothing and reports nothing.
 func TestFailedStartCanBeTriedAgain(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

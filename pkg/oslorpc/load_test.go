@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ledger counts how often each message ran, at whatever server.
+// ledger counts how often each message ran, on any server.
 type ledger struct {
 	mu  sync.Mutex
 	ran map[int]int
@@ -17,8 +17,8 @@ type ledger struct {
 
 func newLedger() *ledger { return &ledger{ran: map[int]int{}} }
 
-// endpoint returns a method that counts its message after it was let through; step nil lets all
-// through.
+// endpoint returns a method that counts its message. If step is not nil, the method first receives
+// from step.
 func (l *ledger) endpoint(step <-chan struct{}) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{
 		"record": oslorpc.Func(func(_ context.Context, args number) (any, error) {
@@ -33,7 +33,7 @@ func (l *ledger) endpoint(step <-chan struct{}) oslorpc.Endpoint {
 	}}
 }
 
-// check fails unless each message that was accepted ran once, and no other ran.
+// check fails unless each accepted message ran once, and no other message ran.
 func (l *ledger) check(t *testing.T, accepted map[int]bool) {
 	t.Helper()
 	l.mu.Lock()
@@ -50,8 +50,8 @@ func (l *ledger) check(t *testing.T, accepted map[int]bool) {
 	}
 }
 
-// castAll casts messages from first on, at once, and returns those that were accepted. All others
-// must have been refused.
+// castAll sends n casts concurrently, numbered from first, and returns the casts that were
+// accepted. All others must have been refused.
 func castAll(t *testing.T, c *oslorpc.Client, first, n int) map[int]bool {
 	t.Helper()
 	var mu sync.Mutex
@@ -74,8 +74,8 @@ func castAll(t *testing.T, c *oslorpc.Client, first, n int) map[int]bool {
 	return accepted
 }
 
-// Of 200 casts at a server that takes 54 at a time, each runs exactly once or its sender is told
-// that it does not.
+// Of 200 casts to a server that accepts 54 at a time, each runs exactly once, or its sender learns
+// that it did not run.
 func TestCastsAtASmallQueue(t *testing.T) {
 	for name, retries := range map[string]int{"one attempt": 0, "until the deadline": -1} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestCastsAtASmallQueue(t *testing.T) {
 	}
 }
 
-// Senders that never pause, at servers of one name that stop and start: whatever is accepted runs,
+// Senders send without pause to servers of one name that stop and start. Each accepted message runs
 // once, and another server always takes over.
 func TestStopAndRestartUnderLoad(t *testing.T) {
 	l := newLedger()

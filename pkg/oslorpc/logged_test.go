@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// logged is what was logged.
+// logged collects what was logged.
 type logged struct {
 	mu   sync.Mutex
 	text strings.Builder

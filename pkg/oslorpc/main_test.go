@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { anycarrier.Main(m) }
 
-// url returns the registry of a test, which its subtests share.
+// url returns the registry URL of a test, which its subtests share.
 func url(t *testing.T) string {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
@@ -42,7 +42,7 @@ func open(t *testing.T, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	return transport
 }
 
-// serve starts a server on a transport of its own, as another process would be.
+// serve starts a server on a separate transport, like another process.
 func serve(t *testing.T, name string, endpoints ...oslorpc.Endpoint) *oslorpc.Server {
 	t.Helper()
 	return serveOn(t, open(t), oslorpc.Target{Topic: "agents", Server: name}, endpoints...)
@@ -58,7 +58,7 @@ func serveOn(t *testing.T, transport *oslorpc.Transport, target oslorpc.Target, 
 	return s
 }
 
-// client returns a client of the topic that serve serves, which does not wait long.
+// client returns a client of the topic that serve serves. The client has a short timeout.
 func client(t *testing.T, options ...oslorpc.ClientOption) *oslorpc.Client {
 	t.Helper()
 	options = append([]oslorpc.ClientOption{oslorpc.WithTimeout(10 * time.Second)}, options...)
@@ -99,13 +99,13 @@ func (a agent) Context(ctx context.Context) (oslorpc.RequestContext, error) {
 	return oslorpc.ContextFrom(ctx), nil
 }
 
-// Asked returns what it was asked for.
+// Asked returns what the message asked for.
 func (a agent) Asked(ctx context.Context) (asked, error) {
 	m := oslorpc.MessageFrom(ctx)
 	return asked{m.Server, m.Target.Namespace, m.Target.Version, m.Method, m.ID, m.Caller}, nil
 }
 
-// asked is a part of a message.
+// asked holds some properties of a message.
 type asked struct{ Server, Namespace, Version, Method, ID, Caller string }
 
 var errBroken = errors.New("broken")
@@ -126,7 +126,7 @@ type limit struct {
 	N int `json:"n"`
 }
 
-// Count yields 1 to n; after a negative number of items, an error.
+// Count yields 1 to n. If n is negative, it yields -n items and then an error.
 func (a agent) Count(_ context.Context, l limit) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		for n := 1; n <= max(l.N, -l.N); n++ {
@@ -148,10 +148,10 @@ func (a agent) Large(_ context.Context, s size) (string, error) {
 	return strings.Repeat("x", s.Bytes), nil
 }
 
-// NotAMethod has no shape of an RPC.
+// NotAMethod does not have the shape of an RPC method.
 func (a agent) NotAMethod(int) {}
 
-// wantKind fails unless err is of a kind, and says whether it may be sent again.
+// wantKind fails unless err has the given kind, and is safe to retry or not as given.
 func wantKind(t *testing.T, err error, kind oslorpc.Kind, safe bool) {
 	t.Helper()
 	if got := oslorpc.KindOf(err); got != kind || oslorpc.SafeToRetry(err) != safe {
@@ -159,7 +159,7 @@ func wantKind(t *testing.T, err error, kind oslorpc.Kind, safe bool) {
 	}
 }
 
-// wantText fails unless the error's text has all parts.
+// wantText fails unless the text of the error contains all parts.
 func wantText(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	for _, part := range parts {

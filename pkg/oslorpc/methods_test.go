@@ -26,7 +26,7 @@ func (shapes) Pointer(_ context.Context, s *sum) (int64, error)          { retur
 func (shapes) WithoutContext(sum) error                                  { return nil }
 func (shapes) Close() error                                              { return nil }
 
-// flawed has methods that seem to be meant as methods, and cannot be served.
+// flawed has methods that look like RPC methods but cannot be served.
 type flawed struct{}
 
 func (flawed) Plain(context.Context, sum) (int, error)                    { return 0, nil }
@@ -47,8 +47,8 @@ type withChannel struct {
 	List []struct{ C chan int } `json:"list"`
 }
 
-// A method that takes a context and cannot be served does not disappear: the start says which it
-// is, and what shape it needs.
+// A method that takes a context but cannot be served is an error. The start names the method and
+// the required shape.
 func TestMethodsOfAnotherShape(t *testing.T) {
 	all := []string{
 		"ScalarArgument", "TwoArguments", "ContextSecond", "Variadic", "PointerToMap", "NoError", "Nothing", "ErrorFirst",
@@ -73,7 +73,7 @@ func TestMethodsOfAnotherShape(t *testing.T) {
 	wantText(t, err, "no method Nope")
 }
 
-// startWith starts a server with methods, and returns what it says.
+// startWith starts a server with methods and returns the error.
 func startWith(t *testing.T, methods oslorpc.StructMethods) error {
 	t.Helper()
 	s := open(t).Server(oslorpc.Target{Topic: "t", Server: "s"})
@@ -81,7 +81,8 @@ func startWith(t *testing.T, methods oslorpc.StructMethods) error {
 	return s.Start(t.Context())
 }
 
-// foreign embeds a type of another package, whose methods take contexts, and one of this package.
+// foreign embeds a type of another package, whose methods take contexts, and a type of this
+// package.
 type foreign struct {
 	*oslorpc.Client
 	nearby
@@ -91,7 +92,8 @@ func (foreign) Own(context.Context) error { return nil }
 
 type nearby struct{ *oslorpc.Server }
 
-// Methods of another package's types cannot be changed, so methods of another shape are left out.
+// Methods of another package's types cannot be changed. Such methods are left out if they have
+// another shape.
 func TestMethodsOfEmbeddedTypes(t *testing.T) {
 	if err := startWith(t, oslorpc.Methods(&foreign{})); err != nil {
 		t.Error(err)
@@ -116,7 +118,7 @@ func TestMethodWithAPointerToItsArguments(t *testing.T) {
 	}
 }
 
-// Python programs give None for optional arguments.
+// Python programs pass None for optional arguments.
 func TestNoneForAnOptionalArgument(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	if got, err := oslorpc.Call[int](t.Context(), client(t), "add", map[string]any{"a": 7, "b": nil}); got != 7 || err != nil {

@@ -18,7 +18,7 @@ import (
 
 type monitoredStream = grpc.ServerStreamingServer[pb.MonitoredCallResponse]
 
-// stub is a server that speaks the contract as a test has it speak.
+// stub is a server that speaks the protocol as the test determines.
 type stub struct {
 	pb.UnimplementedRPCServiceServer
 
@@ -47,7 +47,7 @@ func heartbeat(t *testing.T, stream monitoredStream) {
 	}
 }
 
-// start serves the stub and returns a client of it.
+// start serves the stub and returns a client of the stub.
 func (s *stub) start(t *testing.T, options ...oslorpc.ClientOption) *oslorpc.Client {
 	t.Helper()
 	return clientOf(t, "agents="+s.serve(t), options...)
@@ -171,7 +171,7 @@ func TestNoMonitoring(t *testing.T) {
 			t.Errorf("with %v: %v, %v", d, got, err)
 		}
 	}
-	// What is no call ignores it.
+	// All deliveries other than calls ignore this option.
 	c := client(t, monitor(time.Nanosecond))
 	if err := c.Cast(t.Context(), "note", nil); err != nil {
 		t.Error(err)
@@ -202,8 +202,8 @@ func TestMonitoredCallWithoutAnOutcome(t *testing.T) {
 	wantKind(t, err, oslorpc.OutcomeUnknown, false)
 }
 
-// TestMonitoredCallsLeaveNothing: half of the calls are abandoned while they run; then no goroutine
-// is left, thus no ticker and no stream, although the connection is still there.
+// TestMonitoredCallsLeaveNothing abandons half of the calls while they run. After that, no
+// goroutine is left, and therefore no ticker and no stream, although the connection still exists.
 func TestMonitoredCallsLeaveNothing(t *testing.T) {
 	const callers, calls = 50, 200            // each
 	started := make([]chan struct{}, callers) // a signal that went to another caller would cancel a call that was not sent yet
@@ -241,7 +241,7 @@ func TestMonitoredCallsLeaveNothing(t *testing.T) {
 	until(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// abandon calls a method that waits, and gives up when it has started.
+// abandon calls a method that waits, and gives up when the method has started.
 func abandon(t *testing.T, c *oslorpc.Client, n int, started <-chan struct{}) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

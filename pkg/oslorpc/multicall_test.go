@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// collect ranges over a multicall.
+// collect ranges over a multicall and returns the items.
 func collect[T any](seq iter.Seq2[T, error]) (items []T, err error) {
 	for item, failure := range seq {
 		if failure != nil {
@@ -94,7 +94,7 @@ func TestMulticallIsLazyAndSingleUse(t *testing.T) {
 	}
 }
 
-// endless yields items until it is abandoned, and tells how it ended.
+// endless yields items until the caller abandons the multicall, and reports how it ended.
 func endless(ended chan<- error) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 		"endless": oslorpc.Stream(func(ctx context.Context, _ oslorpc.NoArgs) iter.Seq2[int, error] {
@@ -148,7 +148,8 @@ func TestMulticallTimeoutIsForEachItem(t *testing.T) {
 	<-ended
 }
 
-// A slow consumer holds the method back: it does not run ahead of what the connection holds.
+// Flow control makes the method wait for a slow consumer. The method does not run ahead by more
+// than the connection buffers.
 func TestMulticallHasBackpressure(t *testing.T) {
 	made := make(chan int, 1)
 	serve(t, "node1", oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
@@ -172,8 +173,8 @@ func TestMulticallHasBackpressure(t *testing.T) {
 	}
 }
 
-// A multicall that was refused goes on as a call does, whatever is added to the connections: the
-// refusal by one server is no sign that an interceptor sent it to another.
+// A refused multicall is retried like a call, also with dial options. A refusal by one server does
+// not mean that an interceptor sent the message to another server.
 func TestMulticallGoesOnWhenRefused(t *testing.T) {
 	for _, name := range []string{"lacks1", "lacks2", "lacks3"} {
 		serve(t, name, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{}})

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Two servers whose only workers wait for each other: the innermost call is not started, and says
-// so in time. Nothing stays locked.
+// Two servers wait for each other with their only workers. The innermost call is not started, and
+// fails in time. Nothing stays locked.
 func TestNestedCallsWithFullPools(t *testing.T) {
 	serveOne := func(name string, m oslorpc.Method) *oslorpc.Transport {
 		transport := open(t)
@@ -40,7 +40,7 @@ func TestNestedCallsWithFullPools(t *testing.T) {
 	var toA, toB *oslorpc.Client
 	serveOne("a", ask(func() *oslorpc.Client { return toB }))
 	serveOne("b", ask(func() *oslorpc.Client { return toA }))
-	// The innermost call gives up before the outer ones, as a nested call should.
+	// The innermost call times out before the outer calls, as a nested call should.
 	toA = open(t).Client(oslorpc.Target{Topic: "a"}, oslorpc.WithTimeout(200*time.Millisecond))
 	toB = open(t).Client(oslorpc.Target{Topic: "b"}, oslorpc.WithTimeout(10*time.Second))
 

@@ -18,8 +18,8 @@ func TestOpenDoesNotRepeatPasswords(t *testing.T) {
 	}
 }
 
-// Whatever the transport URL, Open returns a transport that can be closed, or an error that says
-// that the library was used wrongly.
+// For every transport URL, Open returns a transport that can be closed, or an error that says how
+// the library was misused.
 func FuzzOpen(f *testing.F) {
 	for _, url := range []string{
 		"", "://", "local", "local://dir", "local:/dir", "LOCAL://x?", " local://x",

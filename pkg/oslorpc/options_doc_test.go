@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestEveryOptionIsDocumented compares the options with the first column of the tables in
+// TestEveryOptionIsDocumented compares the options with the first columns of the tables in
 // docs/options.md.
 func TestEveryOptionIsDocumented(t *testing.T) {
 	declared, documented := declaredOptions(t), documentedOptions(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// orderly records the order in which its messages run, and that no two run at once.
+// orderly records the order in which messages run, and whether two run at the same time.
 type orderly struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -54,8 +54,8 @@ func (o *orderly) ran() (n int, inOrder bool) {
 	return len(o.order), !o.overlap
 }
 
-// Casts with one key run one after the other, in the order in which they were sent, after the hold
-// of a server, and of every sort.
+// Casts with the same order key run one after the other in the order of sending. This includes
+// casts of every kind, and casts that waited while the server was held.
 func TestCastsWithAnOrderKey(t *testing.T) {
 	const n = 300
 	send := map[string]func(c *oslorpc.Client, n int) error{
@@ -108,7 +108,8 @@ func TestCastsWithAnOrderKey(t *testing.T) {
 	}
 }
 
-// Calls, monitored calls and multicalls wait for their key, too, and others do not wait for them.
+// Calls, monitored calls and multicalls with an order key wait too. Messages with other keys do not
+// wait.
 func TestCallsWithAnOrderKey(t *testing.T) {
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	s := serve(t, "node1", stubborn(entered, release), newAgent("node1").endpoint("1.0"))

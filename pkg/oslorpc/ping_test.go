@@ -50,8 +50,8 @@ func TestPingMethod(t *testing.T) {
 	}
 }
 
-// Upstream, the ping endpoint made UnsupportedVersion of other messages NoSuchMethod, and here it
-// would attract them.
+// In oslo.messaging, the ping endpoint turned UnsupportedVersion of other messages into
+// NoSuchMethod. Here it would attract such messages.
 func TestPingChangesNothingElse(t *testing.T) {
 	serveWith(t, pinging, oslorpc.Endpoint{Version: "2.0", Methods: map[string]oslorpc.Method{"foo": says("foo")}})
 	c := client(t)
@@ -70,7 +70,7 @@ func TestPingChangesNothingElse(t *testing.T) {
 	}
 }
 
-// Those that do not answer pings are passed over, whatever they implement.
+// Servers that do not answer pings are passed over, whatever they implement.
 func TestPingFindsThoseThatAnswer(t *testing.T) {
 	serve(t, "net2", oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"foo": says("foo")}})
 	serve(t, "net3", oslorpc.Endpoint{Version: "3.0", Methods: map[string]oslorpc.Method{"foo": says("foo")}})

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// wantPlace fails the test unless an error names an instance, in its fields, and once in its text.
+// wantPlace fails the test unless an error names an instance in its fields, and once in its text.
 func wantPlace(t *testing.T, err error, i oslorpc.Instance) {
 	t.Helper()
 	e, ok := errors.AsType[*oslorpc.Error](err)
@@ -40,8 +40,8 @@ func instanceOf(t *testing.T, f *oslorpctest.Fleet) oslorpc.Instance {
 	return list[0]
 }
 
-// Each error of a message that was sent names the server that it was sent to, and its address,
-// also if the message is for any server.
+// The error of a message that was sent names the server and its address, even if the message is for
+// any server.
 func TestErrorsNameTheServer(t *testing.T) {
 	for what, happen := range map[string]func(*oslorpctest.Server){
 		"silence": (*oslorpctest.Server).Partition,
@@ -74,7 +74,7 @@ func TestErrorsNameTheServer(t *testing.T) {
 	}
 }
 
-// So do errors of typed messages.
+// Errors of typed messages do so too.
 func TestErrorsOfTypedMessagesNameTheServer(t *testing.T) {
 	for name, send := range map[string]func(context.Context, v1.InventoryServiceClient) error{
 		"call": func(ctx context.Context, stub v1.InventoryServiceClient) error {
@@ -122,8 +122,8 @@ func TestErrorsOfTypedMessagesNameTheServer(t *testing.T) {
 	}
 }
 
-// A message that no server took names the one that it was offered to last, and why that did not
-// take it.
+// The error of a message that no server accepted names the last server that was tried, and the
+// reason of this server.
 func TestTimeoutOfAnUnsentMessageNamesTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)

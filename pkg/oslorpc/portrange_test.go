@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// twoPorts returns the first of two ports, one after the other, that are free.
+// twoPorts returns the first of two consecutive free ports.
 func twoPorts(t *testing.T) int {
 	t.Helper()
 	for {
@@ -28,7 +28,7 @@ func twoPorts(t *testing.T) int {
 	}
 }
 
-// Workers on one host share a range of ports: each takes the next that is free.
+// Workers on one host share a range of ports. Each takes the next free port.
 func TestPortRange(t *testing.T) {
 	port := twoPorts(t)
 	listen := oslorpc.WithListen(fmt.Sprintf("127.0.0.1:%d-%d", port, port+1))

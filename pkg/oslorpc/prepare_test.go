@@ -6,7 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Each override has three states: not given keeps, None clears, a value replaces.
+// Each override has three states: if it is not given, the value is kept. None clears the value. Any
+// other value replaces it.
 func TestPrepareOverrides(t *testing.T) {
 	for name, test := range map[string]struct {
 		with func(string) oslorpc.ClientOption
@@ -105,7 +106,8 @@ func TestVersionCap(t *testing.T) {
 	}
 }
 
-// The cap's verdict is of the client as it is prepared, and needs no server to be there.
+// The version cap applies to the client as prepared, and CanSendVersion with a fixed cap needs no
+// server.
 func TestCanSendVersion(t *testing.T) {
 	c := client(t, oslorpc.WithVersion("1.4"), oslorpc.WithVersionCap("1.2"))
 	for name, test := range map[string]struct {

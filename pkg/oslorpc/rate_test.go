@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A message beyond the rate of its caller is refused before it is looked at, and goes to another
-// server if there is one.
+// A message that exceeds the rate of its caller is refused before it is decoded, and goes to
+// another server if there is one.
 func TestRateOfACallerIsBounded(t *testing.T) {
 	limited := open(t, oslorpc.WithLimits(rpc.Limits{CallerRate: 3}))
 	a := newAgent("node1")

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The directory of a local registry has the sockets, too. A server whose directory is removed can
-// be reached again: by clients that are connected, and by those that come later.
+// The directory of a local registry also contains the sockets. A server whose directory is removed
+// can be reached again, by connected clients and by new clients.
 func TestServerOutlivesTheDirectoryOfItsSocket(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "registry")
 	quiet := []oslorpc.TransportOption{oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler))}

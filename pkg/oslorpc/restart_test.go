@@ -11,15 +11,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// serving returns an endpoint of a version, whose method who returns it.
+// serving returns an endpoint of a version, whose method who returns this version.
 func serving(version string) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
 		"who": oslorpc.Func(func(context.Context, struct{}) (string, error) { return version, nil }),
 	}}
 }
 
-// A server that stopped does not hold the automatic cap down, though its process serves something
-// else and is connected.
+// A stopped server does not hold the automatic cap down, even though its process still serves
+// something else and is connected.
 func TestStoppedServerDoesNotHoldTheCapDown(t *testing.T) {
 	shared := open(t)
 	old := serveOn(t, shared, oslorpc.Target{Topic: "agents", Server: "old"}, serving("1.1"))
@@ -40,8 +40,8 @@ func TestStoppedServerDoesNotHoldTheCapDown(t *testing.T) {
 	})
 }
 
-// The only server with a version restarts gracefully within its process, beside an older one:
-// calls and casts of that version wait.
+// The only server with a version restarts gracefully within its process, beside an older server.
+// Calls and casts of that version wait.
 func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	shared := open(t)
 	serveOn(t, open(t), oslorpc.Target{Topic: "agents", Server: "old"}, serving("1.1"))
@@ -74,8 +74,8 @@ func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	}
 }
 
-// Ping needs no stream of a connection whose streams messages use up, and neither do messages for
-// any server, which go to another.
+// Ping does not need a free stream on a connection whose streams are all in use. Messages for any
+// server go to another server.
 func TestServerWithoutAFreeStream(t *testing.T) {
 	const streams = 4
 	crowded := open(t, oslorpc.WithServerOptions(grpc.MaxConcurrentStreams(streams)))

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Arguments that a server cannot decode are in no error and in no log, whatever the delivery.
+// Arguments that a server cannot decode appear in no error and no log, whatever the delivery.
 func TestArgumentsAreNotLogged(t *testing.T) {
 	var log syncBuffer
 	transport := open(t, oslorpc.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))

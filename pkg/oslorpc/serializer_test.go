@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// recorder is a serializer that marks texts and writes down what it was asked.
+// recorder is a serializer that marks texts and records its calls.
 type recorder struct {
 	mu    sync.Mutex
 	asked []string
@@ -67,7 +67,7 @@ type letters struct {
 	B string `json:"b"`
 }
 
-// serveLetters serves methods that return what they get, and who asked.
+// serveLetters serves methods that return their arguments and the request context.
 func serveLetters(t *testing.T, options ...oslorpc.ServerOption) {
 	t.Helper()
 	s := open(t).Server(oslorpc.Target{Topic: t.Name(), Server: "node1"}, options...)
@@ -156,7 +156,7 @@ func TestSerializerOfAServer(t *testing.T) {
 	r.want(t, "deserialize context map[] by <nil>", "serialize <nil> by <nil> here")
 }
 
-// Numbers pass a serializer as exactly as they travel.
+// Numbers pass through a serializer without loss of precision.
 func TestSerializersKeepValuesExact(t *testing.T) {
 	s := open(t).Server(oslorpc.Target{Topic: t.Name(), Server: "node1"}, oslorpc.WithSerializer(oslorpc.NoSerializer{}))
 	s.Add(newAgent("node1").endpoint("1.0"))
@@ -176,7 +176,7 @@ func TestSerializersKeepValuesExact(t *testing.T) {
 
 var errSerializer = errors.New("cannot")
 
-// faulty is a serializer of which one operation fails, or panics.
+// faulty is a serializer with one operation that fails or panics.
 type faulty struct {
 	oslorpc.NoSerializer
 	operation string

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Several servers of a process share its address, and each is reached as if it were alone.
+// Several servers of a process share its address. Each is reached as if it were alone.
 func TestServersShareAListener(t *testing.T) {
 	transport := open(t)
 	for _, target := range []oslorpc.Target{
@@ -123,7 +123,7 @@ func TestServerLifecycle(t *testing.T) {
 	}
 }
 
-// A stopping server finishes what it accepted, calls and casts.
+// A stopping server finishes the calls and casts that it accepted.
 func TestStopFinishesWhatWasAccepted(t *testing.T) {
 	const most = 1000 // casts of the loop below may be accepted, too
 	entered, release, finished := make(chan struct{}, most), make(chan struct{}), make(chan struct{}, most)
@@ -168,7 +168,7 @@ func TestStopFinishesWhatWasAccepted(t *testing.T) {
 	}
 }
 
-// A forced stop ends the contexts of what still runs.
+// A forced stop ends the contexts of running methods.
 func TestForcedStop(t *testing.T) {
 	ended := make(chan error, 1)
 	entered := make(chan struct{})
@@ -308,8 +308,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// What others cannot connect to is refused at once, whatever tells them of it, with a sentence
-// that says what to write.
+// An advertised address that others cannot connect to is refused at once, whatever sets it. The
+// error says what to write.
 func TestUnusableAdvertise(t *testing.T) {
 	for address, says := range map[string]string{
 		"127.0.0.1:0":         "from 1 to 65535",
@@ -345,10 +345,11 @@ func TestUnusableAdvertise(t *testing.T) {
 	}
 }
 
-// plaintext allows what is not secure.
+// plaintext allows insecure connections.
 var plaintext = oslorpc.WithTrust(trust.Config{Plaintext: true})
 
-// A server that the URL says to be elsewhere does not start; one that the URL does not have does.
+// A server does not start if the URL lists it at another address. A server that the URL does not
+// list starts.
 func TestStaticServerElsewhere(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A large result travels in parts, and small ones overtake it.
+// A large result travels in parts, and small results overtake it.
 func TestSmallResultsOvertakeLargeOnes(t *testing.T) {
 	t.Parallel()
 	i, _ := serve(t, "node1", newAgent("node1").endpoint("1.0")).Instance()
@@ -65,7 +65,8 @@ func TestSmallResultsOvertakeLargeOnes(t *testing.T) {
 	}
 }
 
-// Methods that take all workers of their servers wait for answers, which need none.
+// Methods that occupy all workers of their server wait for answers. Receiving an answer needs no
+// worker.
 func TestAnswersNeedNoWorker(t *testing.T) {
 	t.Parallel()
 	const workers = 4 // of which one caller may have all
@@ -97,8 +98,8 @@ func TestAnswersNeedNoWorker(t *testing.T) {
 	calls.Wait()
 }
 
-// Both ends of a session keep nothing of the messages that are over: the slots of their slices and
-// maps are empty, and the buffers are used again.
+// Both ends of a session keep nothing of finished messages: the slots of slices and maps are empty,
+// and buffers are reused.
 func TestHeapOfASession(t *testing.T) {
 	const calls, together, size = 3000, 16, 24 << 10
 	s := serve(t, "node1", newAgent("node1").endpoint("1.0"))
@@ -130,7 +131,7 @@ func TestHeapOfASession(t *testing.T) {
 	}
 }
 
-// inUse returns the size of what is reachable.
+// inUse returns the size of the reachable heap.
 func inUse() int {
 	for range 3 { // what pools keep goes with the second
 		runtime.GC()

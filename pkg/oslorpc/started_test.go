@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A program is told of each start, when others can find the server, before Start returns and
-// before Run works.
+// A program is notified of each start when others can find the server, before Start returns and
+// before Run handles messages.
 func TestStarted(t *testing.T) {
 	for _, executor := range []oslorpc.Executor{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
 		t.Run(string(executor), func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// runRecorder is an endpoint whose method notes the number that it is given.
+// runRecorder is an endpoint whose method records its number.
 type runRecorder struct {
 	mu    sync.Mutex
 	order []int
@@ -60,7 +60,7 @@ func wantStates(t *testing.T, transport *oslorpc.Transport, want ...string) {
 	}
 }
 
-// queued returns how many messages a server says that it has waiting.
+// queued returns the number of messages in a server's queue.
 func queued(t *testing.T, transport *oslorpc.Transport, s *oslorpc.Server) int64 {
 	t.Helper()
 	i, _ := s.Instance()
@@ -89,7 +89,7 @@ func TestHeldServer(t *testing.T) {
 	serve(t, "active", active.endpoint())
 	c := client(t)
 
-	// Messages for any server avoid it; those by its name and fanouts wait in its queue.
+	// Messages for any server avoid a held server. Messages by name and fanouts wait in its queue.
 	for n := range 5 {
 		if _, err := oslorpc.Call[int](t.Context(), c, "record", number{n}); err != nil {
 			t.Fatal(err)
@@ -127,7 +127,7 @@ func TestHeldServer(t *testing.T) {
 	}
 }
 
-// What a held server accepted runs when it stops without having been released.
+// If a held server stops without having been released, it runs the messages that it accepted.
 func TestStopOfAHeldServer(t *testing.T) {
 	r := &runRecorder{}
 	held := startHeld(t, open(t), "held", r.endpoint(), oslorpc.WithWorkers(1), oslorpc.WithQueue(3, 1<<20))
@@ -147,7 +147,8 @@ func TestStopOfAHeldServer(t *testing.T) {
 	wantKind(t, held.Release(t.Context()), oslorpc.Invalid, true)
 }
 
-// Each start of a server that is made with a hold is held; static addresses need not be seen.
+// A server with WithHold is held at each start. With static addresses, the start does not wait
+// until others see the server.
 func TestHoldAtEachStart(t *testing.T) {
 	transport := open(t)
 	s := startHeld(t, transport, "node1", newAgent("node1").endpoint("1.0"))
@@ -171,8 +172,8 @@ func TestHoldAtEachStart(t *testing.T) {
 	startHeld(t, fixed, "node1", newAgent("node1").endpoint("1.0"))
 }
 
-// A held start whose time is over stops the server again, and can be tried anew; whether it was
-// over is a matter of luck.
+// If the context of a held start has ended, the server stops again and the start can be retried.
+// Whether the start fails depends on timing.
 func TestHeldStartInNoTime(t *testing.T) {
 	for _, executor := range []oslorpc.Executor{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
 		t.Run(string(executor), func(t *testing.T) {
@@ -271,7 +272,7 @@ func TestDrainWhileHeld(t *testing.T) {
 	wantStates(t, transport, "node1 held")
 }
 
-// Release, Drain and Resume beside each other and beside stops and starts neither race nor lose
+// Concurrent Release, Drain and Resume, with concurrent stops and starts, neither race nor lose
 // messages.
 func TestStatesConcurrently(t *testing.T) {
 	transport, r := open(t), &runRecorder{}
@@ -302,11 +303,11 @@ func TestStatesConcurrently(t *testing.T) {
 	all.Wait()
 }
 
-// When the start of a held server returns, a fanout of a client that knew the topic before reaches
-// it: what it reads after that and what it is told leave no gap, though each process looks for
-// changes at times of its own, or pauses after one. A start waits for processes that get the
-// processor when they need it. Where the machine is too busy for that, another start may find that
-// they do.
+// When the start of a held server returns, a fanout of a client that already knew the topic reaches
+// the server. So there is no gap between the state that the server reads then and the messages that
+// it receives, although each process looks for changes at different times or pauses after a change.
+// The start relies on other processes getting processor time when they need it. On a machine that
+// is too busy for that, the test tries again.
 func TestHeldServerIsKnownToAll(t *testing.T) {
 	for name, newURL := range map[string]func(t *testing.T) string{
 		"local":  func(t *testing.T) string { return "local://" + filepath.Join(t.TempDir(), "registry") }, // it must be private
@@ -326,8 +327,8 @@ func TestHeldServerIsKnownToAll(t *testing.T) {
 	}
 }
 
-// whoMissesHeldServers starts held servers, and tells which fanouts did not reach one that was
-// there.
+// whoMissesHeldServers starts held servers and returns the fanouts that did not reach a server that
+// was there.
 func whoMissesHeldServers(t *testing.T, url string) (problems []string) {
 	t.Helper()
 	senders := make([]*oslorpc.Client, 5)

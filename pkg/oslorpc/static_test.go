@@ -32,7 +32,7 @@ func (l *urlLog) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-// startOne starts a server named one, and returns its address.
+// startOne starts a server named one and returns its address.
 func startOne(t *testing.T) string {
 	t.Helper()
 	tr, err := oslorpc.Open("memory://"+t.Name(), oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
@@ -81,7 +81,7 @@ func TestStaticAddressOfSeveralServers(t *testing.T) {
 	check(report.Err())
 }
 
-// A fanout to an address without a server's name says once that it reaches one server.
+// A fanout to an address without a server name warns once that it reaches only one server.
 func TestFanoutToNamelessAddress(t *testing.T) {
 	t.Parallel()
 	addr := startOne(t)
@@ -106,7 +106,8 @@ func TestFanoutToNamelessAddress(t *testing.T) {
 	}
 }
 
-// A program without gRPC's client of xDS cannot use addresses that need it, and hears so at once.
+// A program that does not link gRPC's xDS client cannot use addresses that need it, and gets an
+// error at once.
 func TestXDSNeedsItsClient(t *testing.T) {
 	t.Parallel()
 	_, err := oslorpc.Open("static://shared/one=xds:///shared")

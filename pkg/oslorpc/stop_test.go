@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// stubborn has a method that does not care for its context.
+// stubborn has a method that ignores its context.
 func stubborn(entered chan<- struct{}, release <-chan struct{}) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 		"block": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) {
@@ -23,7 +23,7 @@ func stubborn(entered chan<- struct{}, release <-chan struct{}) oslorpc.Endpoint
 	}}
 }
 
-// callInBackground calls a method and returns what comes of it.
+// callInBackground calls a method and returns a channel for the error.
 func callInBackground(c *oslorpc.Client, method string) <-chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -33,8 +33,8 @@ func callInBackground(c *oslorpc.Client, method string) <-chan error {
 	return done
 }
 
-// A forced stop does not wait for a method that ignores its context, and neither does a shutdown
-// while another stop waits.
+// A forced stop does not wait for a method that ignores its context. A shutdown does not wait
+// either, even while another stop waits.
 func TestForcedStopOfStubbornMethod(t *testing.T) {
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	transport := open(t)
@@ -55,7 +55,7 @@ func TestForcedStopOfStubbornMethod(t *testing.T) {
 	close(release)
 }
 
-// A forced stop of one server ends what it runs, also when the connection stays because another
+// A forced stop of one server cancels its methods even if the connection stays open because another
 // server is up.
 func TestForcedStopBesideAnotherServer(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan error, 1)
@@ -86,7 +86,7 @@ func TestForcedStopBesideAnotherServer(t *testing.T) {
 	}
 }
 
-// A start during a stop waits for its end, and then starts.
+// A start during a stop waits for the end of the stop, and then starts the server.
 func TestStartDuringStop(t *testing.T) {
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	s := serve(t, "node1", stubborn(entered, release))
@@ -111,8 +111,8 @@ func TestStartDuringStop(t *testing.T) {
 	}
 }
 
-// Answers that were made before the stop are delivered, also to a consumer that is slow; a watch of
-// the health does not hold it up.
+// Answers from before the stop are delivered, even to a slow consumer. A watch of the health
+// service does not delay the stop.
 func TestStopLetsAnswersBeRead(t *testing.T) {
 	transport := open(t)
 	s := serveOn(t, transport, oslorpc.Target{Topic: "agents", Server: "node1"}, newAgent("node1").endpoint("1.0"))
@@ -145,7 +145,7 @@ func TestStopLetsAnswersBeRead(t *testing.T) {
 	}
 }
 
-// Close ends operations that run, and says what is known of them.
+// Close ends running operations, and their errors say what is known about the messages.
 func TestCloseEndsRunningOperations(t *testing.T) {
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	defer close(release)

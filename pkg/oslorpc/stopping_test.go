@@ -16,8 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// holder has a typed method of each kind that lasts until hold returns, and then ends as if it
-// were done.
+// holder has a typed method of each kind. Each runs until hold returns, and then returns as if it
+// had finished.
 type holder struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -62,7 +62,7 @@ func (h *holder) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolume
 	return stream.SendAndClose(&v1.ImportVolumesResponse{Imported: 1})
 }
 
-// SyncVolumes answers each message, and cares for nothing else.
+// SyncVolumes answers each message and ignores its context.
 func (h *holder) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequest, v1.SyncVolumesResponse]) error {
 	for {
 		request, err := stream.Recv()
@@ -76,7 +76,7 @@ func (h *holder) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesReque
 	}
 }
 
-// serveHolder starts a server with a holder, and one beside it, which keeps the connections up.
+// serveHolder starts a server with a holder, and another server that keeps the connections open.
 func serveHolder(t *testing.T, transport *oslorpc.Transport, hold func(context.Context)) (*oslorpc.Server, *holder) {
 	t.Helper()
 	h := &holder{hold: hold, failed: make(chan error, 10)}
@@ -90,7 +90,8 @@ func serveHolder(t *testing.T, transport *oslorpc.Transport, hold func(context.C
 	return s, h
 }
 
-// streamKinds open a stream, have a message pass, and return what reads the rest of it.
+// streamKinds opens a stream of each kind, passes one message, and returns a function that reads
+// the rest of the stream.
 func streamKinds(ctx context.Context, c *oslorpc.Client) map[string]func() (rest func() error, err error) {
 	stub := v1.NewInventoryServiceClient(c)
 	return map[string]func() (func() error, error){
@@ -148,8 +149,8 @@ func unlessEOF(err error) error {
 	return err
 }
 
-// A stream that a forced stop cuts short does not look whole, also if its method takes the end of
-// its context for the end of its work, and if the connection stays.
+// A stream that a forced stop cuts does not look complete, even if the method returns without an
+// error when its context ends, and even if the connection stays open.
 func TestForcedStopCutsStreams(t *testing.T) {
 	for kind := range streamKinds(t.Context(), client(t)) {
 		t.Run(kind, func(t *testing.T) {
@@ -175,7 +176,7 @@ func TestForcedStopCutsStreams(t *testing.T) {
 	}
 }
 
-// running returns how many messages a server runs.
+// running returns the number of methods that a server runs.
 func running(t *testing.T, s *oslorpc.Server) int64 {
 	t.Helper()
 	i, _ := s.Instance()
@@ -186,7 +187,7 @@ func running(t *testing.T, s *oslorpc.Server) int64 {
 	return info.Servers[0].Running
 }
 
-// Methods of all kinds learn that their server stops, and end in time for it.
+// Methods of all kinds learn that their server stops, and return before the stop is forced.
 func TestStopping(t *testing.T) {
 	if oslorpc.Stopping(t.Context()) != nil {
 		t.Error("a context that belongs to no method has a channel")
@@ -243,8 +244,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// Run stops in a time that is known, also if a caller holds a stream open, and if a method does
-// not end.
+// Run returns within a known time, even if a caller keeps a stream open or a method does not
+// return.
 func TestRunStopsInTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		options  []oslorpc.TransportOption

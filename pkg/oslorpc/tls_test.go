@@ -37,8 +37,8 @@ func (s syncing) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesReque
 	}
 }
 
-// everyDelivery sends one message of each kind to the topic inventory, where one server is, and
-// returns an error unless all of it arrived.
+// everyDelivery sends one message of each kind to the topic inventory, which has one server. It
+// returns an error unless each message arrived completely.
 func everyDelivery(ctx context.Context, transport *oslorpc.Transport) map[string]func() error {
 	c := transport.Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(10*time.Second))
 	monitored := c.Prepare(oslorpc.WithCallMonitorTimeout(5 * time.Second))
@@ -151,8 +151,8 @@ func serveSecure(t *testing.T, options ...oslorpc.TransportOption) (*oslorpc.Ser
 	return s, i, a
 }
 
-// Every delivery works with TLS in both directions, wherever the server listens; no other
-// machine's address needs Plaintext then.
+// Every delivery works with mutual TLS, wherever the server listens. With TLS, addresses of other
+// machines do not need Plaintext.
 func TestTLS(t *testing.T) {
 	socket := "unix:" + filepath.Join(t.TempDir(), "socket")
 	for name, options := range map[string][]oslorpc.TransportOption{

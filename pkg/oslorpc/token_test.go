@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// issuer verifies tokens, which are names, and notes them.
+// issuer verifies tokens, which are just names, and records them.
 type issuer struct {
 	mu   sync.Mutex
 	seen []string
@@ -34,7 +34,7 @@ func (i *issuer) Verify(_ context.Context, token string) (subject string, expire
 	return "issuer/" + strings.TrimPrefix(token, "token-of-"), time.Time{}, nil
 }
 
-// tokens returns the tokens that were seen.
+// tokens returns the tokens that were verified.
 func (i *issuer) tokens() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -70,7 +70,7 @@ func (i *identities) get() string {
 	return i.last
 }
 
-// A token is not sent in clear, and neither is what it would be sent with.
+// A token is never sent without TLS, and neither is the message that would carry it.
 func TestTokenInClear(t *testing.T) {
 	s, i, a := serveSecure(t)
 	sender := open(t, oslorpc.WithTrust(trust.Config{TokenFile: tokenFile(t, "token-of-ann")}))
@@ -86,7 +86,7 @@ func TestTokenInClear(t *testing.T) {
 	}
 }
 
-// An impostor does not get the token.
+// An impostor does not receive the token.
 func TestTokenForAnImpostor(t *testing.T) {
 	authority := tlstest.New(t)
 	config := authority.Issue(tlstest.Subject{URIs: []string{asPrinter}}).Mutual()
@@ -101,7 +101,7 @@ func TestTokenForAnImpostor(t *testing.T) {
 	}
 }
 
-// The token comes from its file, also when that changes; what is broken leaves the old one.
+// The token is read again when its file changes. If the file is broken, the old token is kept.
 func TestTokenIsReadAgain(t *testing.T) {
 	authority := tlstest.New(t)
 	seen := &identities{}
@@ -174,7 +174,7 @@ func TestTokensNeedTLS(t *testing.T) {
 	}
 }
 
-// A file without a token is an error of Open, which names it.
+// If a file contains no token, Open returns an error that names the file.
 func TestTokenFiles(t *testing.T) {
 	dir := t.TempDir()
 	for says, path := range map[string]string{

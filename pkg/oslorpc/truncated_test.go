@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// stuck is a connection whose writes can be held up until it is closed.
+// stuck is a connection whose writes can be blocked until it is closed.
 type stuck struct {
 	net.Conn
 
@@ -41,8 +41,8 @@ func (s *stuck) Close() error {
 	return s.Conn.Close()
 }
 
-// breaker makes connections, and breaks the first before what is written to it since Hold has
-// left.
+// breaker dials connections. It breaks the first connection before any data that was written since
+// Hold has left.
 type breaker struct {
 	held    atomic.Bool
 	waiting chan struct{}
@@ -100,9 +100,9 @@ func (c *counter) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequ
 	}
 }
 
-// A stream that the client sends breaks before anything of it has left. gRPC would begin it again
-// elsewhere, with what was sent until then, and after that let it succeed, though its sender was
-// told that it had ended. It must fail, or be complete.
+// A client stream breaks before any of its data has left. gRPC would transparently retry it on
+// another connection with the messages sent so far, and could let it succeed although its sender
+// was told that it had ended. The stream must fail or be complete.
 func TestStreamThatBreaksEarly(t *testing.T) {
 	for name, connect := range map[string]func(*testing.T, *breaker, string) grpc.ClientConnInterface{
 		"a client of oslorpc": func(t *testing.T, b *breaker, addr string) grpc.ClientConnInterface {
@@ -142,8 +142,8 @@ func TestStreamThatBreaksEarly(t *testing.T) {
 	}
 }
 
-// importVolumes sends messages, some of them before the connection breaks, and wants all to have
-// come if it succeeds.
+// importVolumes sends messages, some of them before the connection breaks. If the stream succeeds,
+// all messages must have arrived.
 func importVolumes(t *testing.T, v v1.InventoryServiceClient, b *breaker, before int, count *counter) {
 	t.Helper()
 	const all = 20
@@ -164,7 +164,7 @@ func importVolumes(t *testing.T, v v1.InventoryServiceClient, b *breaker, before
 	}
 }
 
-// syncVolumes is importVolumes for a stream whose messages are answered. It must end.
+// syncVolumes is like importVolumes, for a stream whose messages are answered. The stream must end.
 func syncVolumes(t *testing.T, v v1.InventoryServiceClient, b *breaker, before int) {
 	t.Helper()
 	const all = 20

@@ -40,8 +40,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// Options win over the URL, and the URL over the environment, part by part; a certificate and its
-// key stay together.
+// Options take precedence over the URL, and the URL over the environment, for each part. A
+// certificate and its key stay together.
 func TestTrustPrecedence(t *testing.T) {
 	for _, name := range trust.Variables() {
 		t.Setenv(name, "")
@@ -94,8 +94,8 @@ func TestTrustPrecedence(t *testing.T) {
 	}
 }
 
-// Servers that other machines can reach without TLS need a permission, whether they listen there or
-// say so, and the log has a warning once.
+// Servers without TLS that other machines can reach need permission, whether they listen on such an
+// address or advertise it. The log has one warning.
 func TestPlaintextServers(t *testing.T) {
 	for name, options := range map[string][]oslorpc.TransportOption{
 		"listens":    {oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithAdvertise("localhost")},
@@ -128,7 +128,7 @@ func TestPlaintextServers(t *testing.T) {
 	}
 }
 
-// callers has the certificates that the callers of a server showed.
+// callers collects the certificates of the callers of a server.
 type callers struct {
 	mu      sync.Mutex
 	serials map[string]bool
@@ -146,8 +146,8 @@ func (c *callers) note(ctx context.Context, request any, _ *grpc.UnaryServerInfo
 	return handler(ctx, request)
 }
 
-// rotation is how long certificates are replaced. The whole minute of docs/security.md takes
-// OSLORPC_ROTATION=1m.
+// rotation returns how long certificates are replaced, and how often. The minute of
+// docs/security.md takes OSLORPC_ROTATION=1m.
 func rotation(t *testing.T) (total, each time.Duration) {
 	t.Helper()
 	text := os.Getenv("OSLORPC_ROTATION")
@@ -161,8 +161,8 @@ func rotation(t *testing.T) (total, each time.Duration) {
 	return total, time.Second
 }
 
-// Certificates that are valid for seconds are replaced all the time, under load. No call fails,
-// also none that is long, and connections are replaced before their certificates expire.
+// Certificates that are valid for seconds are replaced continuously under load. No call fails, not
+// even a long one, and connections are replaced before their certificates expire.
 func TestRotationUnderLoad(t *testing.T) {
 	authority, dir, seen := tlstest.New(t), t.TempDir(), &callers{serials: map[string]bool{}}
 	issue := func() trust.Config {
@@ -207,8 +207,8 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 }
 
-// A caller whose certificate expires, or whose authority is trusted no more, cannot go on for
-// longer than the bound, over the connection that it has.
+// A caller whose certificate expires, or whose authority is no longer trusted, cannot use its
+// connection for longer than the bound.
 func TestConnectionsEndWithTheirTrust(t *testing.T) {
 	ours, others := tlstest.New(t), tlstest.New(t)
 	for name, test := range map[string]struct {
@@ -262,8 +262,8 @@ func outside(t *testing.T) string {
 	return ""
 }
 
-// A client sends nothing to another machine in clear, unless it is allowed to; then it says so
-// once.
+// A client sends nothing to another machine without TLS, unless this is allowed. If it is allowed,
+// the client warns once.
 func TestPlaintextClients(t *testing.T) {
 	address := outside(t)
 	_, _, a := serveSecure(t, oslorpc.WithListen(address+":0"), plaintext)

@@ -34,7 +34,7 @@ func (c creator) CreateVolume(ctx context.Context, _ *v1.CreateVolumeRequest) (*
 	return &v1.CreateVolumeResponse{}, c.create(ctx)
 }
 
-// offers has a server offer the inventory.
+// offers makes a server offer the inventory.
 func offers(i v1.InventoryServiceServer) oslorpc.ServerOption {
 	return oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, i) })
 }
@@ -47,13 +47,13 @@ func creating(t *testing.T, create func(context.Context) error, options ...oslor
 	return f
 }
 
-// textless is an error that cannot say what it is.
+// textless is an error whose Error method panics for a nil pointer.
 type textless struct{ text string }
 
 func (e *textless) Error() string { return e.text }
 
-// TestTypedNilPointerError has a method return a nil pointer as its error, which must not end the
-// process.
+// TestTypedNilPointerError returns a nil pointer as an error of a method. The process must not
+// crash.
 func TestTypedNilPointerError(t *testing.T) {
 	var none *textless
 	f := creating(t, func(context.Context) error { return none })
@@ -62,8 +62,8 @@ func TestTypedNilPointerError(t *testing.T) {
 	wantText(t, err, "panic", "nil pointer")
 }
 
-// TestTypedNestedStatus has a method fail with the status of an RPC of its own, which did not
-// start: that is not true of the method.
+// TestTypedNestedStatus makes a method fail with the status of a nested RPC that did not start. The
+// method itself did start.
 func TestTypedNestedStatus(t *testing.T) {
 	nested, err := status.New(codes.Unavailable, "go away").WithDetails(&pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_STOPPING, NotStarted: true})
 	if err != nil {
@@ -81,7 +81,8 @@ func TestTypedNestedStatus(t *testing.T) {
 	}
 }
 
-// TestTypedFanoutOptions gives a fanout call options for one answer, where there are several.
+// TestTypedFanoutOptions passes call options for a single answer to a fanout, which has several
+// answers.
 func TestTypedFanoutOptions(t *testing.T) {
 	f, all := inventories(t, "1.1", "1.2")
 	var md metadata.MD
@@ -93,7 +94,7 @@ func TestTypedFanoutOptions(t *testing.T) {
 	if all["1.1"].count()+all["1.2"].count() > 0 {
 		t.Error("it was sent")
 	}
-	// A program that calls no stub need not say where to put nothing.
+	// A program that does not use the stub may pass nil for the reply.
 	if err := f.Client(oslorpc.Target{}).Invoke(t.Context(), v1.InventoryService_InvalidateCache_FullMethodName, &v1.InvalidateCacheRequest{}, nil); err != nil {
 		t.Error(err)
 	}
@@ -106,7 +107,7 @@ type quotaError struct {
 
 func (e *quotaError) Error() string { return fmt.Sprintf("the quota is %d", e.Limit) }
 
-// TestTypedRegisteredError has a method fail with an error that both ends know.
+// TestTypedRegisteredError makes a method fail with an error that both ends know.
 func TestTypedRegisteredError(t *testing.T) {
 	f := creating(t, func(context.Context) error { return fmt.Errorf("no: %w", &quotaError{Limit: 7}) },
 		oslorpc.WithErrorType[*quotaError]("inventory.Quota"))
@@ -117,7 +118,7 @@ func TestTypedRegisteredError(t *testing.T) {
 	}
 }
 
-// boxed is a serializer that puts the request context into a box.
+// boxed is a serializer that wraps the request context.
 type boxed struct{ oslorpc.NoSerializer }
 
 func (boxed) SerializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
@@ -132,7 +133,7 @@ func (boxed) DeserializeContext(_ context.Context, dict oslorpc.RequestContext) 
 	return box, nil
 }
 
-// TestTypedSerializer has the request context pass through serializers.
+// TestTypedSerializer passes the request context through serializers.
 func TestTypedSerializer(t *testing.T) {
 	f := oslorpctest.New(t)
 	i := &inventory{name: "a"}
@@ -160,7 +161,7 @@ func TestTypedSerializer(t *testing.T) {
 	}
 }
 
-// TestTypedSlowDown has a test slow a server down.
+// TestTypedSlowDown makes a test slow a server down.
 func TestTypedSlowDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := inventories(t, "1.2")
@@ -170,8 +171,8 @@ func TestTypedSlowDown(t *testing.T) {
 	})
 }
 
-// TestTypedWaitForReady has a program ask gRPC to wait for connections: a server that cannot be
-// reached does not hold up what another one takes as soon as it is free.
+// TestTypedWaitForReady sets gRPC's WaitForReady. A server that cannot be reached does not delay a
+// message that another server accepts as soon as it is free.
 func TestTypedWaitForReady(t *testing.T) {
 	for name, test := range map[string]struct {
 		dial []grpc.DialOption
@@ -203,7 +204,7 @@ func TestTypedWaitForReady(t *testing.T) {
 	}
 }
 
-// TestTypedFailFast has the call option of gRPC decide whether a message waits for a server.
+// TestTypedFailFast checks that the gRPC call option decides whether a message waits for a server.
 func TestTypedFailFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -230,7 +231,7 @@ func TestTypedFailFast(t *testing.T) {
 	})
 }
 
-// badCredentials are credentials of one call that cannot be had.
+// badCredentials are per-RPC credentials that return an error.
 type badCredentials struct{ credentials.PerRPCCredentials }
 
 func (badCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -239,8 +240,8 @@ func (badCredentials) GetRequestMetadata(context.Context, ...string) (map[string
 
 func (badCredentials) RequireTransportSecurity() bool { return false }
 
-// TestTypedBadOptions gives calls and streams what gRPC cannot send: they fail at once, whichever
-// else is there.
+// TestTypedBadOptions passes options to calls and streams that gRPC cannot send. They fail at once,
+// whichever other options there are.
 func TestTypedBadOptions(t *testing.T) {
 	f, all := inventories(t, "1.1", "1.2")
 	v := volumes(f, oslorpc.WithTimeout(5*time.Second))
@@ -276,8 +277,8 @@ func TestTypedBadOptions(t *testing.T) {
 	}
 }
 
-// TestTypedInterceptorThatServesTwice has an interceptor of the server's run each method twice,
-// with requests of its own. A cast comes twice with the same id, and runs once.
+// TestTypedInterceptorThatServesTwice has a server interceptor that runs each method twice. The
+// second cast has the same message ID, so it is dropped.
 func TestTypedInterceptorThatServesTwice(t *testing.T) {
 	f := oslorpctest.New(t, oslorpc.WithServerOptions(grpc.UnaryInterceptor(
 		func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
@@ -300,7 +301,8 @@ func TestTypedInterceptorThatServesTwice(t *testing.T) {
 	}
 }
 
-// TestTypedFanoutThatCannotBeEncoded has no server hear that it missed what could not be sent.
+// TestTypedFanoutThatCannotBeEncoded checks that no server is told that it missed a message that
+// could not be encoded.
 func TestTypedFanoutThatCannotBeEncoded(t *testing.T) {
 	f := oslorpctest.New(t)
 	i := &inventory{name: "a"}

@@ -15,8 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// A stream opens at the version of its target at least, though its first message could do with
-// less.
+// A stream opens at least at the version of its target, although its first message needs only an
+// older version.
 func TestTypedStreamOpensAtItsTargetsVersion(t *testing.T) {
 	f, all := inventories(t, "1.1")
 	c := f.Client(oslorpc.Target{}, oslorpc.WithVersion("1.2"), oslorpc.WithRetry(0))
@@ -29,7 +29,7 @@ func TestTypedStreamOpensAtItsTargetsVersion(t *testing.T) {
 	}
 }
 
-// A timeout just as the stream opens is a timeout, wherever it strikes.
+// A timeout while the stream opens is reported as a timeout, whenever it occurs.
 func TestTypedStreamThatOpensAtItsDeadline(t *testing.T) {
 	const limit = time.Second
 	slow := oslorpc.WithDialOptions(grpc.WithStreamInterceptor(func(
@@ -63,7 +63,7 @@ func TestTypedStreamThatOpensAtItsDeadline(t *testing.T) {
 	}
 }
 
-// versions is a plain gRPC server that notes at which versions it was asked.
+// versions is a plain gRPC server that records the version of each request.
 type versions struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -76,8 +76,8 @@ func (v *versions) CreateVolume(ctx context.Context, _ *v1.CreateVolumeRequest) 
 	return &v1.CreateVolumeResponse{}, nil
 }
 
-// At a static address anything may listen, such as a server of another major version, which would
-// take a message without a version for one of its own.
+// Anything may listen at a static address, such as a server of another major version. This server
+// would accept a message without a version as a message of its own version.
 func TestTypedMessageToAStaticAddressHasAVersion(t *testing.T) {
 	service := &versions{asked: make(chan []string, 1)}
 	s := grpc.NewServer()

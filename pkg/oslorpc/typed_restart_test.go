@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// freeAddr returns an address that nothing listened at a moment ago.
+// freeAddr returns an address that was free a moment ago.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -20,8 +20,8 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A typed message for a server whose process is up, and that is not up itself yet, waits as any
-// other does; discovery does not tell of it, at a static address.
+// At a static address, discovery does not tell that a server is not up yet while its process is. A
+// typed message for such a server waits, like any other message.
 func TestTypedMessageForARestartingServer(t *testing.T) {
 	for name, options := range map[string][]oslorpc.ClientOption{"by topic": nil, "by name": {oslorpc.WithServer("node1")}} {
 		for kind, send := range map[string]func(v1.InventoryServiceClient) error{

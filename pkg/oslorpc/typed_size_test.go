@@ -16,7 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// answering is a service that answers with a text, and ignores what its stream says of it.
+// answering is a service that answers with a text, and ignores what its stream reports about the
+// text.
 type answering struct {
 	inventory
 
@@ -41,7 +42,7 @@ func (a *answering) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVol
 	}
 }
 
-// Each end holds typed messages to its own limit, and what it says of the method is true.
+// Each end enforces its own limit on typed messages, and reports correctly whether the method ran.
 func TestTypedLimits(t *testing.T) {
 	const small, large = 64 << 10, 128 << 10
 	tooLong := strings.Repeat("x", small)
@@ -97,7 +98,7 @@ func TestTypedLimits(t *testing.T) {
 	})
 }
 
-// A result that is JSON text already must be UTF-8.
+// A result that is already JSON text must be valid UTF-8.
 func TestResultThatCannotBeEncoded(t *testing.T) {
 	serve(t, "node1", oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 		"bad": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (oslorpc.Raw, error) { return "\"\xff\"", nil }),
@@ -112,8 +113,8 @@ func TestResultThatCannotBeEncoded(t *testing.T) {
 	wantKind(t, err, oslorpc.BadResult, false)
 }
 
-// The details that a typed method adds to its status go, rather than make the status larger than
-// what clients in other languages take.
+// If the details of a typed method's status would exceed the size that clients in other languages
+// accept, the details are dropped.
 func TestTypedStatusWithLargeDetails(t *testing.T) {
 	f := creating(t, func(context.Context) error {
 		st, err := status.New(codes.NotFound, "no such volume").WithDetails(wrapperspb.String(strings.Repeat("x", 64<<10)))

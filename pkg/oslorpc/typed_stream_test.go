@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestTypedStreamAfterTheEnd begins streams whose context has ended already.
+// TestTypedStreamAfterTheEnd opens streams whose context has already ended.
 func TestTypedStreamAfterTheEnd(t *testing.T) {
 	f, _ := inventories(t, "1.2")
 	v := volumes(f)
@@ -33,8 +33,8 @@ func TestTypedStreamAfterTheEnd(t *testing.T) {
 	}
 }
 
-// backwards is a context whose deadline passes when it is told to: those who wait for that hear of
-// it one after the other, the last who asked first.
+// backwards is a context whose deadline passes when the test says so. It calls the functions of
+// AfterFunc in reverse order, one after the other.
 type backwards struct {
 	context.Context
 
@@ -55,10 +55,10 @@ func (b *backwards) Err() error {
 	}
 }
 
-// Value hides the contexts within, which package context would go to.
+// Value hides the contexts inside, which package context would use.
 func (b *backwards) Value(any) any { return nil }
 
-// AfterFunc is what package context asks for.
+// AfterFunc is the method that package context uses if a context has it.
 func (b *backwards) AfterFunc(f func()) (stop func() bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -76,7 +76,8 @@ func (b *backwards) pass() {
 	}
 }
 
-// TestTypedStreamDeadline has the deadline of a stream pass before it is open, and in its middle.
+// TestTypedStreamDeadline checks a deadline that passes before a stream is open, and one that
+// passes in the middle of the stream.
 func TestTypedStreamDeadline(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	for name, opens := range map[string]bool{"before": false, "in the middle": true} {
@@ -102,8 +103,8 @@ func TestTypedStreamDeadline(t *testing.T) {
 	}
 }
 
-// TestTypedStreamEndedByAMessage sends a later message that ends the stream: who receives hears
-// why, and nothing is held any more.
+// TestTypedStreamEndedByAMessage sends a later message that ends the stream. The receiver learns
+// the reason, and all resources are released.
 func TestTypedStreamEndedByAMessage(t *testing.T) {
 	f := oslorpctest.New(t, oslorpc.WithLimits(rpc.Limits{MessageSize: 1 << 10}))
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(&inventory{name: "a"}))
@@ -146,8 +147,8 @@ func TestTypedStreamEndedByAMessage(t *testing.T) {
 	}
 }
 
-// TestTypedStreamRefusedForLong has the only server refuse again and again: the timeout bounds
-// that, and not how long a server that took the stream says nothing.
+// TestTypedStreamRefusedForLong has an only server that refuses again and again. The timeout limits
+// this phase. It does not limit how long a server may be silent after it accepted the stream.
 func TestTypedStreamRefusedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -184,8 +185,8 @@ func TestTypedStreamRefusedForLong(t *testing.T) {
 	})
 }
 
-// TestTypedStreamBegunTooLate sends a first message beside who receives, and has heard that the
-// context ended.
+// TestTypedStreamBegunTooLate sends a first message after the context has ended, while another
+// goroutine receives.
 func TestTypedStreamBegunTooLate(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// inventory is a typed service that records what arrives.
+// inventory is a typed service that records the messages that arrive.
 type inventory struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -126,8 +126,8 @@ func (i *inventory) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRe
 
 const inventoryService = "typedtest.v1.InventoryService"
 
-// inventories are a fleet of servers that offer the inventory, each at a version; their names are
-// "net" and the version, with a letter if there are several.
+// inventories starts a fleet of servers that offer the inventory, each at a version. Their names
+// are "net" and the version, with a letter if several have the same version.
 func inventories(t *testing.T, versions ...string) (*oslorpctest.Fleet, map[string]*inventory) {
 	t.Helper()
 	f := oslorpctest.New(t)
@@ -170,7 +170,7 @@ func TestTypedCall(t *testing.T) {
 	}
 }
 
-// TestTypedVersions sends messages to fleets of some versions.
+// TestTypedVersions sends messages to fleets of different versions.
 func TestTypedVersions(t *testing.T) {
 	plain := func() *v1.CreateVolumeRequest { return &v1.CreateVolumeRequest{Name: "a"} }
 	droppable := func() *v1.CreateVolumeRequest { return &v1.CreateVolumeRequest{Name: "a", Weight: proto.Int32(1)} } // since 1.2
@@ -331,7 +331,7 @@ func TestTypedServerStream(t *testing.T) {
 	}
 }
 
-// TestTypedServerStreamBegins does not receive: the stream begins all the same.
+// TestTypedServerStreamBegins does not receive. The stream starts nevertheless.
 func TestTypedServerStreamBegins(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -371,7 +371,7 @@ func TestTypedClientStream(t *testing.T) {
 	}
 }
 
-// TestTypedStreamVersions sends messages that need a later version than the one that opened the
+// TestTypedStreamVersions sends messages that need a later version than the message that opened the
 // stream.
 func TestTypedStreamVersions(t *testing.T) {
 	f, all := inventories(t, "1.2")
@@ -431,7 +431,7 @@ func TestTypedBidi(t *testing.T) {
 	}
 }
 
-// TestTypedStreamGoesElsewhere has the first server refuse.
+// TestTypedStreamGoesElsewhere makes the first server refuse the stream.
 func TestTypedStreamGoesElsewhere(t *testing.T) {
 	f := oslorpctest.New(t)
 	var all []*inventory
@@ -509,7 +509,7 @@ func TestTypedHabits(t *testing.T) {
 	wantKind(t, err, oslorpc.NoInstance, true)
 }
 
-// TestTypedStopsWithStreams stops a server whose methods wait for a client that says nothing.
+// TestTypedStopsWithStreams stops a server whose methods wait for a silent client.
 func TestTypedStopsWithStreams(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	stream, err := volumes(f).WatchVolumes(t.Context(), &v1.WatchVolumesRequest{Prefix: "wait"})
@@ -556,8 +556,8 @@ func TestRegisterServiceMistakes(t *testing.T) {
 	}
 }
 
-// TestTypedBesideDynamic has one server offer a typed service and an endpoint in the same
-// namespace.
+// TestTypedBesideDynamic offers a typed service and an endpoint in the same namespace on one
+// server.
 func TestTypedBesideDynamic(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.4", Struct: oslorpc.Methods(newAgent("a"))}},
@@ -573,8 +573,8 @@ func TestTypedBesideDynamic(t *testing.T) {
 	wantKind(t, err, oslorpc.NoSuchMethod, true)
 }
 
-// TestTypedWhereTheServiceIsNot has a server implement the namespace without the service: a typed
-// message goes elsewhere, and the server stays where it is.
+// TestTypedWhereTheServiceIsNot has a server that implements the namespace without the service. A
+// typed message goes to another server, and the registration of the first one does not change.
 func TestTypedWhereTheServiceIsNot(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.2", Struct: oslorpc.Methods(newAgent("a"))}})

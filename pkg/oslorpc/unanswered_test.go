@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// relay is the address of a way to another address that can be closed without closing its
-// connections, as when a process hangs.
+// relay forwards connections to another address. It can stop accepting connections without closing
+// the existing ones, as when a process hangs.
 type relay struct {
 	addr string
 	gate sync.RWMutex // held while nothing passes
@@ -45,7 +45,7 @@ func newRelay(t *testing.T, to string) *relay {
 	return r
 }
 
-// pass passes on what comes, until either end is closed.
+// pass forwards data until either end is closed.
 func (r *relay) pass(from, to net.Conn) {
 	defer from.Close()
 	defer to.Close()
@@ -65,8 +65,8 @@ func (r *relay) pass(from, to net.Conn) {
 	}
 }
 
-// Ping and Info of a process that hangs say so, over a connection that was up before as well as
-// over a new one.
+// Ping and Info of a process that hangs return an error that says so, over an existing connection
+// and over a new one.
 func TestQuestionsToAHungProcess(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	list, err := open(t).Instances(t.Context())

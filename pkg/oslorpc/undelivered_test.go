@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// listener is a server that hears when it may have missed messages.
+// listener is a server that is told when it may have missed messages.
 type listener struct {
 	*oslorpctest.Server
 
@@ -25,7 +25,7 @@ func listen(f *oslorpctest.Fleet, name string, options ...oslorpc.ServerOption) 
 	return l
 }
 
-// told returns how often the server was told since the last look.
+// told returns how often the server was told since the last call.
 func (l *listener) told(t *testing.T) int {
 	t.Helper()
 	synctest.Wait()
@@ -45,7 +45,7 @@ func (l *listener) wantTold(t *testing.T, when string, want int) {
 	}
 }
 
-// deliveries are all ways to send a message; they return its error.
+// deliveries are all ways to send a message. They return its error.
 func deliveries() map[string]func(context.Context, *oslorpc.Client) error {
 	call := func(ctx context.Context, c *oslorpc.Client) error {
 		_, err := oslorpc.Call[string](ctx, c, "whoami", nil)
@@ -118,8 +118,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// A server that a fanout did not reach hears of it with the next message, whatever that is, and
-// once.
+// If a fanout did not reach a server, the next message of any kind tells the server so, once.
 func TestUndeliveredFanoutIsToldByTheNextMessage(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, send func(context.Context, *oslorpc.Client) error) {
 		f := oslorpctest.New(t)
@@ -139,8 +138,8 @@ func TestUndeliveredFanoutIsToldByTheNextMessage(t *testing.T) {
 	})
 }
 
-// Messages by the server's name, and those that everybody is to answer, are meant for a server as
-// well; a message for any server is not.
+// Messages by server name, fanouts and gathers count as messages for the server. A message for any
+// server does not.
 func TestWhatCountsAsUndelivered(t *testing.T) {
 	for name, send := range deliveries() {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +171,7 @@ func TestWhatCountsAsUndelivered(t *testing.T) {
 	}
 }
 
-// A call that ran into its deadline at the server was delivered.
+// A call whose deadline passed while the method ran was delivered.
 func TestSlowCallIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -186,7 +185,7 @@ func TestSlowCallIsDelivered(t *testing.T) {
 	})
 }
 
-// A cast would have been accepted in no time: one that ran into its deadline may not have arrived.
+// A cast is accepted quickly. If its deadline passed, it may not have arrived.
 func TestSlowCastIsUndelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -240,8 +239,8 @@ func TestSkippedServersMissedNothing(t *testing.T) {
 	})
 }
 
-// A server that started after a message failed missed nothing, though it has the name that the
-// message was for.
+// A server that started after a message failed has missed nothing, even if the message was for its
+// name.
 func TestRestartedServerMissedNothing(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, send func(context.Context, *oslorpc.Client) error) {
 		f := oslorpctest.New(t)
@@ -263,7 +262,7 @@ func TestRestartedServerMissedNothing(t *testing.T) {
 	})
 }
 
-// A server that was restarted between two messages that failed missed the second.
+// A server that restarted between two failed messages missed the second.
 func TestRestartedServerMissedWhatFailedSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -287,8 +286,8 @@ func TestRestartedServerMissedWhatFailedSince(t *testing.T) {
 	})
 }
 
-// What a server missed stays to be told as long as messages fail, those that would tell it among
-// them.
+// The report about missed messages stays pending while messages fail, including messages that would
+// carry the report.
 func TestUndeliveredSurvivesAnotherFailure(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, send func(context.Context, *oslorpc.Client) error) {
 		f := oslorpctest.New(t)
@@ -307,7 +306,7 @@ func TestUndeliveredSurvivesAnotherFailure(t *testing.T) {
 	})
 }
 
-// Each transport is a sender of its own, and tells only of its own messages.
+// Each transport is a separate sender, and reports only its own messages.
 func TestSendersTellOfTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -329,7 +328,8 @@ func TestSendersTellOfTheirOwn(t *testing.T) {
 	})
 }
 
-// A message for a name was meant for one of those who have it: the first that is reached is told.
+// A message for a name was meant for one of the servers with this name. The first one that is
+// reached is told.
 func TestUndeliveredByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -354,8 +354,8 @@ func TestUndeliveredByName(t *testing.T) {
 	})
 }
 
-// Several senders that tell a server while it is busy with what it was told are one more reason,
-// and not many.
+// If several senders report while a server still handles a report, the server gets one further
+// report.
 func TestReasonsThatComeMeanwhileAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)

@@ -11,9 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// wantNothingMissed sends something that cannot be encoded, with and without options of the
-// connection's own, and wants that its sender alone hears of it: the server neither runs anything
-// nor hears that it missed something.
+// wantNothingMissed sends a message that cannot be encoded, with and without dial options. Only the
+// sender gets an error. The server runs nothing and is not told that it missed a message.
 func wantNothingMissed(t *testing.T, send func(context.Context, *oslorpc.Client) error, next func(context.Context, *oslorpc.Client) error) {
 	t.Helper()
 	for name, options := range map[string][]oslorpc.TransportOption{

@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// distrust is a pair of programs that cannot trust each other until one of them is mended.
+// distrust is a pair of programs that do not trust each other until one of them is fixed.
 type distrust struct {
 	server, client credentials.TransportCredentials
 	wants          string // what the client says
@@ -79,8 +79,8 @@ func distrusts(t *testing.T) map[string]distrust {
 	}
 }
 
-// TestUntrusted: nothing is sent, and each message fails at once, not at its deadline. The server
-// says why, and the client recovers when the other end is mended.
+// TestUntrusted checks that nothing is sent, and that each message fails at once and not at its
+// deadline. The server reports why, and the client recovers when the other end is fixed.
 func TestUntrusted(t *testing.T) {
 	for name, d := range distrusts(t) {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +148,6 @@ type lines struct {
 	buffer bytes.Buffer
 }
 
-// Write implements io.Writer.
 func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,8 +161,8 @@ func (l *lines) String() string {
 	return l.buffer.String()
 }
 
-// TestUntrustedIsLeftOut: messages go to the servers that are trusted, and a fanout reports the
-// others.
+// TestUntrustedIsLeftOut checks that messages go to the trusted servers, and that a fanout reports
+// the others.
 func TestUntrustedIsLeftOut(t *testing.T) {
 	ours, others := tlstest.New(t), tlstest.New(t)
 	url := "local://" + t.TempDir() + "/d"
@@ -199,7 +198,8 @@ func TestUntrustedIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestMendedServerIsTrusted soon after it starts again at its address with another certificate.
+// TestMendedServerIsTrusted checks that a server is trusted soon after it restarts at its address
+// with another certificate.
 func TestMendedServerIsTrusted(t *testing.T) {
 	ours, others := tlstest.New(t), tlstest.New(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

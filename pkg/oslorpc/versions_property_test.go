@@ -12,9 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestNothingRunsWhereItDoesNotFit sends random messages to random fleets that change meanwhile:
-// whatever becomes of a message, no endpoint runs one that it is not compatible with, none runs
-// twice at an instance, and one that is said not to have run has not.
+// TestNothingRunsWhereItDoesNotFit sends random messages to random fleets that change meanwhile.
+// Whatever the outcome of a message, no endpoint runs a message that it is not compatible with, no
+// message runs twice on an instance, and a message that is reported as not run has not run.
 func TestNothingRunsWhereItDoesNotFit(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestNothingRunsWhereItDoesNotFit(t *testing.T) {
 	}
 }
 
-// randomWorld is a fleet and the messages to it.
+// randomWorld is a fleet with the messages that are sent to it.
 type randomWorld struct {
 	*rand.Rand
 
@@ -87,7 +87,7 @@ func (w *randomWorld) endpoint(instance string) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Namespace: namespace, Version: version, Methods: map[string]oslorpc.Method{"m": oslorpc.Func(run)}}
 }
 
-// disturb has a server go, come back, or hang for a while.
+// disturb makes a server stop, come back, or hang for a while.
 func (w *randomWorld) disturb() {
 	s := w.servers[w.IntN(len(w.servers))]
 	switch w.IntN(4) {
@@ -151,7 +151,7 @@ func (m *randomMessage) send() {
 	m.judge(err, reached)
 }
 
-// judge compares what was said of the message with what ran.
+// judge compares the reported outcome of the message with the servers where it ran.
 func (m *randomMessage) judge(err error, reached int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -20,18 +20,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// tablePage is the written table, which TestVersionsTable does.
+// tablePage is the page with the table that TestVersionsTable checks.
 const tablePage = "../../docs/versions-table.md"
 
-// tableCaps are the caps that the page speaks of; each message has a row for each.
+// tableCaps are the version caps of the page. Each message has a row for each cap.
 var tableCaps = []string{"none", "1.1", "2.0", "epoxy", "auto"}
 
-// tableWords are what a cell can say when the message runs nowhere.
+// tableWords are the words for cells in which the message runs nowhere.
 var tableWords = map[string]oslorpc.Kind{
 	"unsupported": oslorpc.UnsupportedVersion, "capped": oslorpc.VersionCapExceeded, "no server": oslorpc.NoInstance,
 }
 
-// tableRow is a row of the page: what comes of a message in each fleet.
+// tableRow is a row of the page: the outcome of a message in each fleet.
 type tableRow struct {
 	message string
 	caps    []string
@@ -39,7 +39,8 @@ type tableRow struct {
 	cells   []string
 }
 
-// tableSection is a heading of the page with its rows. The one without a title has the servers.
+// tableSection is a heading of the page with its rows. The section without a title lists the
+// servers.
 type tableSection struct {
 	title string
 	rows  []tableRow
@@ -82,8 +83,8 @@ func readTable(t *testing.T) (servers map[string][]string, sections []tableSecti
 	return servers, sections
 }
 
-// checkComplete fails unless each message of a section has one row for each cap, and messages of
-// plain versions are of all versions.
+// checkComplete fails unless each message of a section has one row for each cap, and the messages
+// without variants cover all versions.
 func (s *tableSection) checkComplete(t *testing.T, versions []string) {
 	t.Helper()
 	rows := map[[2]string]int{}
@@ -111,10 +112,10 @@ func (s *tableSection) checkComplete(t *testing.T, versions []string) {
 	}
 }
 
-// tableRun is a run of a message: where, and at which version it was asked for.
+// tableRun is a run of a message: the server, and the requested version.
 type tableRun struct{ version, server string }
 
-// tableRuns are the runs of each message, by its id.
+// tableRuns are the runs of each message, by ID.
 type tableRuns struct {
 	mu   sync.Mutex
 	runs map[string][]tableRun
@@ -132,14 +133,14 @@ func (r *tableRuns) of(id string) []tableRun {
 	return slices.Clone(r.runs[id])
 }
 
-// tableArgs are the arguments of a message: its id, and the version of the variant that they are
-// of, if there are variants.
+// tableArgs are the arguments of a message: its ID and, if there are variants, the version of its
+// variant.
 type tableArgs struct {
 	ID   string              `json:"id"`
 	Form oslorpc.Opt[string] `json:"form"`
 }
 
-// tableEndpoint notes what it runs, and refuses what must not come to it.
+// tableEndpoint records the messages that it runs, and refuses messages that must not reach it.
 type tableEndpoint struct {
 	version string
 	runs    *tableRuns
@@ -166,8 +167,8 @@ func (e tableEndpoint) Stream(ctx context.Context, args tableArgs) iter.Seq2[str
 	return func(yield func(string, error) bool) { yield(e.run(ctx, args)) }
 }
 
-// mustServe says what is wrong if an endpoint of a version runs a message that asks for another
-// which it does not serve.
+// mustServe returns an error if an endpoint of one version must not run a message of another
+// version.
 func mustServe(implemented, asked string) error {
 	i, err := rpc.ParseVersion(implemented)
 	if err != nil {
@@ -183,8 +184,8 @@ func mustServe(implemented, asked string) error {
 	return nil
 }
 
-// tableVolumes is a typed service that notes what it runs, and refuses what must not come to it.
-// The name of a volume is the message's id.
+// tableVolumes is a typed service that records the messages that it runs, and refuses messages that
+// must not reach it. The name of a volume is the message ID.
 type tableVolumes struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -192,7 +193,7 @@ type tableVolumes struct {
 	runs    *tableRuns
 }
 
-// has is a field of a typed message: since when it is there, and whether it is set.
+// has describes a field of a typed message: the version that added it, and whether it is set.
 type has struct {
 	since string
 	set   bool
@@ -262,7 +263,7 @@ func newTableFleet(t *testing.T, column string, implemented map[string][]string)
 	return fleet
 }
 
-// client returns a client of the fleet with a cap as the page names it.
+// client returns a client of the fleet with a cap, which has the name that the page uses.
 func (f *tableFleet) client(limit string) *oslorpc.Client {
 	if limit == "none" {
 		limit = oslorpc.None
@@ -271,12 +272,12 @@ func (f *tableFleet) client(limit string) *oslorpc.Client {
 		oslorpc.WithVersionAliases(map[string]string{"epoxy": "1.2"}), oslorpc.WithVersionCap(limit))
 }
 
-// tableSend sends the message of a row, and returns how many servers took it and how many were
-// skipped.
+// tableSend sends the message of a row. It returns how many servers accepted the message and how
+// many were skipped.
 type tableSend func(ctx context.Context, c *oslorpc.Client, message, id string) (taken, skipped int, err error)
 
-// prepared returns the client and the arguments for the message of a row, which has one version, or
-// variants.
+// prepared returns the client and the arguments for the message of a row, which has either one
+// version or variants.
 func prepared(c *oslorpc.Client, message, id string) (*oslorpc.Client, any) {
 	versions := strings.Split(message, " else ")
 	if len(versions) == 1 {
@@ -317,7 +318,8 @@ func tableFanout(ctx context.Context, c *oslorpc.Client, message, id string) (ta
 	return counts(report)
 }
 
-// counts checks a report of a fanout in which nothing fails, and skipping has one reason.
+// counts checks the report of a fanout in which nothing fails and servers are skipped only for
+// their version.
 func counts(r *oslorpc.Report) (taken, skipped int, err error) {
 	for _, d := range r.Skipped {
 		if oslorpc.KindOf(d.Err) != oslorpc.UnsupportedVersion {
@@ -374,7 +376,7 @@ func typedFanout(ctx context.Context, c *oslorpc.Client, message, id string) (ta
 	return counts(&report)
 }
 
-// wanted returns the runs that a cell speaks of.
+// wanted returns the runs that a cell names.
 func wanted(message, cell string) (runs []tableRun) {
 	if cell == "none" {
 		return nil
@@ -391,7 +393,8 @@ func wanted(message, cell string) (runs []tableRun) {
 	return runs
 }
 
-// send sends a message and returns its runs. A message that is for all reaches all, or skips them.
+// send sends a message and returns its runs. If all is true, the message reaches or skips every
+// server.
 func (f *tableFleet) send(t *testing.T, send tableSend, c *oslorpc.Client, message string, all bool) ([]tableRun, error) {
 	t.Helper()
 	f.messages++
@@ -423,8 +426,8 @@ func (f *tableFleet) check(t *testing.T, send tableSend, c *oslorpc.Client, mess
 		return
 	}
 	want, seen := wanted(message, cell), map[tableRun]bool{}
-	// Twice as many messages as there are servers: what no server is to get may take a turn that
-	// another has.
+	// Send at least twice as many messages as there are servers. With fewer, a server that must not
+	// run the message might not have had its turn.
 	for n := 0; n < 2*f.size || len(seen) < len(want); n++ {
 		runs, err := f.send(t, send, c, message, all)
 		if err != nil {
@@ -450,8 +453,8 @@ func (f *tableFleet) check(t *testing.T, send tableSend, c *oslorpc.Client, mess
 	}
 }
 
-// TestVersionsTable does what docs/versions-table.md says: all combinations of the versions of
-// clients and servers, the caps and the deliveries.
+// TestVersionsTable checks docs/versions-table.md: all combinations of the versions of clients and
+// servers, the caps and the deliveries.
 func TestVersionsTable(t *testing.T) {
 	versions := []string{"1.0", "1.1", "1.2", "2.0"}
 	type deliveries map[string]tableSend
@@ -507,7 +510,7 @@ func TestVersionsTable(t *testing.T) {
 	}
 }
 
-// each calls do for each message, cap and column of a section, with the cell.
+// each calls do with each message, cap, column and cell of a section.
 func (s *tableSection) each(do func(message, limit, column, cell string)) {
 	for _, r := range s.rows {
 		for _, limit := range r.caps {
@@ -518,8 +521,9 @@ func (s *tableSection) each(do func(message, limit, column, cell string)) {
 	}
 }
 
-// TestVariantOfAnotherEndpoint has a server offer a method in an older version of a namespace only:
-// it serves the newer variant by its version and not by its methods, and gets the older one.
+// TestVariantOfAnotherEndpoint has a server that offers a method only in an older version of a
+// namespace. Its version fits the newer variant, but its methods do not, so it gets the older
+// variant.
 func TestVariantOfAnotherEndpoint(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "agents", Server: "a"}, []oslorpc.Endpoint{

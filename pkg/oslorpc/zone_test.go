@@ -46,7 +46,7 @@ func (z zoned) open(zone string) *oslorpc.Transport {
 	return t
 }
 
-// client returns a client in a zone that knows as many servers.
+// client returns a client in a zone that knows the given number of servers.
 func (z zoned) client(zone string, servers int) *oslorpc.Client {
 	z.Helper()
 	t := z.open(zone)
@@ -62,7 +62,7 @@ func (z zoned) knows(t *oslorpc.Transport, servers int) {
 	})
 }
 
-// answers returns the servers that answer some calls.
+// answers makes some calls and returns the servers that answer.
 func (z zoned) answers(c *oslorpc.Client, options ...oslorpc.ClientOption) string {
 	z.Helper()
 	var names []string
@@ -98,7 +98,8 @@ func onEachRegistry(t *testing.T, test func(z zoned)) {
 	}
 }
 
-// Messages for any server stay in the caller's zone, leave it when its servers stop, and return.
+// Messages for any server stay in the caller's zone, leave it when its servers stop, and return
+// when they are back.
 func TestZone(t *testing.T) {
 	t.Parallel()
 	onEachRegistry(t, func(z zoned) {
@@ -125,7 +126,7 @@ func TestZone(t *testing.T) {
 	})
 }
 
-// What no server of the zone can take goes to others, without an error.
+// Messages that no server of the zone can accept go to other zones, without an error.
 func TestZoneCannotTakeIt(t *testing.T) {
 	t.Parallel()
 	z := zoned{t, "memory://" + t.Name()}
@@ -151,7 +152,7 @@ func TestZoneCannotTakeIt(t *testing.T) {
 	until(t, "the server has room again", func() bool { return z.answers(c) == "old" })
 }
 
-// A server whose process is gone without a word costs the zone's callers nothing but its own calls.
+// If the only server of a zone cannot be reached, messages go to another zone without an error.
 func TestZoneIsUnreachable(t *testing.T) {
 	t.Parallel()
 	transport := openOn(t, "static://agents/gone=127.0.0.1:1;zone=az1,agents/there="+listening(t)+";zone=az2", oslorpc.WithZone("az1"))
@@ -173,7 +174,7 @@ func listening(t *testing.T) string {
 	return i.Addr
 }
 
-// The URL is more specific than the program, and the program than the environment.
+// The URL takes precedence over the program, and the program over the environment.
 func TestZoneIsChosen(t *testing.T) {
 	for _, test := range []struct{ url, option, variable, want string }{
 		{"memory://z", "", "", ""},
@@ -206,7 +207,7 @@ func TestZoneIsChosen(t *testing.T) {
 	}
 }
 
-// Why says where messages for any server go.
+// Why tells where messages for any server go.
 func TestWhyZone(t *testing.T) {
 	t.Parallel()
 	z := zoned{t, "memory://" + t.Name()}
