@@ -19,7 +19,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What is sent, how long a stream is, and how many servers a fanout reaches.
+// These are the size of the arguments, the length of a stream, and the number of servers of a
+// fanout.
 const (
 	payloadSize = 1 << 10
 	itemSize    = 100
@@ -44,25 +45,25 @@ var cases = []testCase{
 	{[]string{"pick-10-ns", "pick-10000-ns", "pick-ratio"}, picks, absoluteAndRatio},
 }
 
-// operation is one of ours, and what it is compared with.
+// operation is one operation of oslorpc, with what is needed for its counterpart.
 type operation struct {
-	// servers is how many there are, each with a transport and a listener of its own.
+	// servers is the number of servers. Each has a separate transport and listener.
 	servers int
 	method  oslorpc.Method
-	// services registers typed services, where there are any.
+	// services registers typed services, if there are any.
 	services func(grpc.ServiceRegistrar)
 	do       func(ctx context.Context, c *oslorpc.Client) error
-	// items is how many items a stream has; 0 if the counterpart is a unary call.
+	// items is the number of items of a stream. It is 0 if the counterpart is a unary call.
 	items int
 }
 
-// jsonText returns a JSON text of n bytes: an object, as arguments are.
+// jsonText returns a JSON text of n bytes. Like arguments, it is an object.
 func jsonText(n int) oslorpc.Raw {
 	const frame = `{"data":""}`
 	return oslorpc.Raw(`{"data":"` + strings.Repeat("x", n-len(frame)) + `"}`)
 }
 
-// callEcho sends arguments that are encoded already, and gets them back.
+// callEcho sends arguments that are already encoded, and gets them back.
 var callEcho = operation{
 	servers: 1,
 	method:  oslorpc.Func(func(_ context.Context, args oslorpc.Raw) (oslorpc.Raw, error) { return args, nil }),
@@ -75,8 +76,8 @@ var callEcho = operation{
 	}(),
 }
 
-// callStruct sends nested arguments from a struct, which the server decodes into one, and gets a
-// number back.
+// callStruct sends nested arguments from a struct, which the server decodes into a struct. The
+// result is a number.
 var callStruct = operation{
 	servers: 1,
 	method:  oslorpc.Func(func(_ context.Context, args nested) (int, error) { return len(args.Volumes), nil }),
@@ -89,8 +90,8 @@ var callStruct = operation{
 	}(),
 }
 
-// multicall gets a stream of small items that are encoded already; a caller of the raw counterpart
-// reads opaque bytes.
+// multicall receives a stream of small items that are already encoded. The raw counterpart receives
+// opaque bytes.
 var multicall = operation{
 	servers: 1,
 	method: oslorpc.Stream(func(context.Context, oslorpc.NoArgs) iter.Seq2[oslorpc.Raw, error] {
@@ -121,7 +122,7 @@ var multicall = operation{
 	items: streamItems,
 }
 
-// fanout reaches many servers; its counterpart is one call.
+// fanout sends to many servers. Its counterpart is one call.
 var fanout = operation{
 	servers: fanoutSize,
 	method:  oslorpc.Func(func(context.Context, oslorpc.Raw) (oslorpc.Raw, error) { return "null", nil }),
@@ -140,7 +141,7 @@ var fanout = operation{
 	}(),
 }
 
-// The address of all messages.
+// These are the parts of the address of all messages.
 const (
 	url     = "memory://bench"
 	topic   = "bench"
@@ -148,7 +149,7 @@ const (
 	method  = "do"
 )
 
-// counterpart opens what an operation is compared with, and returns how to undo it.
+// counterpart prepares the operation with which another operation is compared. Undo releases it.
 type counterpart func(ctx context.Context, o operation) (do func(context.Context) error, undo func() error, err error)
 
 // versusRaw compares an operation with an RPC of opaque bytes.
@@ -156,7 +157,7 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b compare.Wor
 	return versus(o, callers, rawCounterpart)
 }
 
-// versus makes an operation and its counterpart ready.
+// versus prepares an operation and its counterpart.
 func versus(o operation, callers int, other counterpart) func(context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 	return func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 		var opened closers
@@ -192,8 +193,8 @@ func versus(o operation, callers int, other counterpart) func(context.Context) (
 	}
 }
 
-// rawCounterpart is an RPC of opaque bytes, or a stream of them. Its messages get the size that the
-// operation's messages are found to have.
+// rawCounterpart returns an RPC of opaque bytes, or a stream of them. It observes the operation
+// first, so that its messages have the same size.
 func rawCounterpart(ctx context.Context, o operation) (do func(context.Context) error, undo func() error, err error) {
 	size, err := observe(ctx, o)
 	if err != nil {
@@ -235,7 +236,7 @@ func observe(ctx context.Context, o operation) (compare.Sizes, error) {
 	return seen.Sizes(), errors.Join(err, closers{t.Close}.close())
 }
 
-// closers undo what was opened, the last first.
+// closers are functions that release what was opened. They are called in reverse order.
 type closers []func() error
 
 func (c closers) close() (err error) {
@@ -249,11 +250,11 @@ func (c closers) close() (err error) {
 
 func nothingToClose() error { return nil }
 
-// batch is how many operations are timed together that are too short for the clock.
+// batch is how many operations are timed together if one is too short for the clock.
 const batch = 100
 
-// codec compares nothing: it reports what encoding and decoding the arguments of callStruct cost
-// apart.
+// codec compares nothing. It reports separately what encoding and decoding the arguments of
+// callStruct cost.
 func codec(context.Context) (encode, decode compare.Workload, cleanup func() error, err error) {
 	args := newNested()
 	text, err := payload.MarshalArgs(args)
@@ -279,12 +280,12 @@ func codec(context.Context) (encode, decode compare.Workload, cleanup func() err
 	return encode, decode, nothingToClose, nil
 }
 
-// picks compares a pick from a large fleet with one from a small one.
+// picks compares choosing a server in a large fleet with choosing one in a small fleet.
 func picks(context.Context) (small, large compare.Workload, cleanup func() error, err error) {
 	return pick(10), pick(10000), nothingToClose, nil
 }
 
-// pick picks an instance for a message to any server, from a fleet of n.
+// pick chooses an instance for a message to any server, in a fleet of n.
 func pick(n int) compare.Workload {
 	c := grpccarrier.New(grpccarrier.Config{})
 	entries := make([]*route.Entry, n)
@@ -313,8 +314,8 @@ func pick(n int) compare.Workload {
 	}}
 }
 
-// nested are arguments as a larger call of Nova has them: eight, one of which is a list of ten
-// objects.
+// nested is arguments of the size of a large call in Nova: there are eight, one of which is a list
+// of ten objects.
 type nested struct {
 	InstanceID string   `json:"instance_id"`
 	ImageID    string   `json:"image_id"`

@@ -1,23 +1,24 @@
-// Command bench compares oslorpc with plain grpc-go over loopback TCP, both ends in this process.
-// It prints a line each
+// Command bench compares oslorpc with plain grpc-go over loopback TCP. Both ends are in this
+// process. For each comparison, the command prints a line
 //
 //	name median q1 q3 ours raw
 //
-// where the figure is the ratio of the times per operation, ours / raw, with the same bytes on the
-// wire and the same compare.Deadline, and ours and raw are the medians of the times themselves, in
-// microseconds. A name that ends in -ns has no counterpart: its figure is nanoseconds. The
-// counterpart of policy-1k-64, which has TLS and a policy of 100 rules, is ours with TLS alone.
-// The counterpart of typed-1k-1 and typed-1k-64 is the same generated stub and the same service on
-// plain grpc-go. typed-bytes-1 and typed-bytes-64 send the same messages; their counterpart is an
-// RPC of opaque bytes, as of the dynamic calls.
+// The first figure is the ratio of the times per operation, ours / raw, with its quartiles. Both
+// sides have the same bytes on the wire and the same compare.Deadline. The last two columns, ours
+// and raw, are the medians of the times in microseconds. A name that ends in -ns has no
+// counterpart, and its figure is nanoseconds. The counterpart of policy-1k-64, which has TLS and a
+// policy of 100 rules, is oslorpc with TLS alone. The counterpart of typed-1k-1 and typed-1k-64 is
+// the same generated stub and the same service on plain grpc-go. The typed-bytes-1 and
+// typed-bytes-64 comparisons send the same messages, but their counterpart is an RPC of opaque
+// bytes, as for the dynamic calls.
 //
-// With -cost, lines follow for the other costs of an operation, after each line that has a
-// counterpart: cpu is processor time, which other processes on the machine hardly change, allocs is
-// allocations, and bytes is what they take, in bytes in place of microseconds.
+// With -cost, each line that has a counterpart is followed by lines for the other costs of an
+// operation: cpu is processor time, which other processes on the machine hardly change. allocs is
+// the number of allocations. bytes is the allocated bytes, which replace the microseconds.
 //
-// Both sides run in turn, for a round each. The figures are the median and the quartiles over the
-// rounds, since a single round on a shared machine says next to nothing; many short rounds say more
-// than a few long ones.
+// The two sides alternate, a round each. The figures are the median and the quartiles over the
+// rounds, since a single round on a shared machine tells little. Many short rounds tell more than a
+// few long ones.
 //
 // To see where the time goes, profile one side:
 //
@@ -82,13 +83,12 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	return nil
 }
 
-// testCase compares two workloads, which are alternated so that both see the same machine.
+// testCase compares two workloads, which alternate so that both run under the same conditions.
 type testCase struct {
-	// names are the names of the lines.
 	names []string
-	// open makes the workloads ready; cleanup undoes it.
+	// open prepares the workloads. Cleanup releases them.
 	open func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error)
-	// lines makes the lines of the costs of each round.
+	// lines makes the output lines from the costs of each round.
 	lines func(a, b compare.Costs) []line
 }
 
@@ -109,11 +109,11 @@ func (c testCase) run(ctx context.Context, rounds int, roundTime time.Duration) 
 	return c.lines(both[0], both[1]), nil
 }
 
-// line is one line of the table. Ours and raw are 0 where there is nothing to compare.
+// line is one line of the table. Ours and raw are 0 if there is no counterpart.
 type line struct {
 	compare.Quartiles
 	ours, raw float64
-	// more are lines of other costs, by their names.
+	// more are the lines of other costs, by name.
 	more []part
 }
 
@@ -141,8 +141,8 @@ func (l line) print(out io.Writer, name string, all bool) {
 	}
 }
 
-// ratio makes the line of a comparison of ours with the raw counterpart, and the lines of its
-// parts.
+// ratio makes the line that compares ours with the raw counterpart, and the lines of the other
+// costs.
 func ratio(ours, raw compare.Costs) []line {
 	l := between(ours.Time, raw.Time, time.Microsecond)
 	l.more = []part{
@@ -153,7 +153,7 @@ func ratio(ours, raw compare.Costs) []line {
 	return []line{l}
 }
 
-// between makes a line of the figures of each side, which it prints in a unit.
+// between makes a line from the figures of both sides and prints them in the given unit.
 func between(ours, raw []float64, unit time.Duration) line {
 	l := line{Quartiles: compare.Summarize(compare.Quotients(ours, raw))}
 	l.ours, l.raw = compare.Summarize(ours).Median/float64(unit), compare.Summarize(raw).Median/float64(unit)

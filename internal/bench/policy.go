@@ -18,11 +18,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// rules is how many rules a policy has. The last one allows what is sent.
+// rules is how many rules a policy has. The last rule allows the message.
 const rules = 100
 
-// versusTLS makes an operation ready with certificates of both sides and a policy, and the same
-// operation with the certificates alone.
+// versusTLS prepares an operation with certificates on both sides and a policy, and the same
+// operation with certificates only.
 func versusTLS(o operation, callers int) func(context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 	return func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 		var opened closers
@@ -74,7 +74,8 @@ func policy() *trust.Policy {
 	return p
 }
 
-// mutual returns TLS with one certificate for both sides, which is its own authority.
+// mutual returns a TLS configuration with one certificate for both sides. The certificate is its
+// own authority.
 func mutual() (*tls.Config, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// volumes is a typed service that answers with what it got.
+// volumes is a typed service that echoes its messages.
 type volumes struct {
 	typedtestv1.UnimplementedInventoryServiceServer
 }
@@ -21,7 +21,7 @@ func (volumes) GetVolume(_ context.Context, r *typedtestv1.GetVolumeRequest) (*t
 	return &typedtestv1.GetVolumeResponse{Name: r.GetName()}, nil
 }
 
-// typedCall calls a typed method through its generated stub, with a message that has rules.
+// typedCall calls a typed method through its generated stub. The message has validation rules.
 var typedCall = operation{
 	servers:  1,
 	services: registerVolumes,
@@ -39,7 +39,7 @@ func getVolume(ctx context.Context, c grpc.ClientConnInterface) error {
 	return err
 }
 
-// stubCounterpart is the same service and the same stub over plain grpc-go.
+// stubCounterpart returns the same service and the same stub over plain grpc-go.
 func stubCounterpart(ctx context.Context, _ operation) (do func(context.Context) error, undo func() error, err error) {
 	plain, err := compare.NewPlain(ctx, registerVolumes)
 	if err != nil {
@@ -53,7 +53,8 @@ func stubCounterpart(ctx context.Context, _ operation) (do func(context.Context)
 	return do, plain.Close, nil
 }
 
-// caps compares nothing: it reports what asking a fixed and an automatic cap costs.
+// caps compares nothing. It reports how long a fixed and an automatic version cap take to check a
+// version.
 func caps(ctx context.Context) (fixed, auto compare.Workload, cleanup func() error, err error) {
 	var opened closers
 	t, err := oslorpc.Open(url)
@@ -67,7 +68,7 @@ func caps(ctx context.Context) (fixed, auto compare.Workload, cleanup func() err
 	return asking(ctx, t, version), asking(ctx, t, oslorpc.AutoCap), opened.close, nil
 }
 
-// asking asks a cap whether a version may be sent.
+// asking checks whether a cap allows a version.
 func asking(ctx context.Context, t *oslorpc.Transport, limit string) compare.Workload {
 	client := newClient(t).Prepare(oslorpc.WithVersionCap(limit))
 	return compare.Workload{Callers: 1, Ops: batch, Do: func() error {

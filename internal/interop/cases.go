@@ -14,12 +14,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Case is what every client does with every server.
+// Case is a test that runs for every client with every server.
 type Case struct {
 	Name string
 
 	check func(ctx context.Context, c *cell) error
-	// long cases wait most of the time, and run beside the others.
+	// long is true for a case that waits most of the time. Such cases run beside the others.
 	long bool
 }
 
@@ -52,7 +52,8 @@ func Cases() []Case {
 	}
 }
 
-// call: a result comes back, the request context arrives, and the servers take turns.
+// call checks that a result comes back, that the request context arrives, and that the servers take
+// turns.
 func call(_ context.Context, c *cell) error {
 	if err := c.want(c.to(wire.Call, "add", args{"a": 2, "b": 3}), `5`); err != nil {
 		return err
@@ -72,8 +73,8 @@ func call(_ context.Context, c *cell) error {
 	return err
 }
 
-// connect makes calls until both servers were reached: a message goes to servers that are connected
-// already, if there are any.
+// connect makes calls until both servers answered. It is needed because a message goes to a
+// connected server if there is one.
 func (c *cell) connect() error {
 	for late := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		seen, err := c.reached(2)
@@ -86,7 +87,7 @@ func (c *cell) connect() error {
 	}
 }
 
-// reached makes calls, and returns the servers that answered.
+// reached makes calls and returns the servers that answered.
 func (c *cell) reached(calls int) (servers map[string]bool, err error) {
 	seen := map[string]bool{}
 	for range calls {
@@ -102,7 +103,7 @@ func (c *cell) reached(calls int) (servers map[string]bool, err error) {
 	return seen, nil
 }
 
-// cast: one server runs it.
+// cast checks that one server runs the method.
 func cast(_ context.Context, c *cell) error {
 	n := c.newNote(1, c.servers)
 	if err := c.want(c.to(wire.Cast, "note", args{"note": n, "seconds": 0}), `null`); err != nil {
@@ -111,7 +112,8 @@ func cast(_ context.Context, c *cell) error {
 	return c.servers.awaitRuns(n, 1)
 }
 
-// fanout: every server runs it, and the report names them, in any order.
+// fanout checks that every server runs the method, and that the report names the servers, in any
+// order.
 func fanout(_ context.Context, c *cell) error {
 	n := c.newNote(len(c.servers), c.servers)
 	reply, err := c.client.do(c.to(wire.Fanout, "note", args{"note": n, "seconds": 0}))
@@ -129,17 +131,18 @@ func fanout(_ context.Context, c *cell) error {
 	return c.servers.awaitRuns(n, len(c.servers))
 }
 
-// gather: every server's result.
+// gather checks that there is a result from every server.
 func gather(_ context.Context, c *cell) error {
 	return c.want(c.to(wire.Gather, "whoami", nil), `{"a":"a","b":"b"}`)
 }
 
-// multicall: the items in their order.
+// multicall checks that the items arrive in order.
 func multicall(_ context.Context, c *cell) error {
 	return c.want(c.to(wire.Multicall, "count", args{"n": 5}), `[1,2,3,4,5]`)
 }
 
-// pinned: only the server that is named runs it, and one that is not there is an error.
+// pinned checks that only the named server runs the method, and that a server that does not exist
+// is an error.
 func pinned(_ context.Context, c *cell) error {
 	r := c.to(wire.Call, "whoami", nil)
 	for range 3 {
@@ -152,8 +155,8 @@ func pinned(_ context.Context, c *cell) error {
 	return c.fails(r, wire.Error{Kind: rpc.NoInstance.Name(), Safe: true})
 }
 
-// remoteError: a registered class arrives as itself with its attribute, any other with its text;
-// both name the server.
+// remoteError checks that a registered class arrives as this class with its attribute, and any
+// other class with its text. Both errors name the server.
 func remoteError(_ context.Context, c *cell) error {
 	r := c.to(wire.Call, "missing", args{"port": 7})
 	r.Server = serverA
@@ -185,7 +188,7 @@ func noSuchMethod(_ context.Context, c *cell) error {
 	return c.fails(c.to(wire.Call, "nothing", nil), wire.Error{Kind: rpc.NoSuchMethod.Name(), Safe: true})
 }
 
-// deadline: the caller has an error, and the method learns of it.
+// deadline checks that the caller gets an error and that the method is canceled.
 func deadline(_ context.Context, c *cell) error {
 	n := c.run.nextNote()
 	r := c.to(wire.Call, "sleep", args{"note": n, "seconds": 20})
@@ -196,7 +199,8 @@ func deadline(_ context.Context, c *cell) error {
 	return c.learns(c.servers[0], n)
 }
 
-// learns waits until a method learns that its caller has left, if the server's library tells it.
+// learns waits until the method reports that it was canceled. Servers of oslo.messaging do not
+// learn about this, so there learns returns immediately.
 func (c *cell) learns(s *server, note string) error {
 	if c.of.Server.is(oslo) {
 		return nil
@@ -204,8 +208,8 @@ func (c *cell) learns(s *server, note string) error {
 	return s.await(wire.Event{Event: wire.Canceled, Note: note}, patience)
 }
 
-// cancellation: the methods of a call that is canceled, and of a multicall that is broken off,
-// learn of it.
+// cancellation cancels a call and stops reading a multicall, and checks that both methods are
+// canceled.
 func cancellation(_ context.Context, c *cell) error {
 	if !c.of.Client.is(blocking) {
 		if err := cancelCall(c); err != nil {
@@ -248,11 +252,12 @@ func cancelCall(c *cell) error {
 	return c.learns(c.servers[0], n)
 }
 
-// longSeconds is so long that a gRPC server with default options drops a client that sends
+// longSeconds is longer than a gRPC server with default options keeps a client that sends
 // keepalives every ten seconds.
 const longSeconds = 60
 
-// longCalls: a monitored call, and a silent one at a server that nothing else is sent to.
+// longCalls makes a monitored call, and a call that is not monitored, to a server that gets no
+// other messages.
 func longCalls(_ context.Context, c *cell) error {
 	var both []*outstanding
 	for i, monitor := range []float64{0, 25} {
@@ -278,7 +283,7 @@ func longCalls(_ context.Context, c *cell) error {
 	return nil
 }
 
-// bigInteger: integers that no float has arrive exactly, in both directions.
+// bigInteger checks that integers that a float cannot represent arrive exactly, in both directions.
 func bigInteger(_ context.Context, c *cell) error {
 	const text = `{"a":9007199254740993,"b":-9223372036854775809,"c":1180591620717411303425,"d":[18446744073709551615],"e":0}`
 	r := c.to(wire.Call, "echo", nil)
@@ -286,7 +291,7 @@ func bigInteger(_ context.Context, c *cell) error {
 	return c.want(r, text)
 }
 
-// unicode: text arrives as it is, and so do names.
+// unicode checks that text and names arrive unchanged.
 func unicode(_ context.Context, c *cell) error {
 	a := args{
 		"text": "größe 🙂 e\u0301 \u6f22 \u2028\u2029 \x00\x7f\u0085 \"\\/ <&> \ufeff\uffff \U0010ffff",
@@ -301,8 +306,8 @@ func large(_ context.Context, c *cell) error {
 	return c.want(r, `{"text":"`+strings.Repeat("x", mebibyte)+`"}`)
 }
 
-// tooLarge: arguments are refused before they are sent, a result is an error, and neither harms
-// what comes after.
+// tooLarge checks that arguments that are too large are refused before they are sent, that a result
+// that is too large is an error, and that later messages still work.
 func tooLarge(_ context.Context, c *cell) error {
 	r := c.to(wire.Call, "echo", nil)
 	r.Fill = tooMuch

@@ -12,11 +12,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// atOnce is how soon a caller knows that its server was killed.
+// atOnce is how soon a caller must learn that its server was killed.
 const atOnce = 5 * time.Second
 
-// killed: the caller of a method knows at once that the outcome is unknown, and other messages go
-// to the server that is left.
+// killed checks that the caller of a method learns immediately that the outcome is unknown, and
+// that other messages go to the remaining server.
 func killed(ctx context.Context, c *cell) error {
 	own, err := c.own(ctx, "kill", serverA, serverB)
 	if err != nil {
@@ -56,13 +56,13 @@ func killed(ctx context.Context, c *cell) error {
 }
 
 const (
-	// callers are how many calls are outstanding while servers stop.
+	// callers is how many calls are outstanding while servers stop.
 	callers = 6
-	// callsAfter is how many calls there are after the last stop.
+	// callsAfter is how many calls are made after the last stop.
 	callsAfter = 60
 )
 
-// stopped: two servers are replaced one after the other under load. No call fails, and none runs
+// stopped replaces two servers one after the other under load. No call fails, and no call runs
 // twice.
 func stopped(ctx context.Context, c *cell) error {
 	own, err := c.own(ctx, "stop", serverA, serverB)
@@ -95,7 +95,7 @@ func stopped(ctx context.Context, c *cell) error {
 	return errors.Join(replaced, l.end(own))
 }
 
-// load is a number of callers, which send one message after the other.
+// load is a number of callers that each send one message after the other.
 type load struct {
 	cell  *cell
 	topic string
@@ -143,7 +143,7 @@ func (l *load) one() error {
 	return nil
 }
 
-// more waits until so many more calls have returned, or one failed.
+// more waits until n more calls have returned, or until one failed.
 func (l *load) more(n int64) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/interop/wire"
 )
 
-// The names of servers.
+// These are the names of the servers.
 const (
 	serverA = "a"
 	serverB = "b"
@@ -24,15 +24,15 @@ type cell struct {
 	run    *run
 	client *client
 	of     Cell
-	// servers are a and b of the topic that all cells of a server's language share.
+	// servers are the servers a and b of the topic that all cells of this server language share.
 	servers servers
-	// long are two more of them, a and b, which nothing but long calls are sent to.
+	// long are two other servers, a and b, which get only long calls.
 	long servers
-	// notes are what this cell sent, and how often each note must have run.
+	// notes records what this cell sent, and how often each message must have run.
 	notes []note
 }
 
-// note is a message that reports where it runs.
+// note is a message that reports where it ran.
 type note struct {
 	text  string
 	at    servers
@@ -55,7 +55,7 @@ func (c *cell) to(do, method string, a args) wire.Request {
 	return wire.Request{Do: do, Topic: c.servers[0].topic, Method: method, Args: a.encode(), Timeout: 20}
 }
 
-// want sends a request, and compares the result with JSON text.
+// want sends a request and compares the result with JSON text.
 func (c *cell) want(r wire.Request, want string) error {
 	reply, err := c.client.do(r)
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *cell) want(r wire.Request, want string) error {
 	return compare(r.Do+" "+r.Method, reply, want)
 }
 
-// compare compares a reply with the result that it should have.
+// compare compares a reply with the expected result.
 func compare(what string, reply *wire.Reply, want string) error {
 	if reply.Error != nil {
 		return fmt.Errorf("%s fails: %v", what, shown(reply.Error))
@@ -88,7 +88,7 @@ func same(one, other []byte) bool {
 	return reflect.DeepEqual(values[0], values[1])
 }
 
-// fails sends a request, and compares the error with the one that it should have.
+// fails sends a request and compares the error with the expected one.
 func (c *cell) fails(r wire.Request, want wire.Error) error {
 	reply, err := c.client.do(r)
 	if err != nil {
@@ -97,8 +97,8 @@ func (c *cell) fails(r wire.Request, want wire.Error) error {
 	return c.failed(r.Do+" "+r.Method, reply, want)
 }
 
-// failed compares the error of a reply with the one that it should have: its kind, whether it is
-// safe to send the message again, and what else the latter says.
+// failed compares the error of a reply with the expected error: its kind, whether it is safe to
+// send the message again, and the other fields that want sets.
 func (c *cell) failed(what string, reply *wire.Reply, want wire.Error) error {
 	if says := c.of.Client.says; says != nil {
 		want = says(want, c.of.Server)
@@ -113,8 +113,8 @@ func (c *cell) failed(what string, reply *wire.Reply, want wire.Error) error {
 	return nil
 }
 
-// differ reports whether an error is not as wanted. What the latter leaves empty may be anything,
-// but for the class, which is only there if it is wanted.
+// differ reports whether got differs from want. A field that is empty in want matches everything,
+// except for Class, which must be equal.
 func differ(got, want *wire.Error) bool {
 	return got.Kind != want.Kind || got.Safe != want.Safe ||
 		want.Server != "" && got.Server != want.Server ||
@@ -132,14 +132,15 @@ func shown(e *wire.Error) string {
 	return string(text)
 }
 
-// newNote returns a note that no other message has, which must run so many times at servers.
+// newNote returns a note that no other message has. The message must run the given number of times
+// on the given servers.
 func (c *cell) newNote(times int, at servers) string {
 	text := c.run.nextNote()
 	c.notes = append(c.notes, note{text, at, times})
 	return text
 }
 
-// onceMore checks, at the end of everything, that no message of the cell has run again.
+// onceMore checks, at the end of the run, that no message of the cell has run again.
 func (c *cell) onceMore() error {
 	for _, n := range c.notes {
 		if ran := n.at.ran(n.text); len(ran) != n.times {
@@ -149,7 +150,7 @@ func (c *cell) onceMore() error {
 	return nil
 }
 
-// own starts servers for this cell alone, of a topic of its own. The caller kills them.
+// own starts servers for this cell alone, with a separate topic. The caller kills them.
 func (c *cell) own(ctx context.Context, topic string, names ...string) (servers, error) {
 	topic = strings.Join([]string{topic, c.of.Client.Short, c.of.Server.Short}, "-")
 	all, err := startServers(ctx, c.of.Server, c.run.urlOf(c.of.Server), topic, names...)

@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/interop/wire"
 )
 
-// patience is how long a client may take to answer a request, beyond the timeout of the request.
+// patience is how long a client may take to answer a request, in addition to the timeout of the
+// request.
 const patience = 30 * time.Second
 
 // client is a client program. Its methods are safe for concurrent use.
@@ -34,7 +35,7 @@ func startClient(ctx context.Context, l *Language, url string) (*client, error) 
 	return c, nil
 }
 
-// take takes in a reply.
+// take processes a reply.
 func (c *client) take(line []byte) error {
 	r, err := decode[wire.Reply](line)
 	if err != nil {
@@ -51,7 +52,7 @@ func (c *client) take(line []byte) error {
 	return nil
 }
 
-// outstanding is a request that a client was sent.
+// outstanding is a request that was sent to a client and is not answered yet.
 type outstanding struct {
 	id     int
 	client *client
@@ -85,7 +86,7 @@ func (o *outstanding) wait() (*wire.Reply, error) {
 	}
 }
 
-// cancel has the client break off the request.
+// cancel makes the client cancel the request.
 func (o *outstanding) cancel() error {
 	c, err := o.client.begin(wire.Request{Do: wire.Cancel, Of: o.id})
 	if err != nil {
@@ -95,7 +96,7 @@ func (o *outstanding) cancel() error {
 	return err
 }
 
-// do sends a request, and waits for the reply.
+// do sends a request and waits for the reply.
 func (c *client) do(r wire.Request) (*wire.Reply, error) {
 	o, err := c.begin(r)
 	if err != nil {

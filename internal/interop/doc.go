@@ -1,4 +1,5 @@
-// Package interop checks that the languages of a fleet do the same: it is `make interop`. Each
-// language has one client program and one server program, which do what package wire says. A cell
-// is one case with a client and a server; package interop alone knows what must come of it.
+// Package interop implements `make interop`, which checks that all languages of a fleet behave the
+// same. Each language has a client program and a server program, which do what package wire
+// specifies. A cell is one case with a client and a server. Only package interop knows the expected
+// results.
 package interop

@@ -1,6 +1,6 @@
 package interop
 
-// gap is why cells cannot exist. An empty Short stands for all.
+// gap explains why some cells cannot exist. An empty Short matches all languages.
 type gap struct {
 	name           string
 	client, server string
@@ -9,7 +9,7 @@ type gap struct {
 
 const noCancel = "a call that blocks a thread cannot be canceled"
 
-// gaps are the cells that cannot exist.
+// gaps lists the cells that cannot exist.
 var gaps = []gap{
 	{name: "gather", client: oslo, why: "oslo.messaging has no gather"},
 	{name: "multicall", client: oslo, why: "oslo.messaging has no multicall: a method returns one result"},
@@ -18,7 +18,8 @@ var gaps = []gap{
 	{name: "cancellation", client: blocking, server: oslo, why: noCancel + ", and there is no multicall"},
 }
 
-// remarks are what a case leaves out with a client, though the rest of it is checked.
+// remarks lists the parts of a case that are not checked with some client, although the rest of the
+// case is.
 var remarks = []gap{{
 	name: "cancellation", client: blocking, why: noCancel + ": the cell breaks off a multicall, as the others do too",
 }, {
@@ -32,7 +33,7 @@ var remarks = []gap{{
 	why: "oslo.messaging does not report on a fanout: the cell checks that all servers run it",
 }}
 
-// Gap returns why a cell cannot exist, "" if it can.
+// Gap returns why a cell cannot exist, or "" if it can.
 func (c Cell) gap() string {
 	for _, g := range gaps {
 		if g.fits(c) {
@@ -42,7 +43,7 @@ func (c Cell) gap() string {
 	return ""
 }
 
-// remark returns what a cell leaves out, "" for nothing.
+// remark returns the part of a cell that is not checked, or "" if all of it is.
 func (c Cell) remark() string {
 	for _, g := range remarks {
 		if g.fits(c) {

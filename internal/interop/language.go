@@ -7,37 +7,37 @@ import (
 	"github.com/oslorpc/oslorpc/internal/interop/wire"
 )
 
-// command is how a program is started.
+// command is how to start a program.
 type command struct {
 	argv []string
 	env  []string
 }
 
-// Language is a library for clients, for servers, or for both.
+// Language is a library that has clients, servers, or both.
 type Language struct {
-	// Name and Short are its names in the table: the latter has at most four letters.
+	// Name and Short are its names in the table. Short has at most four letters.
 	Name, Short string
-	// same is the Short of the library that it is, behind a gateway; empty for Short.
+	// same is the Short of the same library without a gateway. It is empty for a library without a
+	// gateway.
 	same string
 
 	client func(url string) command
 	server func(url, topic, name string) command
-	// gateway is what the servers are attached to, and through which the clients reach the fleet; nil
-	// for programs that find each other by discovery.
+	// gateway is the gateway to which the servers attach and through which the clients reach the
+	// fleet. It is nil for programs that find each other by discovery.
 	gateway func(url string) command
-	// says returns how a library with errors of its own tells an error of a server; nil for those
-	// of oslorpc.
+	// says returns how the library reports an error of a server, if the library has its own errors.
+	// It is nil for libraries that have the errors of oslorpc.
 	says func(e wire.Error, server *Language) wire.Error
 }
 
-// Programs says where the programs are.
+// Programs tells where the programs are.
 type Programs struct {
-	// Root is the directory of this repository.
+	// Root is the root directory of this repository.
 	Root string
-	// Go is the program of this package's command, which is the client and the server of Go as
-	// well.
+	// Go is the program of this package's command, which is also the client and the server of Go.
 	Go string
-	// Python is the Python that has the packages of the tests.
+	// Python is the Python interpreter that has the packages of the tests.
 	Python string
 }
 
@@ -77,8 +77,8 @@ func Languages(p Programs) []*Language {
 	}}, behindGateways(p, python, typescript)...)
 }
 
-// behindGateways returns languages whose servers are attached to a gateway, or whose clients know
-// only one.
+// behindGateways returns the languages whose servers attach to a gateway or whose clients know only
+// a gateway.
 func behindGateways(p Programs, python, typescript func(program string, args ...string) command) []*Language {
 	gateway := func(url string) command { return command{argv: []string{p.Go, "gateway", url}} }
 	return []*Language{{
@@ -108,18 +108,18 @@ func behindGateways(p Programs, python, typescript func(program string, args ...
 	}}
 }
 
-// The Shorts that cases and gaps refer to.
+// These are the Shorts that cases and gaps refer to.
 const (
 	blocking = "py"
 	asyncio  = "aio"
 	oslo     = "oslo"
 )
 
-// is reports whether a language is the library with this Short, behind a gateway or not.
+// is reports whether a language is the library with this Short, with or without a gateway.
 func (l *Language) is(short string) bool { return l.Short == short || l.same == short }
 
-// IsClient and IsServer report whether there is a client, or a server, in a language.
+// IsClient reports whether the language has a client.
 func (l *Language) IsClient() bool { return l.client != nil }
 
-// IsServer is explained at IsClient.
+// IsServer reports whether the language has a server.
 func (l *Language) IsServer() bool { return l.server != nil }

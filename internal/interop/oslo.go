@@ -5,17 +5,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The exceptions of oslo.messaging that its client raises.
+// These are the exceptions that clients of oslo.messaging raise.
 const (
 	remoteClass   = "RemoteError"
 	timeoutClass  = "MessagingTimeout"
 	deliveryClass = "MessageDeliveryFailure"
-	// builtinClass is the class of Python that its servers raise.
+	// builtinClass is the Python class that the servers of oslo.messaging raise.
 	builtinClass = "ValueError"
 )
 
-// osloSays returns how oslo.messaging's client tells an error: by exceptions of its own, which say
-// neither which server they are about nor whether the message ran.
+// osloSays returns how a client of oslo.messaging reports an error. It raises its own exceptions,
+// which tell neither the server nor whether the message ran.
 func osloSays(e wire.Error, server *Language) wire.Error {
 	want := wire.Error{Kind: e.Kind}
 	switch e.Kind {

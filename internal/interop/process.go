@@ -19,11 +19,11 @@ const (
 	// starting and stopping are how long a program may take to start and to end.
 	starting = time.Minute
 	stopping = 40 * time.Second
-	// shownLog is how much of a program's log a failure shows.
+	// shownLog is how many bytes of a program's log a failure shows.
 	shownLog = 1500
 )
 
-// process is a program that runs. Its methods are safe for concurrent use.
+// process is a running program. Its methods are safe for concurrent use.
 type process struct {
 	name   string
 	cmd    *exec.Cmd
@@ -32,7 +32,7 @@ type process struct {
 	log    tail
 }
 
-// start starts a program. Each line that it prints is taken in on one goroutine.
+// start starts a program. One goroutine passes each line that the program prints to take.
 func start(ctx context.Context, name string, c command, take func(line []byte) error) (*process, error) {
 	p := &process{name: name, exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, c.argv[0], c.argv[1:]...) //nolint:gosec // Ours.
@@ -65,7 +65,7 @@ func start(ctx context.Context, name string, c command, take func(line []byte) e
 	return p, nil
 }
 
-// kill kills the program, and returns when it is dead.
+// kill kills the program and returns when it is dead.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited
@@ -74,7 +74,7 @@ func (p *process) kill() {
 // terminate tells the program to stop.
 func (p *process) terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
 
-// ended waits until the program has ended, and returns an error if that took too long or the exit
+// ended waits until the program has ended. It returns an error if that takes too long or the exit
 // code is not 0.
 func (p *process) ended() error {
 	select {
@@ -89,7 +89,7 @@ func (p *process) ended() error {
 	return nil
 }
 
-// logged returns what the program logged last, for an error.
+// logged returns the end of the program's log, for an error message.
 func (p *process) logged() string {
 	if text := p.log.String(); text != "" {
 		return "; its log ends with\n" + text
@@ -97,7 +97,7 @@ func (p *process) logged() string {
 	return ""
 }
 
-// tail keeps the end of what is written to it.
+// tail is a writer that keeps the end of what is written.
 type tail struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -119,7 +119,7 @@ func (t *tail) String() string {
 	return strings.TrimSpace(t.text.String())
 }
 
-// decode decodes a line of a program.
+// decode decodes a line that a program printed.
 func decode[T any](line []byte) (*T, error) {
 	value := new(T)
 	return value, json.Unmarshal(line, value)

@@ -37,12 +37,12 @@ func Cells(languages []*Language) (cells []Cell) {
 	return cells
 }
 
-// Result is what came of a cell.
+// Result is the result of a cell.
 type Result struct {
 	Cell Cell
-	// Err is nil if it passed.
+	// Err is nil if the cell passed.
 	Err error
-	// Gap is why the cell cannot exist; empty if it can.
+	// Gap explains why the cell cannot exist. It is empty if the cell can exist.
 	Gap string
 }
 
@@ -55,7 +55,7 @@ type run struct {
 	notes atomic.Int64
 
 	clients map[*Language]*client
-	// gateways are what servers are attached to, and what clients use.
+	// gateways are the gateways to which servers attach and which clients use.
 	gateways map[*Language]*server
 	servers  map[*Language]servers
 	long     map[*Language]servers
@@ -63,8 +63,8 @@ type run struct {
 
 func (r *run) nextNote() string { return strconv.FormatInt(r.notes.Add(1), 10) }
 
-// Run runs cells with programs that find each other by a URL, and returns their results in the same
-// order. The error is that a program did not start or did not end well.
+// Run runs cells with programs that find each other by a URL, and returns the results in the same
+// order. Run returns an error if a program did not start or did not end properly.
 func Run(ctx context.Context, url string, cells []Cell) ([]Result, error) {
 	r := &run{url: url, clients: map[*Language]*client{}, gateways: map[*Language]*server{}, servers: map[*Language]servers{}, long: map[*Language]servers{}}
 	ctx, cancel := context.WithCancel(ctx)
@@ -111,7 +111,7 @@ func Run(ctx context.Context, url string, cells []Cell) ([]Result, error) {
 	return results, err
 }
 
-// start starts what the cells share.
+// start starts the programs that the cells share.
 func (r *run) start(ctx context.Context, cells []Cell) error {
 	for _, c := range cells {
 		for _, l := range []*Language{c.Client, c.Server} {
@@ -144,7 +144,7 @@ func (r *run) start(ctx context.Context, cells []Cell) error {
 	return nil
 }
 
-// startGateway starts the gateway of a language that has one.
+// startGateway starts the gateway of a language, if the language has one.
 func (r *run) startGateway(ctx context.Context, l *Language) error {
 	if l.gateway == nil || r.gateways[l] != nil {
 		return nil
@@ -156,7 +156,7 @@ func (r *run) startGateway(ctx context.Context, l *Language) error {
 	return err
 }
 
-// urlOf returns the URL with which programs of a language are started.
+// urlOf returns the URL for the programs of a language.
 func (r *run) urlOf(l *Language) string {
 	if g := r.gateways[l]; g != nil {
 		return "gateway://" + g.addr
@@ -164,7 +164,7 @@ func (r *run) urlOf(l *Language) string {
 	return r.url
 }
 
-// stop stops all programs: servers must stop gracefully, and clients end with their input.
+// stop stops all programs. Servers must stop gracefully. Clients end when their input ends.
 func (r *run) stop() (err error) {
 	var all servers
 	for _, s := range r.servers {

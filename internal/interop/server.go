@@ -15,7 +15,7 @@ import (
 type server struct {
 	*process
 
-	// topic and short are the names of its target.
+	// topic and short are the topic of the server and the short name of its process.
 	topic, short string
 	addr         string // of a gateway
 
@@ -24,7 +24,7 @@ type server struct {
 	changed chan struct{} // closed at the next event
 }
 
-// startServers starts servers of a topic, side by side, and returns when others can find them.
+// startServers starts the servers of a topic concurrently and returns when others can find them.
 func startServers(ctx context.Context, l *Language, url, topic string, names ...string) ([]*server, error) {
 	var all []*server
 	for _, name := range names {
@@ -44,7 +44,7 @@ func startServers(ctx context.Context, l *Language, url, topic string, names ...
 	return all, nil
 }
 
-// startGateway starts what servers of a language are attached to.
+// startGateway starts the gateway to which servers of a language attach.
 func startGateway(ctx context.Context, l *Language, url string) (*server, error) {
 	s := &server{short: "gateway", events: map[wire.Event]int{}, changed: make(chan struct{})}
 	addr := make(chan string, 1)
@@ -69,7 +69,7 @@ func startGateway(ctx context.Context, l *Language, url string) (*server, error)
 	}
 }
 
-// take takes in an event.
+// take processes an event.
 func (s *server) take(line []byte) error {
 	e, err := decode[wire.Event](line)
 	if err != nil {
@@ -83,14 +83,14 @@ func (s *server) take(line []byte) error {
 	return nil
 }
 
-// count returns how often an event was reported, and a channel that is closed at the next one.
+// count returns how often an event was reported, and a channel that is closed at the next event.
 func (s *server) count(e wire.Event) (int, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.events[e], s.changed
 }
 
-// await waits for an event.
+// await waits until an event is reported.
 func (s *server) await(e wire.Event, limit time.Duration) error {
 	late := time.After(limit)
 	for {
@@ -114,7 +114,8 @@ func (s *server) await(e wire.Event, limit time.Duration) error {
 // servers are the servers of a topic.
 type servers []*server
 
-// ran returns the servers that reported that a message ran, each as often as it did.
+// ran returns the names of the servers that ran a message. A server that ran the message twice is
+// listed twice.
 func (all servers) ran(note string) (names []string) {
 	for _, s := range all {
 		n, _ := s.count(wire.Event{Event: wire.Ran, Note: note})
@@ -123,7 +124,7 @@ func (all servers) ran(note string) (names []string) {
 	return names
 }
 
-// awaitRuns waits until a message ran at as many servers as it should.
+// awaitRuns waits until a message has run as often as it should.
 func (all servers) awaitRuns(note string, want int) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -18,9 +18,9 @@ const (
 	cellWidth = 6
 )
 
-// Print prints the results as a table: a row for each case, a column for each pair of a server and
-// a client. Below are the reasons of cells that cannot exist, the failures, and the counts. It
-// reports whether none failed.
+// Print prints the results as a table, with a row for each case and a column for each pair of a
+// server and a client. Below the table are the reasons why cells cannot exist, the failures, and
+// the counts. Print returns true if no cell failed.
 func Print(w io.Writer, results []Result, took time.Duration) (ok bool) {
 	t := newTable(results)
 	t.heads(w)
@@ -50,7 +50,7 @@ func Print(w io.Writer, results []Result, took time.Duration) (ok bool) {
 	return count[failed] == 0
 }
 
-// key is a place in the table.
+// key is a position in the table.
 type key struct{ name, client, server string }
 
 type table struct {
@@ -77,7 +77,7 @@ func with[T comparable](list []T, one T) []T {
 	return append(list, one)
 }
 
-// mark returns what the table shows of a result.
+// mark returns what the table shows for a result.
 func (t *table) mark(r Result) string {
 	switch {
 	case r.Gap != "":
@@ -111,7 +111,7 @@ func (t *table) heads(w io.Writer) {
 	fmt.Fprintln(w, strings.Repeat("-", width))
 }
 
-// group returns the width of the columns of a server.
+// group returns the width of the columns of one server.
 func (t *table) group(s *Language) int { return max(cellWidth*len(t.clients), len(s.Name)+1) + 1 }
 
 // row prints a cell for each pair, and ends the line.

@@ -12,15 +12,15 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// Beside has small operations and large ones, to be run at the same time: both send bytes, and get
-// them back.
+// Beside has small operations and large operations, which run at the same time. Both send bytes and
+// get them back.
 type Beside struct {
 	Small, Large func(context.Context) error
 
 	closes []func() error
 }
 
-// Close ends all.
+// Close closes all connections and servers.
 func (b *Beside) Close() error {
 	var err error
 	for _, c := range b.closes {
@@ -29,7 +29,7 @@ func (b *Beside) Close() error {
 	return err
 }
 
-// echoDesc is a service that answers with what it gets.
+// echoDesc is a service that echoes its messages.
 var echoDesc = grpc.ServiceDesc{
 	ServiceName: "bench.Echo",
 	HandlerType: (*any)(nil),
@@ -41,8 +41,8 @@ var echoDesc = grpc.ServiceDesc{
 	}}},
 }
 
-// NewRawBeside has unary RPCs of grpc-go, the large ones on a connection of their own if they are
-// apart.
+// NewRawBeside uses unary RPCs of grpc-go. If apart is true, the large ones use a separate
+// connection.
 func NewRawBeside(ctx context.Context, small, large int, apart bool) (*Beside, error) {
 	b := &Beside{}
 	open := func() (*Plain, error) {
@@ -76,7 +76,7 @@ func NewRawBeside(ctx context.Context, small, large int, apart bool) (*Beside, e
 	return b, nil
 }
 
-// NewTCPBeside has plain TCP, with a connection for each caller.
+// NewTCPBeside uses plain TCP, with a connection for each caller.
 func NewTCPBeside(ctx context.Context, small, large, callers int) (*Beside, error) {
 	b := &Beside{}
 	var running sync.WaitGroup
@@ -114,7 +114,7 @@ func NewTCPBeside(ctx context.Context, small, large, callers int) (*Beside, erro
 	return b, errors.Join(err, err2)
 }
 
-// pair returns both ends of a new connection over loopback.
+// pair returns both ends of a new loopback connection.
 func pair(ctx context.Context) (client, server net.Conn, err error) {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -129,7 +129,7 @@ func pair(ctx context.Context) (client, server net.Conn, err error) {
 	return client, server, errors.Join(err, listener.Close())
 }
 
-// answerWith answers each message on a connection with a reply.
+// answerWith answers each message on a connection with the same reply.
 func answerWith(conn net.Conn, message, reply []byte) {
 	for {
 		if _, err := io.ReadFull(conn, message); err != nil {

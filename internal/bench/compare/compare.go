@@ -1,5 +1,5 @@
-// Package compare measures workloads in turn, a round each, so that all see the same machine. It
-// has the counterpart that ours is compared with, too: a service as one writes it by hand with
+// Package compare measures workloads alternately, a round each, so that all run under the same
+// conditions. It also contains the counterpart of oslorpc: a service that is written by hand with
 // grpc-go.
 package compare
 
@@ -15,32 +15,32 @@ import (
 
 // Workload is one side of a comparison.
 type Workload struct {
-	// Do runs operations, as many as Ops says. It is called by the callers at once, again and
-	// again.
+	// Do runs Ops operations. The callers call Do concurrently, again and again.
 	Do func() error
-	// Callers is how many call Do at a time, and Ops how many operations Do runs.
+	// Callers is how many goroutines call Do, and Ops is how many operations Do runs.
 	Callers int
 	Ops     int
-	// Elsewhere returns the processor time that other processes have spent for this side; nil for
-	// none.
+	// Elsewhere returns the processor time that other processes have used for this side. It may be
+	// nil.
 	Elsewhere func() time.Duration
 }
 
-// Costs is what operations cost in one round each.
+// Costs are the costs of an operation, with one figure for each round.
 type Costs struct {
-	// Time is the nanoseconds per operation: for several callers, of the time that passed, not
-	// of the time that a caller waited.
+	// Time is the nanoseconds per operation. With several callers, it is the elapsed time divided
+	// by all operations, not the time that one caller waits.
 	Time []float64
-	// CPU is the nanoseconds per operation that all processors together spent, those for the
-	// operating system included. Other processes on the machine hardly change them.
+	// CPU is the processor time per operation in nanoseconds, over all processors and including the
+	// operating system. Other processes on the machine hardly change this figure.
 	CPU []float64
-	// Elsewhere is the nanoseconds per operation that processors spent for other processes.
+	// Elsewhere is the processor time per operation in other processes, in nanoseconds.
 	Elsewhere []float64
-	// Allocs and Bytes are what an operation allocates on the heap.
+	// Allocs and Bytes are the heap allocations of an operation.
 	Allocs, Bytes []float64
 }
 
-// Alternate runs workloads in turn, after a round for each to warm up, and returns what each cost.
+// Alternate runs workloads alternately and returns what each cost. Each workload first runs for a
+// round to warm up.
 func Alternate(rounds int, roundTime time.Duration, sides ...Workload) ([]Costs, error) {
 	all := make([]Costs, len(sides))
 	for i := range rounds + 1 {
@@ -56,7 +56,7 @@ func Alternate(rounds int, roundTime time.Duration, sides ...Workload) ([]Costs,
 	return all, nil
 }
 
-// measure runs a Workload for some time and appends what an operation cost.
+// measure runs a workload for some time and appends what an operation cost.
 func (w Workload) measure(length time.Duration, to *Costs) error {
 	runtime.GC() // so that neither side cleans up after the other
 	counts, errs := make([]int, w.Callers), make([]error, w.Callers)
@@ -93,7 +93,7 @@ func (w Workload) measure(length time.Duration, to *Costs) error {
 	return nil
 }
 
-// spent is what this process has spent by some time.
+// spent is what this process has used up to a moment.
 type spent struct {
 	time          time.Time
 	cpu           time.Duration
@@ -106,17 +106,17 @@ func spentNow() spent {
 	return spent{time: time.Now(), cpu: cputime.Used(), allocs: heap[0].Value.Uint64(), bytes: heap[1].Value.Uint64()}
 }
 
-// Quartiles are what figures come to.
+// Quartiles are the quartiles of figures.
 type Quartiles struct{ Q1, Median, Q3 float64 }
 
-// Summarize returns the quartiles of figures, which it does not change.
+// Summarize returns the quartiles of figures. It does not change the slice.
 func Summarize(figures []float64) Quartiles {
 	sorted := slices.Sorted(slices.Values(figures))
 	return Quartiles{Q1: quantile(sorted, 0.25), Median: quantile(sorted, 0.5), Q3: quantile(sorted, 0.75)}
 }
 
-// quantile returns the figure below which this part of sorted figures is, interpolated between
-// neighbours.
+// quantile returns the figure below which this part of the sorted figures lies. It interpolates
+// between neighbours.
 func quantile(sorted []float64, part float64) float64 {
 	if len(sorted) == 0 {
 		return 0
@@ -129,7 +129,7 @@ func quantile(sorted []float64, part float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
-// Quotients divides each figure by the other one of the same round.
+// Quotients divides each figure by the other figure of the same round.
 func Quotients(a, b []float64) []float64 {
 	list := make([]float64, len(a))
 	for i := range a {

@@ -12,22 +12,23 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// Floor sends a message to many servers, each with a connection of its own, and waits for a short
-// answer of each. It does nothing else, so that it shows what a fanout cannot do without.
+// Floor sends a message to many servers, each with a separate connection, and waits for a short
+// answer from each. It does nothing else, so its time is the minimum for a fanout.
 type Floor struct {
 	sends   []func() error
 	answers chan struct{}
 	closes  []func() error
 }
 
-// window is what may be on its way on a connection of gRPC, in bytes. That it is fixed spares gRPC
-// pings that measure it.
+// window is the flow-control window of a gRPC connection, in bytes. The window is fixed so that
+// gRPC sends no pings to measure it.
 const window = 1 << 20
 
 // answerSize is the size of an answer, in bytes.
 const answerSize = 24
 
-// Send sends to all servers, and waits for their answers: connections in this process do not break.
+// Send sends to all servers and waits for their answers. It does not handle broken connections,
+// since connections within this process do not break.
 func (f *Floor) Send(context.Context) error {
 	for _, send := range f.sends {
 		if err := send(); err != nil {
@@ -40,7 +41,7 @@ func (f *Floor) Send(context.Context) error {
 	return nil
 }
 
-// Close ends all.
+// Close closes all connections and servers.
 func (f *Floor) Close() error {
 	var err error
 	for _, c := range f.closes {
@@ -49,8 +50,8 @@ func (f *Floor) Close() error {
 	return err
 }
 
-// NewTCPFloor has connections of TCP: a system call for each message at each end, and a goroutine
-// that reads.
+// NewTCPFloor uses TCP connections. Each message takes a system call at each end, and a goroutine
+// reads each connection.
 func NewTCPFloor(ctx context.Context, servers, size int) (*Floor, error) {
 	f := &Floor{answers: make(chan struct{}, servers)}
 	var running sync.WaitGroup
@@ -105,7 +106,7 @@ var floorDesc = grpc.ServiceDesc{
 	}}},
 }
 
-// NewStreamFloor has connections of gRPC, each with one stream.
+// NewStreamFloor uses gRPC connections with one stream each.
 func NewStreamFloor(ctx context.Context, servers, size int) (*Floor, error) {
 	f := &Floor{answers: make(chan struct{}, servers)}
 	for range servers {

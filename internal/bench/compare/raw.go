@@ -17,10 +17,10 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// Deadline bounds each operation, on both sides.
+// Deadline limits each operation, on both sides.
 const Deadline = 60 * time.Second
 
-// rawService is the counterpart of ours: a service as one writes it by hand with grpc-go, whose
+// rawService is the counterpart of oslorpc: a service that is written by hand with grpc-go. Its
 // messages are Opaque bytes.
 type rawService struct {
 	reply *wrapperspb.BytesValue
@@ -53,7 +53,7 @@ var rawDesc = grpc.ServiceDesc{
 	}}},
 }
 
-// Plain is a server of plain grpc-go over loopback TCP, with a connection to it.
+// Plain is a server of plain grpc-go over loopback TCP, with a connection to the server.
 type Plain struct {
 	*grpc.ClientConn
 
@@ -61,7 +61,7 @@ type Plain struct {
 	serving sync.WaitGroup
 }
 
-// NewPlain starts a server with what register makes known to it, and connects to it.
+// NewPlain starts a server with the services that register adds, and connects to the server.
 func NewPlain(ctx context.Context, register func(grpc.ServiceRegistrar)) (*Plain, error) {
 	return newPlain(ctx, register, nil, nil)
 }
@@ -82,7 +82,7 @@ func newPlain(ctx context.Context, register func(grpc.ServiceRegistrar), dial []
 	return p, nil
 }
 
-// Close ends both.
+// Close closes the connection and the server.
 func (p *Plain) Close() error {
 	err := p.ClientConn.Close()
 	p.server.GracefulStop()
@@ -90,7 +90,7 @@ func (p *Plain) Close() error {
 	return err
 }
 
-// Raw is a client of a service as one writes it by hand, with the server.
+// Raw is a client of a service that is written by hand, with its server.
 type Raw struct {
 	*Plain
 
@@ -98,7 +98,7 @@ type Raw struct {
 	items   int
 }
 
-// NewRaw starts a server and connects to it. Its messages are of the given Sizes.
+// NewRaw starts a server and connects to it. Its messages have the given Sizes.
 func NewRaw(ctx context.Context, size Sizes, items int) (*Raw, error) {
 	plain, err := NewPlain(ctx, func(r grpc.ServiceRegistrar) {
 		r.RegisterService(&rawDesc, &rawService{reply: Opaque(size.Reply), items: items})
@@ -116,7 +116,7 @@ func (r *Raw) Call(ctx context.Context) error {
 	return r.Invoke(ctx, rawUnary, r.request, &wrapperspb.BytesValue{})
 }
 
-// Stream makes an RPC whose answer is a stream, and reads it.
+// Stream makes a server-streaming RPC and reads the stream.
 func (r *Raw) Stream(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
@@ -141,7 +141,8 @@ func (r *Raw) Stream(ctx context.Context) error {
 	}
 }
 
-// Opaque returns a message that is n bytes when encoded, or the next fewer that a message can have.
+// Opaque returns a message whose encoding has n bytes, or the nearest smaller size that is
+// possible.
 func Opaque(n int) *wrapperspb.BytesValue {
 	m := wrapperspb.Bytes(make([]byte, n))
 	for proto.Size(m) > n {
@@ -150,16 +151,16 @@ func Opaque(n int) *wrapperspb.BytesValue {
 	return m
 }
 
-// Sizes has the sizes of the messages of an RPC, as encoded.
+// Sizes are the sizes of the encoded messages of an RPC.
 type Sizes struct{ Request, Reply int }
 
-// Observer learns the Sizes of what a client sends and receives last.
+// Observer records the Sizes of the messages that a client last sent and received.
 type Observer struct{ request, reply atomic.Int64 }
 
-// Sizes returns what was seen.
+// Sizes returns the recorded sizes.
 func (o *Observer) Sizes() Sizes { return Sizes{int(o.request.Load()), int(o.reply.Load())} }
 
-// TagRPC implements [stats.Handler], as the others do.
+// TagRPC implements [stats.Handler], like the other methods.
 func (o *Observer) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
 // TagConn does nothing.
@@ -168,7 +169,7 @@ func (o *Observer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Co
 // HandleConn does nothing.
 func (o *Observer) HandleConn(context.Context, stats.ConnStats) {}
 
-// HandleRPC notes the sizes of messages.
+// HandleRPC records the sizes of messages.
 func (o *Observer) HandleRPC(_ context.Context, s stats.RPCStats) {
 	switch s := s.(type) {
 	case *stats.OutPayload:

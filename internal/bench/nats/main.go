@@ -1,23 +1,24 @@
-// Command nats compares what carries messages: raw gRPC, oslorpc with an RPC for each message,
-// oslorpc with sessions, and NATS micro, whose server is in this process, too. It is in a module
-// of its own, so that oslorpc does not depend on NATS.
+// Command nats compares ways to carry messages: raw gRPC, oslorpc with an RPC for each message,
+// oslorpc with sessions, and NATS micro, whose server is also in this process. The command is in a
+// separate module, so that oslorpc does not depend on NATS.
 //
-// It prints a line for each case and side
+// For each case and side, the command prints a line
 //
 //	case side time q1 q3 us cpu allocs
 //
-// where time is the ratio of the time per operation to raw gRPC's, with its quartiles, us is the
-// time itself in microseconds, cpu is the ratio of the processor time, which other programs on the
-// machine hardly change, and allocs is the number of allocations of both ends together. Time, us,
-// cpu and allocs are medians. All sides run in turn, for a round each.
+// where time is the ratio of the time per operation to the time of raw gRPC, with its quartiles. us
+// is the time in microseconds. cpu is the ratio of the processor time, which other programs on the
+// machine hardly change. allocs is the number of allocations at both ends together. Time, us, cpu
+// and allocs are medians. The sides alternate, a round each.
 //
-// The counterpart of a cast and of a fanout is a raw call: raw gRPC has neither. A fanout of NATS
-// is a publication to which each server answers. Two further sides show what a fanout cannot do
-// without: as many bytes and short answers on a stream of gRPC, or in plain TCP, to each server.
+// The counterpart of a cast and of a fanout is a raw call, since raw gRPC has neither. A fanout of
+// NATS is a publication to which each server answers. Two further sides show the minimum cost of a
+// fanout: they exchange as many bytes and short answers with each server on a gRPC stream or over
+// plain TCP.
 //
-// Further lines say how long small calls take at most, 99 times out of 100, alone and beside four
-// callers of 16 MiB calls, which NATS is not made for, and what an idle peer takes, both ends
-// together.
+// Further lines report the 99th percentile of the time of small calls, alone and beside four
+// callers of 16 MiB calls, for which NATS is not made. They also report the memory of an idle peer,
+// at both ends together.
 package main
 
 import (
@@ -77,12 +78,12 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 
 const rowFormat = "%-12s %-8s %7s %7s %7s %9s %7s %7s\n"
 
-// testCase compares sides; those without the operation are left out.
+// testCase compares sides. Sides that do not have the operation are left out.
 type testCase struct {
 	name    string
 	servers int
 	callers int
-	// of returns the operation of a side; nil if it has none.
+	// of returns the operation of a side, or nil if the side does not have it.
 	of func(s *side) func(context.Context) error
 }
 

@@ -14,16 +14,15 @@ import (
 )
 
 const (
-	// bulkCallers call with 16 MiB beside the small calls.
+	// bulkCallers is how many callers make calls of 16 MiB beside the small calls.
 	bulkCallers = 4
-	// tailRounds is how many rounds the small calls of a tail come from.
+	// tailRounds is how many rounds of small calls a tail is measured over.
 	tailRounds = 15
-	// idleServers are connected to and left alone.
+	// idleServers is how many idle servers the client is connected to.
 	idleServers = 200
 )
 
-// tails prints how long a small call takes at most, 99 times out of 100, alone and beside large
-// ones.
+// tails prints the 99th percentile of the time of a small call, alone and beside large calls.
 func tails(ctx context.Context, out io.Writer, length time.Duration) (err error) {
 	sides, err := openTails(ctx)
 	defer func() {
@@ -52,8 +51,8 @@ func tails(ctx context.Context, out io.Writer, length time.Duration) (err error)
 	return nil
 }
 
-// openTails starts what carries small and large messages at the same time: raw gRPC, with one
-// connection and with two, plain TCP, and ours.
+// openTails starts the sides that carry small and large messages at the same time: raw gRPC with
+// one connection and with two, plain TCP, and oslorpc.
 func openTails(ctx context.Context) (sides []*side, err error) {
 	raw := func(name string, open func() (*compare.Beside, error)) {
 		b, e := open()
@@ -71,7 +70,7 @@ func openTails(ctx context.Context) (sides []*side, err error) {
 	return sides, err
 }
 
-// amid runs do while callers of 16 MiB call.
+// amid runs do while callers make calls of 16 MiB.
 func (s *side) amid(ctx context.Context, do func() error) error {
 	over := make(chan struct{})
 	errs := make([]error, bulkCallers)
@@ -94,7 +93,7 @@ func (s *side) amid(ctx context.Context, do func() error) error {
 	return errors.Join(err, errors.Join(errs...))
 }
 
-// timed calls for a while and appends how long each call took.
+// timed makes calls for a while and appends how long each call took.
 func timed(ctx context.Context, call func(context.Context) error, length time.Duration, to *[]time.Duration) error {
 	for begun := time.Now(); time.Since(begun) < length; {
 		before := time.Now()
@@ -113,7 +112,7 @@ func p99(times []time.Duration) time.Duration {
 
 func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// idle prints what a connection that is not used takes, both ends together.
+// idle prints the memory of an idle connection, at both ends together.
 func idle(ctx context.Context, out io.Writer, _ time.Duration) error {
 	for _, carrier := range []string{"unary", "session"} {
 		few, err := held(ctx, carrier, 1)
@@ -129,7 +128,8 @@ func idle(ctx context.Context, out io.Writer, _ time.Duration) error {
 	return nil
 }
 
-// held returns how much is in use when there are so many servers, all of them connected to.
+// held returns how much memory is in use while the client is connected to the given number of
+// servers.
 func held(ctx context.Context, carrier string, servers int) (bytes int64, err error) {
 	s, err := openOurs(ctx, carrier, servers)
 	defer func() { err = errors.Join(err, s.close()) }()

@@ -19,8 +19,8 @@ const (
 	allSubject  = "bench.all"
 )
 
-// openNATS starts a server of NATS, and services of NATS micro with a connection each. A service in
-// one queue group answers calls; all answer fanouts.
+// openNATS starts a server of NATS, and services of NATS micro with a connection each. One service
+// of a queue group answers each call. All services answer fanouts.
 func openNATS(_ context.Context, servers int) (*side, error) {
 	s := &side{name: "nats"}
 	broker, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
@@ -85,7 +85,7 @@ func (s *side) serve(url string) error {
 	return conn.Flush()
 }
 
-// askAll publishes a message, and waits for the answers of all.
+// askAll publishes a message and waits for the answers of all servers.
 func askAll(conn *nats.Conn, payload []byte, servers int) error {
 	inbox := conn.NewRespInbox()
 	answers, err := conn.SubscribeSync(inbox)

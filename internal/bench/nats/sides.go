@@ -18,17 +18,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What is sent, and how large the answers to the calls beside small ones are.
+// These are the size of the payload, and the size of the answers to large calls.
 const (
 	payloadSize = 1 << 10
 	bulkSize    = 16 << 20
 )
 
-// side is one way to carry messages, with servers that run.
+// side is one way to carry messages, with running servers.
 type side struct {
 	name                      string
 	call, typed, cast, fanout func(context.Context) error
-	// bulk is a call that takes and answers 16 MiB; nil if the side is not made for that.
+	// bulk is a call whose request and answer have 16 MiB. It is nil if the side is not made for
+	// such calls.
 	bulk   func(context.Context) error
 	closes []func() error
 }
@@ -41,7 +42,7 @@ func (s *side) close() error {
 	return err
 }
 
-// openSides starts all sides, raw gRPC first, with so many servers each.
+// openSides starts all sides, each with the given number of servers. Raw gRPC is the first one.
 func openSides(ctx context.Context, servers int) ([]*side, error) {
 	var sides []*side
 	for _, open := range []func(context.Context, int) (*side, error){
@@ -65,8 +66,8 @@ func openSides(ctx context.Context, servers int) ([]*side, error) {
 	return sides, nil
 }
 
-// openRaw has the messages of unary oslorpc, with the same bytes on the wire; but for the envelope,
-// which is 100 bytes or so.
+// openRaw sends the messages of oslorpc with an RPC for each message. It adds 100 bytes, about as
+// many as the envelope.
 func openRaw(ctx context.Context, _ int) (*side, error) {
 	s := &side{name: "raw"}
 	r, err := compare.NewRaw(ctx, compare.Sizes{Request: payloadSize + 100, Reply: payloadSize}, 0)
@@ -78,14 +79,14 @@ func openRaw(ctx context.Context, _ int) (*side, error) {
 	return s, nil
 }
 
-// openFloor has the messages of a fanout, and nothing else.
+// openFloor exchanges only the messages of a fanout, without oslorpc.
 func openFloor(ctx context.Context, name string, open func(ctx context.Context, servers, size int) (*compare.Floor, error), servers int) (*side, error) {
 	f, err := open(ctx, servers, payloadSize+100)
 	s := &side{name: name, closes: []func() error{f.Close}, fanout: f.Send}
 	return s, err
 }
 
-// The target of our messages.
+// This is the target of our messages.
 const (
 	topic, version = "bench", "1.0"
 	echo, accept   = "echo", "accept"
@@ -93,7 +94,7 @@ const (
 
 var openedSides atomic.Int64
 
-// volumes is a typed service that answers with what it got.
+// volumes is a typed service that echoes its messages.
 type volumes struct {
 	typedtestv1.UnimplementedInventoryServiceServer
 }
@@ -104,7 +105,7 @@ func (volumes) GetVolume(_ context.Context, r *typedtestv1.GetVolumeRequest) (*t
 
 var quiet = oslorpc.WithLogger(slog.New(slog.DiscardHandler))
 
-// limits let messages of 16 MiB pass.
+// limits allow messages of 16 MiB.
 var limits = oslorpc.WithLimits(rpc.Limits{MessageSize: 2 * bulkSize})
 
 func openOurs(ctx context.Context, carrier string, servers int) (*side, error) {
@@ -146,7 +147,7 @@ func openOurs(ctx context.Context, carrier string, servers int) (*side, error) {
 	return s, s.warmUp(ctx)
 }
 
-// serveOurs starts one process, with a server of dynamic methods and one of a typed service.
+// serveOurs starts one process with a server of dynamic methods and a server of a typed service.
 func (s *side) serveOurs(ctx context.Context, url, name string) error {
 	t, err := oslorpc.Open(url, quiet, limits, oslorpc.WithStopGrace(0))
 	if err != nil {
@@ -163,8 +164,9 @@ func (s *side) serveOurs(ctx context.Context, url, name string) error {
 	return errors.Join(server.Start(ctx), typed.Start(ctx))
 }
 
-// warmUp connects to all servers, and calls until there are sessions, where there are to be some. A
-// machine that is busy does not connect to a thousand at once.
+// warmUp makes calls and fanouts until ten rounds succeeded. After that, the client is connected to
+// all servers and has sessions, if the side uses them. A busy machine does not connect to a
+// thousand servers at once.
 func (s *side) warmUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, compare.Deadline)
 	defer cancel()

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// host stands for a test: it is what a Consul agent belongs to.
+// host takes the place of a test: the Consul agent belongs to it.
 type host struct {
 	failed  bool
 	cleanup []func()
@@ -39,7 +39,7 @@ func (h *host) Cleanup(do func()) { h.cleanup = append(h.cleanup, do) }
 
 func (h *host) Failed() bool { return h.failed }
 
-// clean does what was left for the end, the last first.
+// clean runs the cleanup functions in reverse order.
 func (h *host) clean() {
 	for _, do := range slices.Backward(h.cleanup) {
 		do()

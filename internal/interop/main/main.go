@@ -1,6 +1,6 @@
-// Command main is `make interop`: it runs every case with every client and every server on a Consul
-// of its own, and prints a table. Its exit code is 1 if a cell failed. Run as "client URL", as
-// "server URL TOPIC NAME" or as "gateway URL", it is the program of Go.
+// Command main is `make interop`. It starts a Consul agent, runs every case with every client and
+// every server, and prints a table. The exit code is 1 if a cell failed. With the arguments "client
+// URL", "server URL TOPIC NAME" or "gateway URL", the command is the corresponding program of Go.
 package main
 
 import (
@@ -30,11 +30,11 @@ func main() {
 	}
 }
 
-// manyClients has the agent serve all languages, which have one address here. On a host of a fleet,
-// an agent serves the processes of that host.
+// manyClients makes the agent accept the connections of all languages, which share one address
+// here. In a fleet, an agent serves only the processes of its own host.
 const manyClients = "limits { http_max_conns_per_client = 2000 }"
 
-// errDiffer says that a cell failed, which the table shows.
+// errDiffer is returned if a cell failed. The table shows the cause.
 var errDiffer = errors.New("the languages differ")
 
 func do(arguments []string) error {
