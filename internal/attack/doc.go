@@ -1,4 +1,4 @@
-// Package attack tests what hostile peers can do to a server. Each test attacks a process of its
-// own, which has a memory budget, and checks how much memory it takes and how it serves others
-// meanwhile.
+// Package attack tests what hostile peers can do to a server. Each test attacks a separate process
+// that has a memory budget. It checks how much memory the process uses, and whether the process
+// still serves others.
 package attack

@@ -1,6 +1,6 @@
-// Package conformance has what oslo.messaging's own tests ask of its RPC layer, as tables: each row
-// is a case with an id, which is in the name of its test. Where oslorpc differs on purpose, the row
-// expects what oslorpc does and says why.
+// Package conformance contains the requirements that oslo.messaging's own tests check in its RPC
+// layer, as tables. Each row is a case with an ID, which is part of the name of its test. Where
+// oslorpc differs on purpose, the row expects the behaviour of oslorpc and gives the reason.
 //
-// `make conformance` runs them and lists the differences.
+// `make conformance` runs the cases and lists the differences.
 package conformance

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// ACLs is configuration of an agent that denies what no policy allows.
+// ACLs configures an agent that denies everything that no policy allows.
 const ACLs = `
 acl {
   enabled = true
@@ -19,7 +19,7 @@ acl {
   tokens { initial_management = "` + Token + `" }
 }`
 
-// Client returns a client of the agent's API that sends a token.
+// Client returns a client of the agent's API that sends the given token.
 func (a *Agent) Client(t testing.TB, token string) *api.Client {
 	t.Helper()
 	transport := &http.Transport{}
@@ -33,7 +33,7 @@ func (a *Agent) Client(t testing.TB, token string) *api.Client {
 	return c
 }
 
-// NewToken makes a token with a policy of these rules, and returns it.
+// NewToken makes a token with a policy of the given rules.
 func (a *Agent) NewToken(t testing.TB, rules string) string {
 	t.Helper()
 	acl := a.Client(t, Token).ACL()
@@ -48,7 +48,7 @@ func (a *Agent) NewToken(t testing.TB, rules string) string {
 	return token.SecretID
 }
 
-// TokenFile is NewToken, and returns a file with the token.
+// TokenFile makes a token like NewToken, and returns a file that contains the token.
 func (a *Agent) TokenFile(t testing.TB, rules string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
@@ -58,8 +58,8 @@ func (a *Agent) TokenFile(t testing.TB, rules string) string {
 	return file
 }
 
-// Policies returns the policies of a page of documentation, by what the comment on their first line
-// calls them.
+// Policies returns the policies in a page of the documentation. The keys are the names in the
+// comments on the policies' first lines.
 func Policies(t testing.TB, page string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(page) //nolint:gosec // The test names the page.

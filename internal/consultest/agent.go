@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// readyWithin is how long an agent may take to start; it takes about 0.2 s on an idle machine.
+	// readyWithin is how long an agent may take to start. On an idle machine it takes about 0.2 s.
 	readyWithin = 60 * time.Second
-	// attempts to start, since another process may take a port between our finding it free and the
-	// agent's listening on it.
+	// attempts is how often we try to start an agent. Another process may take a port after we
+	// found it free and before the agent listens on it.
 	attempts = 5
-	// logTail is how much of the agent's log a failed test shows.
+	// logTail is how many bytes of the agent's log a failed test shows.
 	logTail = 4 << 10
 )
 
-// TB is the part of testing.TB that an agent needs. The laboratory, whose agents belong to no
-// test, has its own.
+// TB is the part of testing.TB that an agent needs. The laboratory implements TB itself, since its
+// agents belong to no test.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -39,35 +39,37 @@ type TB interface {
 	Failed() bool
 }
 
-// Agent is a Consul agent. One that Start starts is in development mode: a server and a cluster by
-// itself, without data on disk. One that Join starts belongs to the cluster of such a server. All
-// ports are on 127.0.0.1. Its methods are for one goroutine.
+// Agent is a Consul agent. An agent that Start started is in development mode: it is a server and a
+// cluster by itself, and stores no data on disk. An agent that Join started belongs to the cluster
+// of such a server. All ports are on 127.0.0.1. Only one goroutine may use an Agent.
 type Agent struct {
 	tb     TB
 	binary string
 	dir    string
 	config []string
 	addr   string
-	// https is the address of the HTTPS API, empty without it.
+	// https is the address of the HTTPS API, or empty if there is none.
 	https string
-	// serf is the address at which the agent gossips.
+	// serf is the address for gossip.
 	serf string
-	// server is the agent whose cluster this one is in; nil if it is its own.
+	// server is the agent whose cluster this agent joined. It is nil if the agent is its own
+	// cluster.
 	server *Agent
-	// process is the last one, nil if none could be started.
+	// process is the last process of the agent, or nil if none could be started.
 	process *process
 }
 
-// Start starts an agent and waits until it is ready. It is killed when the test ends, and if the
-// test failed the end of its log is shown. Each config is a file of configuration in HCL on top of
-// ours.
+// Start starts an agent and waits until it is ready. When the test ends, the agent is killed, and
+// the end of its log is shown if the test failed. Each config is a configuration file in HCL, in
+// addition to our own configuration.
 func Start(tb TB, config ...string) *Agent {
 	tb.Helper()
 	return start(tb, nil, append([]string{"performance { raft_multiplier = 1 }"}, config...))
 }
 
-// StartHTTPS starts an agent as Start does whose HTTPS API wants client certificates. The files are
-// a certificate for 127.0.0.1, its key, and the authorities of the clients.
+// StartHTTPS starts an agent like Start. The agent has an HTTPS API that requires client
+// certificates. The files are a certificate for 127.0.0.1, its key, and the authorities of the
+// clients.
 func StartHTTPS(tb TB, files trust.Config, config ...string) *Agent {
 	tb.Helper()
 	ports, err := freePorts(1)
@@ -82,7 +84,8 @@ tls { https { ca_file = %q, cert_file = %q, key_file = %q, verify_incoming = tru
 	return a
 }
 
-// Join starts an agent as Start does that is no server, in the cluster of the given one.
+// Join starts an agent like Start. The agent is not a server, and joins the cluster of the given
+// server.
 func Join(tb TB, server *Agent, config ...string) *Agent {
 	tb.Helper()
 	return start(tb, server, config)
@@ -107,16 +110,16 @@ func start(tb TB, server *Agent, config []string) *Agent {
 	return a
 }
 
-// Addr returns the host and port of the HTTP API. It stays the same when the agent is restarted.
+// Addr returns the host and port of the HTTP API. A restart does not change them.
 func (a *Agent) Addr() string { return a.addr }
 
-// HTTPSAddr returns the host and port of the HTTPS API of an agent that StartHTTPS started.
+// HTTPSAddr returns the host and port of the HTTPS API, for an agent that StartHTTPS started.
 func (a *Agent) HTTPSAddr() string { return a.https }
 
 // URL returns the transport URL.
 func (a *Agent) URL() string { return "consul://" + a.addr }
 
-// Kill kills the agent with SIGKILL, and returns when it is dead.
+// Kill kills the agent with SIGKILL and returns when it is dead.
 func (a *Agent) Kill() {
 	if a.process != nil {
 		a.process.kill()
@@ -130,7 +133,7 @@ func (a *Agent) Restart() {
 	a.start()
 }
 
-// start returns when the agent is ready.
+// start starts the agent and waits until it is ready.
 func (a *Agent) start() {
 	a.tb.Helper()
 	var err error
@@ -144,8 +147,8 @@ func (a *Agent) start() {
 	a.tb.Fatalf("consultest: Consul did not start in %d attempts", attempts)
 }
 
-// try starts the agent on ports that were free a moment ago, except for the port of the HTTP API if
-// it has one already.
+// try starts the agent on ports that were free a moment ago. If the agent already has an address
+// for the HTTP API, try uses this address again.
 func (a *Agent) try() error {
 	addr := a.addr
 	ports, err := freePorts(3)
@@ -196,7 +199,7 @@ func (a *Agent) launch(addr string, server, serf int) error {
 	return err
 }
 
-// clean ends the agent, and shows its log if the test failed.
+// clean kills the agent, and shows its log if the test failed.
 func (a *Agent) clean() {
 	a.Kill()
 	if !a.tb.Failed() {

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// Counter is an agent's address that counts requests.
+// Counter is a proxy in front of an agent that counts requests.
 type Counter struct {
 	server   *httptest.Server
 	requests atomic.Int64
 }
 
-// Count returns a counter for an agent. It lasts until the test ends.
+// Count returns a counter for an agent, until the test ends.
 func Count(tb testing.TB, a *Agent) *Counter {
 	tb.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -37,14 +37,14 @@ func Count(tb testing.TB, a *Agent) *Counter {
 	return c
 }
 
-// counts reports whether a request comes from an action of the program, and not from a timer or a
-// watch.
+// counts reports whether a request is counted. Requests by timers and watches are not.
 func counts(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/v1/agent/check/update/") && !strings.HasPrefix(r.URL.Path, "/v1/health/")
 }
 
-// URL returns the transport URL.
+// URL returns the transport URL for the counter.
 func (c *Counter) URL() string { return "consul://" + c.server.Listener.Addr().String() }
 
-// Requests returns the number of requests since its last call, without heartbeats and watches.
+// Requests returns the number of requests since the last call of Requests. Heartbeats and watches
+// do not count.
 func (c *Counter) Requests() int { return int(c.requests.Swap(0)) }

@@ -2,7 +2,7 @@
 
 package consultest
 
-// Pause skips the test: there is no signal here that freezes a process.
+// Pause skips the test, since this system has no signal that freezes a process.
 func (a *Agent) Pause() {
 	a.tb.Helper()
 	a.tb.Skip("the test freezes Consul, which takes a unix")

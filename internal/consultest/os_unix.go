@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/freeze"
 )
 
-// Pause freezes the agent, and returns when it is frozen: its port is open, but nothing answers.
+// Pause freezes the agent and returns when it is frozen: its port is open, but the agent answers
+// nothing.
 func (a *Agent) Pause() {
 	a.tb.Helper()
 	if err := freeze.Process(a.process.cmd.Process); err != nil {

@@ -5,10 +5,11 @@ import (
 	"net"
 )
 
-// freePorts returns different ports of 127.0.0.1 that are free, neither with TCP nor with UDP.
+// freePorts returns different ports of 127.0.0.1 that are free for both TCP and UDP.
 func freePorts(count int) ([]int, error) {
 	var ports []int
-	// Ports are kept until all are found, so that none is found twice. Some are taken with UDP.
+	// Ports stay open until all are found, so that no port is found twice. Some ports are free for
+	// TCP and not for UDP.
 	for range 10 * count {
 		tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {

@@ -12,9 +12,9 @@ type process struct {
 	exited chan struct{}
 }
 
-// startProcess starts cmd on a thread that lives as long as the process: where the system kills
-// children with their parent, so that a test that is killed leaves no agent behind, the parent is
-// the thread.
+// startProcess starts cmd on a thread that lives as long as the process. On systems that kill
+// children with their parent, the parent is this thread. A test that is killed therefore leaves no
+// agent behind.
 func startProcess(node string, cmd *exec.Cmd) (*process, error) {
 	cmd.SysProcAttr = dieWithParent()
 	p := &process{node: node, cmd: cmd, exited: make(chan struct{})}

@@ -13,8 +13,8 @@ import (
 // Token is the management token of agents that have ACLs.
 const Token = "5ca1ab1e-0000-4000-8000-000000000001" //nolint:gosec // It opens nothing but tests.
 
-// waitReady waits until the agent is the one at the address, has a leader, and shows what is
-// registered.
+// waitReady waits until the agent at the address is the right one, has a leader, and lists
+// registrations.
 func waitReady(ctx context.Context, addr string, p *process) error {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()

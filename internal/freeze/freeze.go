@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package freeze stops processes for tests: their connections stay open, and they answer nothing.
+// Package freeze freezes processes for tests. The connections of a frozen process stay open, and
+// the process answers nothing.
 package freeze
 
 import (
@@ -12,9 +13,9 @@ import (
 	"time"
 )
 
-// Process freezes a process with SIGSTOP, and returns when all its threads have stopped. They stop
-// one by one: after the signal alone, the process may still answer. SIGCONT ends it. On a system
-// without /proc, it does not wait.
+// Process freezes a process with SIGSTOP and returns when all its threads have stopped. It waits
+// because threads stop one by one, and the process may still answer for a moment after the signal.
+// SIGCONT ends the freeze. On a system without /proc, Process does not wait.
 func Process(p *os.Process) error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("freezing process %d: %w", p.Pid, err)
@@ -25,7 +26,7 @@ func Process(p *os.Process) error {
 	return nil
 }
 
-// works reports whether a thread of a process that was told to stop still runs.
+// works reports whether a thread of a stopping process still runs.
 func works(pid int) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is well-formed
 	for _, thread := range threads {

@@ -1,5 +1,5 @@
-// Package golden is for tests that read the files of proto/testdata, by which implementations in
-// other languages agree with this one.
+// Package golden is for tests that read the files in proto/testdata. With these files, we check
+// that the implementations in other languages agree with this one.
 package golden
 
 import (
@@ -14,10 +14,10 @@ import (
 
 var update = flag.Bool("update", false, "write what this implementation does to proto/testdata")
 
-// Updating reports whether the test is to write what it finds, with [Save], instead of comparing.
+// Updating reports whether the test must write its results with [Save] instead of comparing them.
 func Updating() bool { return *update }
 
-// Load returns the cases of a section of a file. There is at least one.
+// Load returns the cases in a section of a file. There is at least one case.
 func Load[T any](t *testing.T, file, section string) []T {
 	t.Helper()
 	var cases []T
@@ -36,7 +36,7 @@ func Load[T any](t *testing.T, file, section string) []T {
 	return cases
 }
 
-// Save writes the cases of a section, if the test is updating.
+// Save writes the cases of a section if the test is updating.
 func Save[T any](t *testing.T, file, section string, cases []T) {
 	t.Helper()
 	if !*update {
@@ -105,7 +105,7 @@ func sections(t *testing.T, file string) map[string]json.RawMessage {
 	return all
 }
 
-// path returns where a file is, whatever package the test is of.
+// path returns the path of a file, independent of the package of the test.
 func path(file string) string {
 	_, here, _, ok := runtime.Caller(0)
 	if !ok {

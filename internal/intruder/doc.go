@@ -1,8 +1,8 @@
-// Package intruder tests what a compromised agent of a fleet can do. The agent has a certificate of
-// its own, the programs of this library, and clients that speak gRPC and HTTP/2 by hand. The fleet
-// has certificates, an identity template and a policy.
+// Package intruder tests what a compromised agent of a fleet can do. The agent has a valid
+// certificate, the programs of this library, and clients that speak gRPC and HTTP/2 directly. The
+// fleet has certificates, an identity template and a policy.
 //
 // No attack may succeed, and each must leave a trace that names the attacker: by its identity in
-// the audit log, or by its address in the log of failed handshakes. Package attack tests how much
-// of a process peers can use up.
+// the audit log, or by its address in the log of failed handshakes. Package attack tests how many
+// resources of a process peers can use up.
 package intruder

@@ -1,6 +1,6 @@
-// Package programtest runs the programs of an example as processes, for its tests. A program is
-// told by --transport how it finds others, and says on its standard output what it does, for tests
-// to wait for.
+// Package programtest runs the programs of an example as processes, for tests of the example. The
+// flag --transport tells a program how to find others. A program prints what it does on standard
+// output, and tests wait for these lines.
 package programtest
 
 import (
@@ -21,25 +21,25 @@ import (
 	"github.com/oslorpc/oslorpc/internal/leak"
 )
 
-// parallel is how many tests run at a time at least.
+// parallel is the least number of tests that run at a time.
 const parallel = 6
 
-// patience is how long a test waits for what should happen soon.
+// patience is how long a test waits for something that should happen soon.
 const patience = 30 * time.Second
 
 var (
-	// bin is where the programs are.
+	// bin is the directory of the programs.
 	bin string
-	// sources are what they are made of, one file on each line.
+	// sources are the source files of the programs, one file on each line.
 	sources string
 )
 
-// Main builds programs, runs the tests of a package, and exits, with [leak.Main]. Use it as
+// Main builds programs, runs the tests of a package with [leak.Main], and exits. Use it as
 //
 //	func TestMain(m *testing.M) { programtest.Main(m, "./server", "./client") }
 //
-// Tests that are parallel run several at a time, however few processors there are: they wait most
-// of the time. The flag -parallel has the last word.
+// Several parallel tests run at a time, even on few processors, since they wait most of the time.
+// The flag -parallel takes precedence.
 func Main(m *testing.M, packages ...string) {
 	_ = flag.Set("test.parallel", strconv.Itoa(max(parallel, runtime.GOMAXPROCS(0))))
 	dir, err := os.MkdirTemp("", "programtest")
@@ -73,16 +73,17 @@ func run(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// depend has the result of the tests depend on the programs' sources: go test remembers which files
-// of the module a test looked at, and otherwise it would not test programs again that have changed.
+// depend makes the test results depend on the sources of the programs. go test remembers which
+// files of the module a test looked at. Without depend, it would reuse a cached result after a
+// program has changed.
 var depend = sync.OnceFunc(func() {
 	for file := range strings.Lines(sources) {
 		_, _ = os.Stat(strings.TrimSpace(file))
 	}
 })
 
-// OnEach runs a test on the embedded registry and on Consul, beside other tests. Each is a fleet of
-// its own, which its programs find by the URL.
+// OnEach runs a test on the embedded registry and on Consul, in parallel with other tests. Each run
+// is a separate fleet, whose programs find each other by the URL.
 func OnEach(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Parallel()
@@ -96,7 +97,7 @@ func OnEach(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// Local returns the URL of an embedded registry of the test's own.
+// Local returns the URL of an embedded registry for this test alone.
 func Local(tb testing.TB) string {
 	tb.Helper()
 	return "local://" + filepath.Join(tb.TempDir(), "registry")

@@ -7,14 +7,14 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// Operator sends to the programs of a fleet, from within the test.
+// Operator sends messages to the programs of a fleet from within the test.
 type Operator struct {
 	*oslorpc.Transport
 
 	tb testing.TB
 }
 
-// NewOperator returns an operator, until the end of the test.
+// NewOperator returns an operator that is closed at the end of the test.
 func NewOperator(tb testing.TB, url string, options ...oslorpc.TransportOption) Operator {
 	tb.Helper()
 	transport, err := oslorpc.Open(url, options...)
@@ -25,7 +25,7 @@ func NewOperator(tb testing.TB, url string, options ...oslorpc.TransportOption) 
 	return Operator{transport, tb}
 }
 
-// Ask calls a method, at the version of a target, and returns its result.
+// Ask calls a method, with the version of the target, and returns its result.
 func Ask[R any](o Operator, target oslorpc.Target, method string, args map[string]any) R {
 	o.tb.Helper()
 	result, err := call[R](o, target, method, args)
@@ -35,7 +35,7 @@ func Ask[R any](o Operator, target oslorpc.Target, method string, args map[strin
 	return result
 }
 
-// Do calls a method whose result is of no interest.
+// Do calls a method and ignores its result.
 func (o Operator) Do(target oslorpc.Target, method string, args map[string]any) {
 	o.tb.Helper()
 	Ask[any](o, target, method, args)

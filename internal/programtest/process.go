@@ -19,9 +19,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Process is a program that runs. Its methods are for the goroutine of the test.
+// Process is a running program. Only the goroutine of the test may call its methods.
 type Process struct {
-	// Name is the program, with its arguments.
+	// Name is the program with its arguments.
 	Name string
 
 	tb   testing.TB
@@ -36,13 +36,14 @@ type Process struct {
 	changed chan struct{}
 }
 
-// line is what a process printed, or logged if that is awaited as well.
+// line is a line that a process printed on standard output. Where tests also wait for the log, it
+// may be a line of the log.
 type line struct {
 	text   string
 	logged bool
 }
 
-// log is what a process wrote to its standard error.
+// log is what a process wrote to standard error.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -61,15 +62,15 @@ var running = struct {
 	of map[testing.TB][]*Process
 }{of: map[testing.TB][]*Process{}}
 
-// Start starts a program. At the end of the test, it is told to stop together with the test's
-// others, and must; if the test failed, what it logged is shown.
+// Start starts a program. At the end of the test, all programs of the test are told to stop, and
+// must stop. If the test failed, the log of the program is shown.
 func Start(tb testing.TB, url, program string, args ...string) *Process {
 	tb.Helper()
 	return start(tb, program, slices.Concat(args, []string{"--transport", url}), os.Environ())
 }
 
-// StartAsIs is Start for a program without flags: it is told by its environment how it finds
-// others.
+// StartAsIs is like Start, for a program without flags. The environment tells such a program how to
+// find others.
 func StartAsIs(tb testing.TB, url, program string) *Process {
 	tb.Helper()
 	return start(tb, program, nil, append(os.Environ(), oslorpc.TransportURLVariable+"="+url))
@@ -94,8 +95,8 @@ func start(tb testing.TB, program string, args, environment []string) *Process {
 	return p
 }
 
-// stopAll stops all processes of a test, side by side: each waits a moment for messages that are on
-// their way.
+// stopAll stops all processes of a test concurrently, since each waits a moment for outstanding
+// messages.
 func stopAll(tb testing.TB) {
 	running.Lock()
 	all := running.of[tb]
@@ -118,7 +119,7 @@ func newProcess(tb testing.TB, name string, cmd *exec.Cmd) *Process {
 	return &Process{Name: name, tb: tb, cmd: cmd, over: make(chan struct{}), changed: make(chan struct{}, 1)}
 }
 
-// start starts the process, and takes in what it prints, each line as it is for the test.
+// start starts the process and reads what it prints. As changes each line before the test sees it.
 func (p *Process) start(as func(string) string) {
 	p.tb.Helper()
 	depend()
@@ -147,13 +148,13 @@ func (p *Process) read(from io.Reader, as func(string) string, logged bool) {
 	}
 }
 
-// Await waits for a line with each of the texts, and returns the last one.
+// Await waits until there is a line for each of the texts, and returns the last line.
 func (p *Process) Await(texts ...string) (found string) {
 	p.tb.Helper()
 	return p.awaitFor(patience, texts...)
 }
 
-// awaitFor is Await with a patience of its own.
+// awaitFor is like Await, with the given patience.
 func (p *Process) awaitFor(patience time.Duration, texts ...string) (found string) {
 	p.tb.Helper()
 	deadline := time.After(patience)
@@ -173,7 +174,7 @@ func (p *Process) awaitFor(patience time.Duration, texts ...string) (found strin
 	return found
 }
 
-// Take removes the first line with a text, if there is one already.
+// Take removes the first line that contains the text, if there already is one.
 func (p *Process) Take(text string) (string, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,7 +187,7 @@ func (p *Process) Take(text string) (string, bool) {
 	return "", false
 }
 
-// rest returns the lines that it printed and that were not awaited, but for empty ones.
+// rest returns the lines that were printed and not awaited, except for empty lines.
 func (p *Process) rest() (texts []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,14 +199,15 @@ func (p *Process) rest() (texts []string) {
 	return texts
 }
 
-// Log returns what the process has written to its standard error.
+// Log returns what the process has written to standard error.
 func (p *Process) Log() string {
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	return p.log.text.String()
 }
 
-// Signal sends a signal. A process that is told to stop has stopped when Signal returns.
+// Signal sends a signal. If the signal tells the process to stop, Signal returns when the process
+// has stopped.
 func (p *Process) Signal(s syscall.Signal) {
 	p.tb.Helper()
 	send := func() error { return p.cmd.Process.Signal(s) }
@@ -217,15 +219,16 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Kill kills the process, and returns when it is dead.
+// Kill kills the process and returns when it is dead.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.over
 	_ = p.cmd.Wait()
 }
 
-// Stop tells the process to stop, and returns when it has. It must end without an error. If the
-// test failed already, the process is killed. One that has ended before is left alone.
+// Stop tells the process to stop and returns when it has ended, which must be without an error. If
+// the test already failed, Stop kills the process. If the process has already ended, Stop does
+// nothing.
 func (p *Process) Stop() {
 	p.tb.Helper()
 	if p.cmd.ProcessState != nil {
@@ -241,7 +244,7 @@ func (p *Process) Stop() {
 	}
 }
 
-// terminate tells the process to stop, if it has not ended.
+// terminate tells the process to stop, unless the process has ended.
 func (p *Process) terminate() {
 	if p.cmd.ProcessState == nil && !p.terminated {
 		p.terminated = true // a second signal might end it at once
@@ -249,8 +252,8 @@ func (p *Process) terminate() {
 	}
 }
 
-// Ended waits until the process ends by itself, and returns its exit code; it is killed if that
-// takes too long, and the code is -1 then.
+// Ended waits until the process ends by itself and returns its exit code. If that takes too long,
+// Ended kills the process and returns -1.
 func (p *Process) Ended() (code int) {
 	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
@@ -259,7 +262,7 @@ func (p *Process) Ended() (code int) {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Until waits until something is so.
+// Until waits until the function so returns true.
 func Until(tb testing.TB, what string, so func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Session is what a README shows of a shell: commands, and what is printed after each.
+// Session is a shell session that a README shows: commands, and what each prints.
 type Session []typed
 
 type typed struct {
@@ -25,10 +25,10 @@ type typed struct {
 	prints []string
 }
 
-// ReadSession returns the session in the console blocks of a file; of one section only, if its
-// heading is given. A block with a title is a file of that name, which the session writes where it
-// comes. A block below a comment <!-- not run: REASON --> is left out. A command that ends with a
-// backslash goes on in the next line.
+// ReadSession returns the session in the console blocks of a file. If a heading is given, only the
+// section with this heading is read. A block with a title is a file of that name. The session
+// writes the file at this point. A block below a comment <!-- not run: REASON --> is left out. A
+// command that ends with a backslash continues on the next line.
 func ReadSession(tb testing.TB, page string, section ...string) Session {
 	tb.Helper()
 	readme, err := os.ReadFile(page) //nolint:gosec // It is one of ours.
@@ -59,8 +59,8 @@ type reader struct {
 	tb      testing.TB
 	page    string
 	session Session
-	// inside is true within a block of commands, and file within the text of a file. Excused is true
-	// below a comment that says that a block is not run.
+	// inside is true within a block of commands, and file is true within the text of a file.
+	// Excused is true below a comment that says that a block is not run.
 	inside, file, excused bool
 }
 
@@ -91,7 +91,7 @@ func (r *reader) fence(line string) {
 	}
 }
 
-// typed reads a command, the next line of one, or what one prints.
+// typed reads a command, a continuation line of a command, or a line of output.
 func (r *reader) typed(line string) {
 	command, is := strings.CutPrefix(line, "$ ")
 	switch {
@@ -113,14 +113,14 @@ func title(line string) (name string, titled bool) {
 	return name, titled
 }
 
-// Mask has what matches the pattern read as Instead, since it differs each time.
+// Mask replaces text that matches Pattern with Instead, since this text differs each time.
 type Mask struct {
 	Pattern *regexp.Regexp
 	Instead string
 }
 
-// Replace returns the session with another text in place of one, such as a URL that is to be the
-// test's own.
+// Replace returns the session with one text replaced by another, such as a URL that belongs to the
+// test.
 func (s Session) Replace(text, by string) Session {
 	var replaced Session
 	for _, c := range s {
@@ -129,14 +129,14 @@ func (s Session) Replace(text, by string) Session {
 	return replaced
 }
 
-// buildTime is how long a command that builds may take: where nothing was built before, it compiles
-// everything. Built is what is printed after it.
+// buildTime is how long a command that builds may take, since without a build cache it compiles
+// everything. Built is printed after such a command.
 const (
 	buildTime = 5 * time.Minute
 	built     = "the build has ended"
 )
 
-// enter types a command into a shell, and waits for it if it builds.
+// enter types a command into a shell. If the command builds, enter waits for its end.
 func (p *Process) enter(shell io.Writer, line string) {
 	p.tb.Helper()
 	builds := strings.HasPrefix(line, "go build ")
@@ -151,9 +151,10 @@ func (p *Process) enter(shell io.Writer, line string) {
 	}
 }
 
-// Run types the commands into a shell in a directory, where .bin is one of the test's own. What is
-// shown must be printed or logged, in any order, and nothing else be printed, but for what the
-// masks hide. In the end, all that the shell started must have ended.
+// Run types the commands into a shell in a directory and replaces .bin with a temporary directory.
+// The commands must print or log the lines that the session shows, in any order, and must print no
+// others. The masks are applied to both. At the end, everything that the shell started must have
+// ended.
 func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	tb.Helper()
 	masked := func(line string) string {

@@ -1,4 +1,4 @@
-// Package publicapi has tests of the API that programs see: every package under pkg that is not
-// generated. They keep its exported names in golden files, its documentation complete, and its size
-// within a limit. The package has no code of its own.
+// Package publicapi tests the public API: every package under pkg that is not generated. The tests
+// keep the exported names in golden files, the documentation complete, and the size within a limit.
+// The package contains only tests.
 package publicapi

@@ -2,6 +2,6 @@
 
 package testbin
 
-// lock does nothing: where files cannot be locked, packages that are tested in parallel each build
-// the program.
+// lock does nothing. On systems where files cannot be locked, packages that are tested in parallel
+// each build the program.
 func lock(string) (unlock func(), err error) { return func() {}, nil }

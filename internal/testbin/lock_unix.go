@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// lock waits until no other process has the file locked.
+// lock waits until no other process has locked the file.
 func lock(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // The path is ours.
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 )
 
-// Find returns the path of a program: the one on PATH, or the one in .bin of this repository, where
-// it is built from the package pkg of the module in the directory module if it is not there yet.
+// Find returns the path of a program. It prefers the program on PATH. Otherwise it uses the program
+// in .bin of this repository, and builds it there from the package pkg of the module in the
+// directory module if it is missing.
 func Find(name, module, pkg string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
@@ -27,7 +28,8 @@ func Find(name, module, pkg string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return "", err
 	}
-	// The packages of this repository are tested in parallel: the first builds, the others wait.
+	// The packages of this repository are tested in parallel. The first one builds, and the others
+	// wait.
 	unlock, err := lock(path + ".lock")
 	if err != nil {
 		return "", err
@@ -39,7 +41,8 @@ func Find(name, module, pkg string) (string, error) {
 	return path, build(filepath.Join(root, module), pkg, path)
 }
 
-// findRoot returns the directory of this repository. Tests run in the directory of their package.
+// findRoot returns the root directory of this repository. Tests run in the directory of their
+// package.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -58,7 +61,7 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-// build builds a program, which may take minutes the first time.
+// build builds a program. The first build may take minutes.
 func build(module, pkg, path string) error {
 	unfinished := path + ".new"
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", unfinished, pkg) //nolint:gosec // The path is ours.

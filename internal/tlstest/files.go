@@ -10,10 +10,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// PEM returns the certificate of the authority, as a CA file has it.
+// PEM returns the certificate of the authority in the format of a CA file.
 func (a *Authority) PEM() []byte { return encode("CERTIFICATE", a.cert.Raw) }
 
-// PEM returns the certificate and its private key, as files have them.
+// PEM returns the certificate and its private key in the format of files.
 func (c *Certificate) PEM() (cert, key []byte) {
 	raw, err := x509.MarshalPKCS8PrivateKey(c.key)
 	if err != nil {
@@ -22,9 +22,9 @@ func (c *Certificate) PEM() (cert, key []byte) {
 	return encode("CERTIFICATE", c.Leaf.Raw), encode("PRIVATE KEY", raw)
 }
 
-// Write writes ca.pem, cert.pem and key.pem into a directory, which it makes if need be, and
-// returns a configuration that names them. Files that are there are replaced one after the other,
-// each at once.
+// Write writes ca.pem, cert.pem and key.pem into a directory, and returns a configuration that
+// names them. It makes the directory if necessary. Existing files are replaced one after the other,
+// each atomically.
 func (c *Certificate) Write(dir string) trust.Config {
 	c.authority.t.Helper()
 	cert, key := c.PEM()
@@ -40,7 +40,8 @@ func (c *Certificate) Write(dir string) trust.Config {
 	return config
 }
 
-// Replace replaces a file at once, as programs that renew certificates do. The file need not exist.
+// Replace replaces a file atomically, as programs that renew certificates do. The file need not
+// exist.
 func (a *Authority) Replace(path string, content []byte) {
 	a.t.Helper()
 	next := path + ".next"
@@ -53,7 +54,7 @@ func (a *Authority) Replace(path string, content []byte) {
 	}
 }
 
-// Bundle returns the certificates of several authorities, as one CA file has them.
+// Bundle returns the certificates of several authorities in the format of a CA file.
 func Bundle(authorities ...*Authority) []byte {
 	var all bytes.Buffer
 	for _, a := range authorities {

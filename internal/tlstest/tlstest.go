@@ -1,4 +1,4 @@
-// Package tlstest has certificates for tests of programs that prove to each other who they are.
+// Package tlstest makes certificates for tests of mutual TLS.
 package tlstest
 
 import (
@@ -17,7 +17,7 @@ import (
 
 // Authority issues certificates.
 type Authority struct {
-	// Pool has the certificate of the authority.
+	// Pool contains the certificate of the authority.
 	Pool *x509.CertPool
 
 	t    testing.TB
@@ -25,16 +25,17 @@ type Authority struct {
 	cert *x509.Certificate
 }
 
-// Subject is what a certificate says.
+// Subject describes a certificate.
 type Subject struct {
 	// URIs, DNS and IPs are the names in the certificate.
 	URIs, DNS []string
 	IPs       []net.IP
-	// CommonName is a name that proves nothing.
+	// CommonName is a name that does not identify the program.
 	CommonName string
-	// Usages are what the certificate is for; nil means servers and clients.
+	// Usages are the permitted uses of the certificate. Nil means servers and clients.
 	Usages []x509.ExtKeyUsage
-	// NotBefore and NotAfter are when it is valid; the zero times mean an hour ago, and in an hour.
+	// NotBefore and NotAfter are the period of validity. The zero times mean an hour ago, and in an
+	// hour.
 	NotBefore, NotAfter time.Time
 }
 
@@ -47,14 +48,14 @@ type Certificate struct {
 	key       *ecdsa.PrivateKey
 }
 
-// New returns an authority without a name: TLS cannot tell it from another such.
+// New returns an authority without a name. TLS cannot tell two such authorities apart.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	return Named(t, "")
 }
 
-// Named returns an authority with a name. TLS shows its certificates only to a server that names
-// it.
+// Named returns an authority with a name. A TLS client presents its certificates only to a server
+// that names the authority.
 func Named(t testing.TB, commonName string) *Authority {
 	t.Helper()
 	a := &Authority{t: t, Pool: x509.NewCertPool()}
@@ -64,7 +65,7 @@ func Named(t testing.TB, commonName string) *Authority {
 	return a
 }
 
-// issue makes a certificate; the first is the authority's own.
+// issue makes a certificate. The first one is the certificate of the authority.
 func (a *Authority) issue(template *x509.Certificate, s Subject) (*ecdsa.PrivateKey, *x509.Certificate) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -132,20 +133,20 @@ func (a *Authority) Local(names ...string) *Certificate {
 	return a.Issue(Subject{DNS: names, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}})
 }
 
-// Mutual returns the configuration of a program with a certificate for 127.0.0.1, ::1 and names. It
-// wants a certificate of the authority from the programs at the other end of its connections.
+// Mutual returns the configuration of a program with a certificate for 127.0.0.1, ::1 and names.
+// The program requires a certificate of the authority from its peers.
 func (a *Authority) Mutual(names ...string) *tls.Config {
 	a.t.Helper()
 	return a.Local(names...).Mutual()
 }
 
-// TLS returns the certificate as package tls wants it.
+// TLS returns the certificate in the form that package tls needs.
 func (c *Certificate) TLS() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{c.Leaf.Raw}, PrivateKey: c.key}
 }
 
-// Mutual returns the configuration of a program with the certificate. It wants a certificate of the
-// same authority from the programs at the other end of its connections.
+// Mutual returns the configuration of a program with the certificate. The program requires a
+// certificate of the same authority from its peers.
 func (c *Certificate) Mutual() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: c.authority.Pool, ClientCAs: c.authority.Pool, ClientAuth: tls.RequireAndVerifyClientCert,

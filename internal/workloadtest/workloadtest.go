@@ -1,5 +1,5 @@
 // Package workloadtest is a SPIFFE Workload API for tests. It speaks the protocol of SPIRE's agent,
-// and gives what a test tells it to give.
+// and returns what a test sets.
 package workloadtest
 
 import (
@@ -24,7 +24,7 @@ import (
 type API struct {
 	workload.UnimplementedSpiffeWorkloadAPIServer
 
-	// Address is what a program is told.
+	// Address is the address to configure in the program.
 	Address string
 
 	t      testing.TB
@@ -39,7 +39,7 @@ type API struct {
 	asked   int
 }
 
-// New starts an API that gives nothing yet.
+// New starts an API that does not return a certificate yet.
 func New(t testing.TB) *API {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "spiffe") //nolint:usetesting // t.TempDir is too long for a socket.
@@ -56,7 +56,7 @@ func New(t testing.TB) *API {
 	return a
 }
 
-// Start has the API listen, after Stop.
+// Start makes the API listen again after Stop.
 func (a *API) Start() {
 	a.t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", a.path)
@@ -72,14 +72,14 @@ func (a *API) Start() {
 	}()
 }
 
-// Stop ends the API, as an agent that crashed. It can be started again.
+// Stop ends the API like a crash of the agent. The API can be started again.
 func (a *API) Stop() {
 	a.server.Stop()
 	<-a.ended
 }
 
-// Give gives a certificate, the authorities of its trust domain, and other domains' by their
-// names.
+// Give sets the certificate, the authorities of its trust domain, and the authorities of other
+// domains by name.
 func (a *API) Give(c *tlstest.Certificate, own []*tlstest.Authority, others map[string]*tlstest.Authority) {
 	a.t.Helper()
 	_, key := c.PEM()
@@ -96,10 +96,10 @@ func (a *API) Give(c *tlstest.Certificate, own []*tlstest.Authority, others map[
 	a.change(r, nil)
 }
 
-// Deny ends the streams with a code, and gives nothing until Give.
+// Deny ends the streams with a code. The API then returns this error until Give is called.
 func (a *API) Deny(code codes.Code) { a.change(nil, status.Error(code, "no identity issued")) }
 
-// Asked returns how many times a program began to ask.
+// Asked returns how many times a program sent a request.
 func (a *API) Asked() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -122,7 +122,7 @@ func raw(authorities ...*tlstest.Authority) (all []byte) {
 	return all
 }
 
-// FetchX509SVID implements the service.
+// FetchX509SVID implements the Workload API.
 func (a *API) FetchX509SVID(_ *workload.X509SVIDRequest, stream grpc.ServerStreamingServer[workload.X509SVIDResponse]) error {
 	if values := metadata.ValueFromIncomingContext(stream.Context(), "workload.spiffe.io"); len(values) != 1 || values[0] != "true" {
 		return status.Error(codes.InvalidArgument, "security header missing from request")

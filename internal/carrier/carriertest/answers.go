@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// testAnswer sends a message, and takes its answer.
+// testAnswer sends a message and checks its answer.
 func testAnswer(f *fixture, m *form) {
 	f.connect()
 	items, err := f.send(f.Context(), m, m.request(answer, 0))
@@ -33,11 +33,11 @@ func (f *fixture) wantAnswer(m *form, items []string, err error) {
 	}
 }
 
-// testWhatArrives compares a message as its server sees it with the message that was sent.
+// testWhatArrives checks that the server sees the message that was sent.
 func testWhatArrives(f *fixture, m *form) { f.compareWhatArrives(m, 0) }
 
-// testWhatArrivesLate does so for a message that a server missed. Carriers may send it in another
-// way than usual ones.
+// testWhatArrivesLate does the same for a message that a server missed at first. Carriers may send
+// such a message differently.
 func testWhatArrivesLate(f *fixture, m *form) { f.compareWhatArrives(m, 2*time.Second) }
 
 func (f *fixture) compareWhatArrives(m *form, missed time.Duration) {
@@ -97,7 +97,7 @@ func (f *fixture) wantContent(m *form, got *rpc.Message) {
 	}
 }
 
-// testStaticAddress sends to a server by its name, since it has no id.
+// testStaticAddress sends to a server by its name, since the server has no ID.
 func testStaticAddress(f *fixture, m *form) {
 	f.connect()
 	r := m.request(answer, 0)
@@ -112,7 +112,7 @@ func testStaticAddress(f *fixture, m *form) {
 	f.wantStarted(1)
 }
 
-// testPeerIsTold looks at what the sender learns of the process at the other end.
+// testPeerIsTold checks what the sender learns about the process at the other end.
 func testPeerIsTold(f *fixture, m *form) {
 	f.connect()
 	for _, what := range []string{answer, fail} {

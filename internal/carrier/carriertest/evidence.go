@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 )
 
-// testBrokenBeforeAcceptance breaks the connection when the server has a message and has not
-// accepted it. The server may go on with it.
+// testBrokenBeforeAcceptance breaks the connection after the server has received a message and
+// before it accepts the message. The server may still run the method.
 func testBrokenBeforeAcceptance(f *fixture, m *form) {
 	for name, breaks := range f.breaks() {
 		f.serve(options{}, 0)
@@ -41,7 +41,7 @@ func testBrokenBeforeAcceptance(f *fixture, m *form) {
 	}
 }
 
-// breaks are the ways in which connections break.
+// breaks returns the ways in which a connection can break.
 func (f *fixture) breaks() map[string]func() {
 	return map[string]func(){
 		"killed": func() {
@@ -52,11 +52,11 @@ func (f *fixture) breaks() map[string]func() {
 	}
 }
 
-// reset is the break after which the process can be found again.
+// reset is the name of the break after which the client can reach the process again.
 const reset = "reset"
 
-// testBrokenOnTheWay breaks the connection while a message is on its way to the server, and then
-// sends another one.
+// testBrokenOnTheWay breaks the connection while a message is on its way to the server. Then it
+// sends another message.
 func testBrokenOnTheWay(f *fixture, m *form) {
 	f.connect()
 	f.Lose(address)

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// fixture is what a test works with: a process that serves, and a link to it. Time is faked.
+// fixture is what a test uses: a process that serves, and a link to the process. Time is faked.
 type fixture struct {
 	*testing.T
 
@@ -33,7 +33,7 @@ func newFixture(t *testing.T, open func(*testing.T) Harness) *fixture {
 	return f
 }
 
-// serve puts another process in place of the one that serves.
+// serve replaces the process that serves with a new one.
 func (f *fixture) serve(o options, capacity int) {
 	f.Helper()
 	if o.limits == (dispatch.Limits{}) {
@@ -46,7 +46,7 @@ func (f *fixture) serve(o options, capacity int) {
 	f.Serve(address, Process{Intake: f.server.Intake, Capacity: capacity})
 }
 
-// use makes a carrier, and a link of it to the process.
+// use makes a carrier, and a link from the carrier to the process.
 func (f *fixture) use(c Config) {
 	f.carrier = f.Carrier(c)
 	f.Cleanup(f.carrier.Close)
@@ -64,8 +64,8 @@ func (f *fixture) connect() {
 	synctest.Wait() // a carrier may begin something then
 }
 
-// grace is how long the method of a message runs on when the connection broke, if the carrier then
-// finds out what became of it; else 0.
+// grace returns how long a method goes on after the connection breaks, if the carrier can then ask
+// for the outcome of m. Otherwise, grace returns 0.
 func (f *fixture) grace(m *form) time.Duration {
 	if r, ok := f.Harness.(Resumer); ok && !m.hasItems() && !m.clientStreams() {
 		return r.Grace()
@@ -73,7 +73,7 @@ func (f *fixture) grace(m *form) time.Duration {
 	return 0
 }
 
-// attempt is a message on its way.
+// attempt is a message that was sent and has perhaps not been answered yet.
 type attempt struct {
 	f       *fixture
 	started int64 // methods that had started before
@@ -82,14 +82,14 @@ type attempt struct {
 	done    chan struct{}
 }
 
-// send connects if need be, sends a message, and returns what came of it.
+// send sends a message and returns its result. It connects first if necessary.
 func (f *fixture) send(ctx context.Context, m *form, r *carrier.Request) ([]string, error) {
 	f.Helper()
 	a := f.begin(ctx, m, r)
 	return a.end()
 }
 
-// begin sends a message. It is on its way when begin returns, or has been answered.
+// begin sends a message. When begin returns, the message is on its way or already answered.
 func (f *fixture) begin(ctx context.Context, m *form, r *carrier.Request) *attempt {
 	f.Helper()
 	a := &attempt{f: f, started: f.server.started.Load(), done: make(chan struct{})}
@@ -115,8 +115,8 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, deadline)
 }
 
-// end waits for the end of a message, and returns what came of it. An error must not say that
-// nothing ran if something did.
+// end waits for the end of a message and returns the result. An error must not say that nothing ran
+// if a method did run.
 func (a *attempt) end() ([]string, error) {
 	a.f.Helper()
 	<-a.done
@@ -127,7 +127,7 @@ func (a *attempt) end() ([]string, error) {
 	return a.items, a.err
 }
 
-// want checks an error.
+// want checks the kind and the text of an error.
 func (f *fixture) want(err error, kind rpc.Kind, notStarted bool, texts ...string) {
 	f.Helper()
 	e, ok := errors.AsType[*rpc.Error](err)
@@ -145,7 +145,7 @@ func (f *fixture) want(err error, kind rpc.Kind, notStarted bool, texts ...strin
 	}
 }
 
-// wantItems checks that there was no error, and what was received.
+// wantItems checks that there was no error, and that the right items were received.
 func (f *fixture) wantItems(got []string, err error, want ...string) {
 	f.Helper()
 	if err != nil || !slices.Equal(got, want) {
@@ -162,7 +162,7 @@ func (f *fixture) wantStarted(want int64) {
 	}
 }
 
-// wantOutstanding checks how many messages the link has on their way.
+// wantOutstanding checks how many outstanding messages the link counts.
 func (f *fixture) wantOutstanding(want int64) {
 	f.Helper()
 	synctest.Wait()

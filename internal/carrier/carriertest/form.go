@@ -17,30 +17,31 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// form is a form of message. Every form has the same content: what the method is to do, and how
-// many items it sends before.
+// form is a form of message. Every form has the same content: what the method must do, and how many
+// items it sends before that.
 type form struct {
 	name string
-	// delivery is what the server takes the message for.
+	// delivery is the delivery that the server sees.
 	delivery rpc.Delivery
-	// request returns a message of the form, and finish sends it and returns its items as text.
+	// request returns a message of this form. Finish sends the message and returns its items as
+	// text.
 	request func(what string, items int) *carrier.Request
 	finish  func(ctx context.Context, link carrier.Link, r *carrier.Request) ([]string, error)
 }
 
-// isCast reports whether the sender does not hear of the method.
+// isCast reports whether the sender gets no result of the method.
 func (f *form) isCast() bool { return f.delivery == rpc.DeliveryCast }
 
-// hasItems reports whether there may be several items.
+// hasItems reports whether the method may send several items.
 func (f *form) hasItems() bool { return f.delivery == rpc.DeliveryMulticall }
 
-// isTyped reports whether it is for a typed service.
+// isTyped reports whether the message is for a typed service.
 func (f *form) isTyped() bool { return f.request(answer, 0).Typed != nil }
 
 // clientStreams reports whether the client sends a stream.
 func (f *form) clientStreams() bool { return f.delivery == rpc.DeliveryStream }
 
-// The names of the forms that tests ask for.
+// These are the names of the forms that tests ask for.
 const (
 	call          = "call"
 	monitoredCall = "monitored call"
@@ -97,7 +98,7 @@ func dynamic(mode carrier.Mode, silence time.Duration) func(string, int) *carrie
 	}
 }
 
-// quoted is as strconv.Quote, but leaves what is not UTF-8.
+// quoted is like strconv.Quote, but keeps bytes that are not valid UTF-8.
 func quoted(s string) string { return `"` + s + `"` }
 
 func typedRequest(method string, t carrier.Typed) *carrier.Request {
@@ -123,7 +124,7 @@ func do(ctx context.Context, link carrier.Link, r *carrier.Request) ([]string, e
 	}
 }
 
-// receiveAll opens a stream, sends nothing more, and receives its items.
+// receiveAll opens a stream, sends no further messages, and receives all items.
 func receiveAll(ctx context.Context, link carrier.Link, r *carrier.Request) ([]string, error) {
 	stream, err := link.Open(ctx, r)
 	if err != nil {
@@ -136,7 +137,7 @@ func receiveAll(ctx context.Context, link carrier.Link, r *carrier.Request) ([]s
 	return rest(stream, r)
 }
 
-// rest receives the items that a stream still has.
+// rest receives the remaining items of a stream.
 func rest(stream carrier.Stream, r *carrier.Request) (items []string, err error) {
 	for {
 		item, err := next(stream, r)
@@ -170,7 +171,7 @@ func next(stream carrier.Stream, r *carrier.Request) (string, error) {
 	return text(item), err
 }
 
-// text returns what a message of the typed service says.
+// text returns the text in a message of the typed service.
 func text(message any) string {
 	switch m := message.(type) {
 	case interface{ GetName() string }:

@@ -1,5 +1,5 @@
-// Package carriertest is the suite that every carrier passes: what becomes of messages, and what
-// their senders learn, must not depend on what carries them.
+// Package carriertest is the test suite that every carrier must pass. The outcome of a message, and
+// what its sender learns about the outcome, must not depend on the carrier.
 package carriertest
 
 import (
@@ -9,45 +9,49 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// Harness is a network of its own for one test, with carriers of one kind and the processes that
-// they reach. It works in a bubble of testing/synctest, and all that it starts ends with the test.
+// Harness is a separate network for one test, with carriers of one kind and the processes that they
+// reach. A harness works in a bubble of testing/synctest. Everything that it starts ends with the
+// test.
 type Harness interface {
 	// Carrier returns the carrier of a process. The test closes it.
 	Carrier(Config) carrier.Carrier
-	// Serve has a process take messages in at an address, in place of the process that was there.
-	// Until then, connecting there is refused.
+	// Serve makes a process accept messages at an address and replaces the process that was there.
+	// Before the first Serve, the address refuses connections.
 	Serve(addr string, p Process)
-	// Kill ends the process at an address: its connections break, and connecting is refused from
-	// then on. The contexts of the calls that it runs end, as after Reset.
+	// Kill ends the process at an address. Its connections break, and the address refuses
+	// connections from then on. The contexts of the calls that the process runs end, as after
+	// Reset.
 	Kill(addr string)
-	// Reset breaks the connections to a process, which goes on and takes new ones.
+	// Reset breaks the connections to a process. The process goes on and accepts new connections.
 	Reset(addr string)
-	// Lose makes nothing arrive that is sent to or by a process, nor be refused. Find ends that:
-	// what was sent meanwhile arrives.
+	// Lose cuts off a process: what is sent to it or by it does not arrive, and nothing is refused.
+	// Find restores the connection, and what was sent meanwhile arrives.
 	Lose(addr string)
 	Find(addr string)
 }
 
-// Resumer is a [Harness] whose carriers may find out what became of messages with one answer when a
-// connection broke.
+// Resumer is a [Harness] whose carriers may ask for the outcome of a message with a single answer
+// after its connection broke.
 type Resumer interface {
 	Harness
-	// Grace is how long methods run on then, if the process is not found again; 0 if the carriers do
-	// not find out.
+	// Grace returns how long a method goes on if the client does not reach the process again, or 0
+	// if the carriers do not ask for outcomes.
 	Grace() time.Duration
 }
 
-// Config says what a carrier is to do.
+// Config configures a carrier.
 type Config struct {
-	// Caller is the name that the process gives itself; empty for none.
+	// Caller is the name that the process gives for itself, or empty for no name.
 	Caller string
-	// MaxSize bounds requests and results, and MaxHeader headers, in bytes; 0 for no bound.
+	// MaxSize limits requests and results, and MaxHeader limits headers, in bytes. 0 means no
+	// limit.
 	MaxSize, MaxHeader int
 }
 
-// Process is what takes messages in.
+// Process is a process that accepts messages.
 type Process struct {
 	Intake *intake.Intake
-	// Capacity is how many messages it takes at a time from each other process; 0 for many.
+	// Capacity is how many messages the process accepts from each other process at a time. 0 means
+	// many.
 	Capacity int
 }

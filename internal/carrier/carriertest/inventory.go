@@ -12,14 +12,14 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 )
 
-// inventory is the typed service of the server. The names in its messages say what it does.
+// inventory is the typed service of the server. The names in the messages tell the methods what to
+// do.
 type inventory struct {
 	v1.UnimplementedInventoryServiceServer
 
 	server *server
 }
 
-// GetVolume is a call.
 func (i inventory) GetVolume(ctx context.Context, r *v1.GetVolumeRequest) (*v1.GetVolumeResponse, error) {
 	reply := &v1.GetVolumeResponse{}
 	err := i.server.act(ctx, r.GetName(), 0, func(item string) error {
@@ -29,7 +29,7 @@ func (i inventory) GetVolume(ctx context.Context, r *v1.GetVolumeRequest) (*v1.G
 	return reply, bare(err)
 }
 
-// ReportUsage is a cast.
+// ReportUsage is called as a cast.
 func (i inventory) ReportUsage(ctx context.Context, r *v1.ReportUsageRequest) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, bare(i.server.act(ctx, r.GetName(), 0, func(string) error { return nil }))
 }
@@ -41,7 +41,7 @@ func (i inventory) WatchVolumes(r *v1.WatchVolumesRequest, stream grpc.ServerStr
 	}))
 }
 
-// ImportVolumes reads a stream. Its first message says what it does then.
+// ImportVolumes reads a stream. The first message tells what the method does after that.
 func (i inventory) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolumesRequest, v1.ImportVolumesResponse]) error {
 	i.server.begin(stream.Context())
 	n := 0
@@ -64,8 +64,8 @@ func (i inventory) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolu
 	return stream.SendAndClose(&v1.ImportVolumesResponse{Imported: int64(n)})
 }
 
-// SyncVolumes answers each message with one of the same name, does what the name says, and sends
-// metadata before and after.
+// SyncVolumes answers each message with a message of the same name, does what the name says, and
+// sends metadata at the beginning and at the end.
 func (i inventory) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequest, v1.SyncVolumesResponse]) error {
 	i.server.begin(stream.Context())
 	if err := stream.SetHeader(metadata.Pairs("first", "1")); err != nil {
@@ -90,7 +90,7 @@ func (i inventory) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesReq
 	}
 }
 
-// bare returns the error of a method without what dispatch knows of it.
+// bare returns the error of a method without the information that dispatch adds to the error.
 func bare(err error) error {
 	if errors.Is(err, errBroken) {
 		return errBroken

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// wantHealth waits until a link has a health.
+// wantHealth waits until a link has the given health.
 func (f *fixture) wantHealth(want carrier.Health) {
 	f.Helper()
 	for end := time.Now().Add(deadline); f.link.Health() != want && time.Now().Before(end); {
@@ -23,7 +23,7 @@ func (f *fixture) wantHealth(want carrier.Health) {
 	}
 }
 
-// testHealth follows a link from its first use to the death and the return of its process.
+// testHealth checks the health of a link from the first use until the process dies and comes back.
 func testHealth(f *fixture) {
 	if got := f.link.Health(); got != carrier.Idle {
 		f.Errorf("it is %v before its first use", got)
@@ -48,7 +48,7 @@ func testHealth(f *fixture) {
 	}
 }
 
-// testSilentProcess makes a process silent that has a message.
+// testSilentProcess makes a process silent while it has a message.
 func testSilentProcess(f *fixture) {
 	f.connect()
 	m := formOf(call)
@@ -83,7 +83,7 @@ func testBecameReady(f *fixture) {
 	<-ready
 }
 
-// testConnectEnds lets the context end in which a link is connected.
+// testConnectEnds checks that connecting a link stops when the context ends.
 func testConnectEnds(f *fixture) {
 	f.Lose(address)
 	ctx, cancel := context.WithTimeout(f.Context(), 100*time.Millisecond)
@@ -95,7 +95,7 @@ func testConnectEnds(f *fixture) {
 	f.wantHealth(carrier.Ready) // connecting went on
 }
 
-// testOutstanding counts messages on their way.
+// testOutstanding checks the count of outstanding messages.
 func testOutstanding(f *fixture, m *form) {
 	f.connect()
 	f.wantOutstanding(0)
@@ -110,7 +110,7 @@ func testOutstanding(f *fixture, m *form) {
 	f.wantOutstanding(0)
 }
 
-// testCapacity sends as many messages at a time as a process takes. Streams count as well.
+// testCapacity sends as many messages at a time as a process accepts. Streams count too.
 func testCapacity(f *fixture) {
 	f.serve(options{}, 2)
 	f.connect()
@@ -141,7 +141,7 @@ func testCapacity(f *fixture) {
 	f.wantOutstanding(0)
 }
 
-// testWaitForAPlace waits for a place until a message ends.
+// testWaitForAPlace waits until a message ends and leaves its place to another one.
 func testWaitForAPlace(f *fixture) {
 	f.serve(options{}, 1)
 	f.connect()
@@ -165,7 +165,7 @@ func testWaitForAPlace(f *fixture) {
 	f.wantOutstanding(0)
 }
 
-// testSharedLink gets a link twice, and puts it back once.
+// testSharedLink gets a link twice and puts it back once.
 func testSharedLink(f *fixture) {
 	f.connect()
 	same := f.carrier.Get(carrier.Key{Addr: address, BootID: bootID})
@@ -183,7 +183,7 @@ func testSharedLink(f *fixture) {
 	f.wantItems(items, err, "done")
 }
 
-// testLastPut gives a link back while it has a message, which goes on.
+// testLastPut puts a link back while it has an outstanding message. The message goes on.
 func testLastPut(f *fixture) {
 	f.connect()
 	for _, name := range []string{call, multicall} {
@@ -202,7 +202,7 @@ func testLastPut(f *fixture) {
 	}
 }
 
-// testRenew takes another link in place of one that has a message, which goes on.
+// testRenew renews a link that has an outstanding message. The message goes on.
 func testRenew(f *fixture) {
 	f.connect()
 	old := f.link

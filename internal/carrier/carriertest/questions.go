@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// testHeartbeats has a call take many times as long as it may be silent.
+// testHeartbeats makes a monitored call that takes many times as long as the server may be silent.
 func testHeartbeats(f *fixture) {
 	f.connect()
 	m := formOf(monitoredCall)
@@ -26,7 +26,7 @@ func testHeartbeats(f *fixture) {
 	}
 }
 
-// testSilence loses a process that has a monitored call.
+// testSilence cuts off a process that runs a monitored call.
 func testSilence(f *fixture) {
 	f.connect()
 	m := formOf(monitoredCall)
@@ -45,7 +45,7 @@ func testSilence(f *fixture) {
 	f.wantEnd(context.Canceled)
 }
 
-// testPing asks whether instances are there.
+// testPing pings instances that are there, and others that are not.
 func testPing(f *fixture) {
 	f.connect()
 	for _, test := range []struct {
@@ -75,7 +75,7 @@ func (f *fixture) ping(id string) error {
 	return f.link.Ping(ctx, identity.Server{}, id)
 }
 
-// testInfo asks the process about itself.
+// testInfo asks a process for information about itself.
 func testInfo(f *fixture) {
 	f.connect()
 	m := formOf(call)

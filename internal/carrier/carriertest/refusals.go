@@ -25,7 +25,7 @@ func testNotConnected(f *fixture, m *form) {
 	f.wantStarted(0)
 }
 
-// wantRefusal checks that a server refused a message for a reason.
+// wantRefusal checks that a server refused a message for the given reason.
 func (f *fixture) wantRefusal(err error, why refusal.Reason) {
 	f.Helper()
 	f.want(err, rpc.Refused, true)
@@ -49,7 +49,7 @@ func testFull(f *fixture, m *form) {
 
 func first(items []string, _ error) []string { return items }
 
-// testStopping sends to a server that stops, and to one that has stopped.
+// testStopping sends to a server that is stopping, and to a server that has stopped.
 func testStopping(f *fixture, m *form) {
 	f.connect()
 	f.server.phase.Refuse()
@@ -61,7 +61,7 @@ func testStopping(f *fixture, m *form) {
 	f.wantStarted(0)
 }
 
-// testMisdirected sends to an address that another process has now.
+// testMisdirected sends to an address that now belongs to another process.
 func testMisdirected(f *fixture, m *form) {
 	f.connect()
 	r := m.request(answer, 0)
@@ -71,7 +71,7 @@ func testMisdirected(f *fixture, m *form) {
 	f.wantStarted(0)
 }
 
-// testDenied sends what an interceptor of the server refuses.
+// testDenied sends a message that an interceptor of the server refuses.
 func testDenied(f *fixture, m *form) {
 	f.connect()
 	f.server.accept = func(context.Context, *rpc.Message) (context.Context, error) {
@@ -83,7 +83,7 @@ func testDenied(f *fixture, m *form) {
 	f.wantStarted(0)
 }
 
-// testNoSuchMethod asks for what the server lacks.
+// testNoSuchMethod calls a method that the server does not have.
 func testNoSuchMethod(f *fixture, m *form) {
 	f.connect()
 	r := m.request(answer, 0)
@@ -101,7 +101,7 @@ func testNoSuchMethod(f *fixture, m *form) {
 	f.wantStarted(0)
 }
 
-// testUnencodable sends what cannot be encoded.
+// testUnencodable sends arguments that cannot be encoded.
 func testUnencodable(f *fixture, m *form) {
 	f.connect()
 	_, err := f.send(f.Context(), m, m.request("\xff", 0))
@@ -109,7 +109,7 @@ func testUnencodable(f *fixture, m *form) {
 	f.wantStarted(0)
 }
 
-// testCheck checks messages that are too large, before they are sent.
+// testCheck checks that messages that are too large are refused before they are sent.
 func testCheck(f *fixture) {
 	const limit = 10 << 10
 	f.use(Config{MaxSize: limit})
@@ -127,8 +127,8 @@ func testCheck(f *fixture) {
 	}
 }
 
-// testRequestTooLarge sends what is larger than the server takes. A stream runs already when the
-// server looks at its messages.
+// testRequestTooLarge sends messages that are larger than the server accepts. A stream runs already
+// when the server looks at its messages.
 func testRequestTooLarge(f *fixture, m *form) {
 	const limit = 10 << 10
 	f.serve(options{maxSize: limit}, 0)
@@ -138,8 +138,8 @@ func testRequestTooLarge(f *fixture, m *form) {
 	f.want(err, rpc.TooLarge, !streams, "this server takes 10240")
 }
 
-// testResultTooLarge has a method answer with what the server does not send, and with what the
-// client does not take.
+// testResultTooLarge checks results that the server does not send because of their size, and
+// results that the client does not accept.
 func testResultTooLarge(f *fixture, m *form) {
 	f.serve(options{maxSize: 1 << 20}, 0)
 	f.connect()
@@ -153,7 +153,7 @@ func testResultTooLarge(f *fixture, m *form) {
 	f.want(err, rpc.TooLarge, false, "the method ran", "ask for less")
 }
 
-// testUnsendableLaterMessage sends messages of a stream that runs which cannot be sent.
+// testUnsendableLaterMessage sends messages on a running stream that cannot be sent.
 func testUnsendableLaterMessage(f *fixture) {
 	const limit = 10 << 10
 	f.use(Config{MaxSize: limit})

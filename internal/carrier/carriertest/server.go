@@ -21,7 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The process under test, and its only server.
+// These describe the process under test and its only server.
 const (
 	address  = "node1"
 	bootID   = "b1"
@@ -31,7 +31,7 @@ const (
 	instance = bootID + "." + name
 )
 
-// What a method is told to do, after it has sent its items.
+// These are what a method can be told to do after it has sent its items.
 const (
 	answer   = "answer"
 	wait     = "wait"    // until the server is told to go on, or the context of the method ends
@@ -46,7 +46,7 @@ const (
 // errBroken is the error of a method that is told to fail.
 var errBroken = errors.New("it is broken")
 
-// server is a process with one server, whose methods do what their messages say.
+// server is a process with one server, whose methods do what the messages tell them.
 type server struct {
 	*intake.Intake
 
@@ -59,7 +59,7 @@ type server struct {
 	took    atomic.Int64 // messages of streams that were received
 	missed  atomic.Int64 // how long ago the server missed a message, in nanoseconds
 
-	// accept, if it is not nil, decides whether messages are accepted.
+	// accept decides whether a message is accepted. It may be nil.
 	accept func(context.Context, *rpc.Message) (context.Context, error)
 
 	mu    sync.Mutex
@@ -117,7 +117,7 @@ func (s *server) endpoints() []dispatch.Endpoint {
 	return []dispatch.Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods}, inventory}
 }
 
-// see is the interceptor of the process.
+// see is the interceptor of the process. It records each message.
 func (s *server) see(ctx context.Context, m *rpc.Message) (context.Context, error) {
 	s.mu.Lock()
 	s.seen = append(s.seen, m)
@@ -128,7 +128,7 @@ func (s *server) see(ctx context.Context, m *rpc.Message) (context.Context, erro
 	return s.accept(ctx, m)
 }
 
-// bind makes an invocation of the dynamic method.
+// bind makes the invocation of the dynamic method.
 func (s *server) bind(kwargs string) (dispatch.Invocation, error) {
 	var args struct {
 		What  string
@@ -142,8 +142,8 @@ func (s *server) bind(kwargs string) (dispatch.Invocation, error) {
 	}, nil
 }
 
-// act does what a message says: it sends items, does what it is told, and sends an answer if there
-// were no items.
+// act does what a message says: it sends the items, does what it is told, and sends an answer if
+// there were no items.
 func (s *server) act(ctx context.Context, what string, items int, emit func(string) error) error {
 	s.begin(ctx)
 	for i := range items {
@@ -172,7 +172,7 @@ func (s *server) act(ctx context.Context, what string, items int, emit func(stri
 	return nil
 }
 
-// begin notes that a method began.
+// begin records that a method began.
 func (s *server) begin(ctx context.Context) {
 	s.started.Add(1)
 	s.mu.Lock()
@@ -180,7 +180,7 @@ func (s *server) begin(ctx context.Context) {
 	s.dicts = append(s.dicts, dictOf(ctx))
 }
 
-// do does what a method is told to.
+// do does what the method is told.
 func (s *server) do(ctx context.Context, what string) error {
 	switch what {
 	case wait, giveUp:
@@ -204,8 +204,8 @@ func (s *server) do(ctx context.Context, what string) error {
 	}
 }
 
-// lastEnd returns how the context of the last method that waited had ended, and how many have
-// waited.
+// lastEnd returns how many methods have waited so far, and how the context of the last one had
+// ended.
 func (s *server) lastEnd() (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +215,7 @@ func (s *server) lastEnd() (n int, err error) {
 	return n, err
 }
 
-// lastSeen returns what interceptors saw last.
+// lastSeen returns the message that the interceptor saw last.
 func (s *server) lastSeen() *rpc.Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// open opens a stream. It ends with the test.
+// open opens a stream that ends with the test.
 func (f *fixture) open(m *form, what string, items int) (carrier.Stream, *carrier.Request) {
 	f.Helper()
 	return f.openWith(f.Context(), m, what, items)
@@ -33,7 +33,7 @@ func (f *fixture) openWith(ctx context.Context, m *form, what string, items int)
 	return stream, r
 }
 
-// wantItem receives an item.
+// wantItem receives an item and checks it.
 func (f *fixture) wantItem(stream carrier.Stream, r *carrier.Request, want string) {
 	f.Helper()
 	if got, err := next(stream, r); err != nil || got != want {
@@ -41,8 +41,8 @@ func (f *fixture) wantItem(stream carrier.Stream, r *carrier.Request, want strin
 	}
 }
 
-// wantOver checks that a stream is over: it yields nothing more, and has given back its place.
-// After an error it never looks complete.
+// wantOver checks that a stream is over: it returns no more items and has released its place. After
+// an error, a stream never looks complete.
 func (f *fixture) wantOver(stream carrier.Stream, r *carrier.Request, complete bool) {
 	f.Helper()
 	f.wantOutstanding(0)
@@ -55,7 +55,7 @@ func (f *fixture) wantOver(stream carrier.Stream, r *carrier.Request, complete b
 	f.wantOutstanding(0)
 }
 
-// testItems receives all items of a stream, in their order.
+// testItems receives all items of a stream and checks their order.
 func testItems(f *fixture, m *form) {
 	f.connect()
 	for _, n := range []int{1, 3} {
@@ -68,7 +68,7 @@ func testItems(f *fixture, m *form) {
 	}
 }
 
-// testErrorAfterItems has a method fail after some items: they arrive before the error.
+// testErrorAfterItems makes a method fail after some items. The items arrive before the error.
 func testErrorAfterItems(f *fixture, m *form) {
 	f.connect()
 	stream, r := f.open(m, fail, 2)
@@ -79,7 +79,8 @@ func testErrorAfterItems(f *fixture, m *form) {
 	f.wantOver(stream, r, false)
 }
 
-// testCutAfterItems breaks the connection in the middle of a stream, which must not look complete.
+// testCutAfterItems breaks the connection in the middle of a stream. The stream must not look
+// complete.
 func testCutAfterItems(f *fixture, m *form) {
 	for name, breaks := range f.breaks() {
 		f.serve(options{}, 0)
@@ -98,8 +99,8 @@ func testCutAfterItems(f *fixture, m *form) {
 	}
 }
 
-// testForcedStopAfterItems stops the server by force in the middle of a stream. It must not look
-// complete, although its method does not fail.
+// testForcedStopAfterItems stops the server by force in the middle of a stream. The stream must not
+// look complete, although its method does not fail.
 func testForcedStopAfterItems(f *fixture, m *form) {
 	f.connect()
 	stream, r := f.open(m, giveUp, 2)
@@ -122,7 +123,7 @@ func testCloseEarly(f *fixture, m *form) {
 	f.wantEnd(context.Canceled)
 }
 
-// testCloseWithACause closes a stream while an item is waited for.
+// testCloseWithACause closes a stream while the client waits for an item.
 func testCloseWithACause(f *fixture, m *form) {
 	f.connect()
 	stream, r := f.open(m, wait, 1)
@@ -142,8 +143,8 @@ func testCloseWithACause(f *fixture, m *form) {
 	f.wantEnd(context.Canceled)
 }
 
-// testEndOfContext lets the context of a stream end that is not received from: it gives back its
-// place.
+// testEndOfContext ends the context of a stream while nothing receives from it. The stream releases
+// its place.
 func testEndOfContext(f *fixture, m *form) {
 	f.connect()
 	ctx, cancel := context.WithTimeout(f.Context(), 5*time.Second)
@@ -157,7 +158,7 @@ func testEndOfContext(f *fixture, m *form) {
 	f.wantOver(stream, r, false)
 }
 
-// testSlowConsumer has a method send without end. A consumer that is slow holds it back.
+// testSlowConsumer checks flow control: a slow consumer holds back a method that sends without end.
 func testSlowConsumer(f *fixture, m *form) {
 	f.connect()
 	stream, r := f.open(m, endless, 1)
@@ -176,7 +177,7 @@ func testSlowConsumer(f *fixture, m *form) {
 	f.wantOver(stream, r, false)
 }
 
-// testBothSend sends and receives in turn.
+// testBothSend sends and receives alternately.
 func testBothSend(f *fixture) {
 	f.connect()
 	stream, r := f.open(formOf(bothStream), "a", 0)
@@ -195,7 +196,7 @@ func testBothSend(f *fixture) {
 	f.wantOver(stream, r, true)
 }
 
-// testMetadataOfStreams takes the metadata that a method sends before and after its items.
+// testMetadataOfStreams receives the metadata that a method sends before and after its items.
 func testMetadataOfStreams(f *fixture) {
 	f.connect()
 	stream, r := f.open(formOf(bothStream), "a", 0)
@@ -213,7 +214,8 @@ func testMetadataOfStreams(f *fixture) {
 	}
 }
 
-// testOpeningItems opens streams that only the server sends: that takes until its first sign.
+// testOpeningItems opens streams on which only the server sends. Opening takes until the first sign
+// of the server.
 func testOpeningItems(f *fixture) {
 	f.connect()
 	for _, name := range []string{multicall, typedItems} {
@@ -234,8 +236,8 @@ func testOpeningItems(f *fixture) {
 	}
 }
 
-// testOpeningClientStream opens streams that the client sends, of which the server need not see
-// anything.
+// testOpeningClientStream opens streams on which the client sends. Opening does not wait for the
+// server.
 func testOpeningClientStream(f *fixture) {
 	f.connect()
 	f.Lose(address)
@@ -258,7 +260,7 @@ func testOpeningClientStream(f *fixture) {
 	f.wantItems(items, err, "0")
 }
 
-// testSendAfterTheEnd sends on a stream that its method has ended.
+// testSendAfterTheEnd sends on a stream after its method has returned.
 func testSendAfterTheEnd(f *fixture) {
 	f.connect()
 	stream, r := f.open(formOf(clientStream), fail, 0)

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 )
 
-// Test runs the suite. Each test has a harness of its own, which open makes, and faked time.
+// Test runs the suite. Each test has faked time and its own harness, which open makes.
 func Test(t *testing.T, open func(t *testing.T) Harness) {
 	for _, test := range suite {
 		run(t, open, test.name, test.run)
@@ -28,7 +28,7 @@ func run(t *testing.T, open func(*testing.T) Harness, name string, test func(*fi
 	})
 }
 
-// suite are the tests that need no particular form of message.
+// suite lists the tests that do not run for each form of message.
 var suite = []struct {
 	name string
 	run  func(*fixture)
@@ -57,7 +57,7 @@ var suite = []struct {
 	{"SendAfterTheEnd", testSendAfterTheEnd},
 }
 
-// suiteOfForms are the tests that run for each form of message that suits them.
+// suiteOfForms lists the tests that run for each suitable form of message.
 var suiteOfForms = []struct {
 	name  string
 	suits func(*form) bool // nil for all forms
@@ -101,8 +101,8 @@ var suiteOfForms = []struct {
 	{"SlowConsumer", (*form).hasItems, testSlowConsumer},
 }
 
-// hears suits forms whose sender hears what becomes of the method.
+// hears selects the forms whose sender learns the outcome of the method.
 func hears(m *form) bool { return !m.isCast() }
 
-// hearsItems suits forms whose methods can send a large result.
+// hearsItems selects the forms whose method can send a large result.
 func hearsItems(m *form) bool { return !m.isCast() && !m.clientStreams() }

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// deliveries are tests of what each delivery does.
+// deliveries tests what each delivery does.
 var deliveries = map[string]func(*testing.T, *world){
 	"a call returns what the method does": func(t *testing.T, w *world) {
 		w.serve("1.0", "a")
@@ -248,14 +248,14 @@ func timeout(d time.Duration) func(*client.Settings) {
 	return func(s *client.Settings) { s.Timeout, s.HasTimeout = d, true }
 }
 
-// create is a typed call.
+// create returns a typed call.
 func create(name string, response *v1.CreateVolumeResponse) *client.TypedCall {
 	return &client.TypedCall{
 		Path: v1.InventoryService_CreateVolume_FullMethodName, Message: &v1.CreateVolumeRequest{Name: name}, Result: response,
 	}
 }
 
-// report is a typed cast.
+// report returns a typed cast.
 func report(name string) *client.TypedCall {
 	return &client.TypedCall{
 		Path: v1.InventoryService_ReportUsage_FullMethodName, Message: &v1.ReportUsageRequest{Name: name}, Result: &emptypb.Empty{},

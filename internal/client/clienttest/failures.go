@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// failures are tests of what clients make of failures: a message runs at most once, and its sender
-// learns whether it may have run.
+// failures tests how clients handle failures: a message runs at most once, and its sender learns
+// whether it may have run.
 var failures = map[string]func(*testing.T, *world){
 	"a refused message goes elsewhere": func(t *testing.T, w *world) {
 		w.serve("1.2", "a", "b")
@@ -60,7 +60,7 @@ var failures = map[string]func(*testing.T, *world){
 		begin := time.Now()
 		err := w.agents(timeout(5*time.Second)).Call(t.Context(), "hang", nil, nil)
 		wantError(t, err, rpc.Timeout, false, "at a (addr-a)")
-		// The server may tell at the same moment that the method ran.
+		// The server may report at the same moment that the method ran.
 		if text := err.Error(); !strings.Contains(text, "may have run") && !strings.Contains(text, "while the method ran") {
 			t.Errorf("it does not say whether the method ran: %v", err)
 		}
@@ -171,7 +171,7 @@ var failures = map[string]func(*testing.T, *world){
 	},
 }
 
-// sends are messages for one server, which is to run something for each.
+// sends returns functions that each send a message to one server, which runs a method for it.
 func sends() map[string]func(context.Context, *world) error {
 	return map[string]func(context.Context, *world) error{
 		"call": func(ctx context.Context, w *world) error { return w.agents().Call(ctx, "name", nil, nil) },
@@ -190,5 +190,5 @@ func sends() map[string]func(context.Context, *world) error {
 	}
 }
 
-// settle waits until everything stands still.
+// settle waits until all goroutines are blocked.
 func settle(*world) { synctest.Wait() }

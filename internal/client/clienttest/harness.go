@@ -1,5 +1,5 @@
-// Package clienttest is the suite of what clients do, whatever carries their messages. Each carrier
-// that clients can use passes it.
+// Package clienttest is the test suite for clients, independent of the carrier. Every carrier that
+// clients can use must pass it.
 package clienttest
 
 import (
@@ -13,11 +13,11 @@ import (
 // Harness makes a network for each test.
 type Harness func(t *testing.T) Network
 
-// Network is where a client meets processes. It works in faked time (testing/synctest).
+// Network is where a client reaches processes. It works in faked time (testing/synctest).
 type Network struct {
-	// Carrier is the client's.
+	// Carrier is the carrier of the client.
 	Carrier carrier.Carrier
-	// Listen has a process take messages at an address, until stop kills it.
+	// Listen makes a process accept messages at an address until stop kills the process.
 	Listen func(addr string, in *intake.Intake) (stop func())
 }
 

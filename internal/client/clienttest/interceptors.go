@@ -19,7 +19,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// interceptors are tests of what interceptors see of messages, and can do to them.
+// interceptors tests which messages interceptors see, and what interceptors can do to them.
 var interceptors = map[string]func(*testing.T, *world){
 	"each sees each message once": func(t *testing.T, w *world) {
 		w.serve("1.2", "a", "b")
@@ -244,15 +244,15 @@ var interceptors = map[string]func(*testing.T, *world){
 	},
 }
 
-// intercepted is one delivery, and what interceptors are to see of it.
+// intercepted is one delivery, with what interceptors must see of it.
 type intercepted struct {
 	send     func(context.Context, *world) error
 	delivery rpc.Delivery
 	method   string
 	service  bool // it is typed
-	// copies: it goes to all servers.
+	// copies is true if the message goes to all servers.
 	copies, monitored bool
-	// arguments are there.
+	// arguments is true if interceptors see arguments.
 	arguments bool
 }
 
@@ -285,13 +285,13 @@ func everyDelivery() map[string]intercepted {
 	}
 }
 
-// record is what interceptors saw.
+// record is what the interceptors saw.
 type record struct {
 	mu              sync.Mutex
 	sends, attempts []sight
 }
 
-// sight is what an interceptor saw of a message.
+// sight is what an interceptor saw of one message.
 type sight struct {
 	before, after rpc.Message
 	err           error

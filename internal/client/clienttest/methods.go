@@ -18,7 +18,7 @@ import (
 
 type none = struct{}
 
-// count asks a method for some items.
+// count asks a method for n items.
 type count struct {
 	N int `json:"n"`
 }
@@ -26,7 +26,7 @@ type count struct {
 // methods are the dynamic methods of a server.
 func (s *server) methods() map[string]endpoint.Method {
 	return map[string]endpoint.Method{
-		// echo returns its arguments, and name the name of the server.
+		// echo returns its arguments. name returns the name of the server.
 		"echo": endpoint.Func(func(_ context.Context, args payload.Raw) (payload.Raw, error) {
 			s.begin("echo")
 			return args, nil
@@ -40,7 +40,7 @@ func (s *server) methods() map[string]endpoint.Method {
 			s.begin("fail")
 			return nil, errors.New("it failed")
 		}),
-		// wait returns when the gate opens, and hang when its context ends.
+		// wait returns when the gate opens. hang returns when its context ends.
 		"wait": endpoint.Func(func(ctx context.Context, _ none) (string, error) {
 			s.begin("wait")
 			select {
@@ -60,7 +60,7 @@ func (s *server) methods() map[string]endpoint.Method {
 	}
 }
 
-// items yields so many items.
+// items yields the given number of items.
 func (s *server) items() endpoint.Method {
 	return endpoint.Stream(func(_ context.Context, args count) iter.Seq2[int, error] {
 		return func(yield func(int, error) bool) {
@@ -74,7 +74,7 @@ func (s *server) items() endpoint.Method {
 	})
 }
 
-// stall yields one item, and hangs.
+// stall yields one item and then hangs.
 func (s *server) stall() endpoint.Method {
 	return endpoint.Stream(func(ctx context.Context, _ none) iter.Seq2[int, error] {
 		return func(yield func(int, error) bool) {
@@ -93,7 +93,7 @@ type inventory struct {
 	server *server
 }
 
-// got notes the message of a method.
+// got records the message that a method got.
 func (i *inventory) got(method string, message proto.Message) {
 	i.server.begin(method)
 	i.server.mu.Lock()
@@ -107,19 +107,19 @@ func (i *inventory) CreateVolume(_ context.Context, r *v1.CreateVolumeRequest) (
 	return &v1.CreateVolumeResponse{Name: i.server.name}, nil
 }
 
-// ReportUsage is a cast.
+// ReportUsage is called as a cast.
 func (i *inventory) ReportUsage(_ context.Context, r *v1.ReportUsageRequest) (*emptypb.Empty, error) {
 	i.got("ReportUsage", r)
 	return &emptypb.Empty{}, nil
 }
 
-// InvalidateCache is a fanout.
+// InvalidateCache is called as a fanout.
 func (i *inventory) InvalidateCache(_ context.Context, r *v1.InvalidateCacheRequest) (*emptypb.Empty, error) {
 	i.got("InvalidateCache", r)
 	return &emptypb.Empty{}, nil
 }
 
-// ImportVolumes counts what it gets.
+// ImportVolumes counts the messages that it gets.
 func (i *inventory) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolumesRequest, v1.ImportVolumesResponse]) error {
 	n := int64(0)
 	for {

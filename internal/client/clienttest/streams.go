@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// streams are tests of streams of a typed service.
+// streams tests the streams of a typed service.
 var streams = map[string]func(*testing.T, *world){
 	"a server streams": func(t *testing.T, w *world) {
 		w.serve("1.2", "a")
@@ -141,7 +141,7 @@ func syncCall() *client.TypedCall {
 	return &client.TypedCall{Path: v1.InventoryService_SyncVolumes_FullMethodName, ClientStreams: true, ServerStreams: true}
 }
 
-// firstOf is a first message of a stream.
+// firstOf returns a first message for a stream.
 func firstOf(call *client.TypedCall) any {
 	if call.ClientStreams {
 		return &v1.SyncVolumesRequest{}
@@ -149,13 +149,13 @@ func firstOf(call *client.TypedCall) any {
 	return &v1.WatchVolumesRequest{}
 }
 
-// syncing begins a stream in both directions. It ends with the test.
+// syncing opens a stream in both directions that ends with the test.
 func (w *world) syncing(t *testing.T, ctx context.Context, c *client.Client) *client.Stream {
 	t.Helper()
 	return begin(t, ctx, c, syncCall())
 }
 
-// importing begins a stream of the client.
+// importing opens a stream on which the client sends.
 func (w *world) importing(t *testing.T, c *client.Client) *client.Stream {
 	t.Helper()
 	return begin(t, t.Context(), c, importCall())
@@ -170,7 +170,7 @@ func begin(t *testing.T, ctx context.Context, c *client.Client, call *client.Typ
 	return s
 }
 
-// watch reads a stream of the server to its end.
+// watch reads a stream from the server to its end.
 func watch(ctx context.Context, c *client.Client) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -195,7 +195,7 @@ func watch(ctx context.Context, c *client.Client) error {
 	}
 }
 
-// sendAll sends a stream of n messages, and checks that all arrived.
+// sendAll sends n messages on a stream and checks that all arrived.
 func sendAll(ctx context.Context, c *client.Client, n int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

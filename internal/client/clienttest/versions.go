@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// versions are tests of which server gets which form of a message.
+// versions tests which server gets which variant of a message.
 var versions = map[string]func(*testing.T, *world){
 	"a message goes to a server that serves its version": func(t *testing.T, w *world) {
 		w.serve("1.0", "old")
@@ -32,7 +32,7 @@ var versions = map[string]func(*testing.T, *world){
 		wantEcho(t, w.agents(), "1.1")
 		wantEcho(t, w.agents(to("old")), "1.0")
 		wantEcho(t, w.agents(limit("1.0")), "1.0")
-		// All servers serve it.
+		// All servers implement it.
 		wantEcho(t, w.agents(limit(rpc.AutoCap)), "1.0")
 	},
 	"each server of a fanout gets the first variant that it serves": func(t *testing.T, w *world) {
@@ -135,7 +135,7 @@ func version(v string) func(*client.Settings) {
 
 func limit(v string) func(*client.Settings) { return func(s *client.Settings) { s.Cap = v } }
 
-// forms are variants that tell their version.
+// forms returns variants that tell their version.
 func forms(versions ...string) client.Variants {
 	var list client.Variants
 	for _, v := range versions {

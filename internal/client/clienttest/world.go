@@ -22,20 +22,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// exchange is the exchange of all messages, and maxSize bounds them.
+// exchange is the exchange of all messages. maxSize limits their size.
 const (
 	exchange = "openstack"
 	maxSize  = 1 << 20
 )
 
-// world is one client process, and servers.
+// world is one client process, with servers.
 type world struct {
 	t        *testing.T
 	network  Network
 	registry *fake
 	servers  map[string]*server
 	quiet    *slog.Logger
-	// interceptors belong to the transport that all clients share, which the first one makes.
+	// interceptors are the interceptors of the shared transport. The first client makes this
+	// transport.
 	interceptors []rpc.Interceptor
 	shared       *client.Transport
 }
@@ -45,7 +46,7 @@ func newWorld(t *testing.T, n Network) *world {
 	return &world{t: t, network: n, registry: &fake{}, servers: map[string]*server{}, quiet: slog.New(slog.DiscardHandler)}
 }
 
-// transport returns a transport. It is closed when the test ends.
+// transport returns a transport that is closed when the test ends.
 func (w *world) transport(interceptors []rpc.Interceptor) *client.Transport {
 	w.t.Helper()
 	t := client.NewTransport(client.Config{
@@ -56,7 +57,7 @@ func (w *world) transport(interceptors []rpc.Interceptor) *client.Transport {
 	return t
 }
 
-// client returns a client of the transport of the world.
+// client returns a client of the shared transport.
 func (w *world) client(target rpc.Target, changes ...func(*client.Settings)) *client.Client {
 	w.t.Helper()
 	if w.shared == nil {
@@ -69,12 +70,12 @@ func (w *world) client(target rpc.Target, changes ...func(*client.Settings)) *cl
 	return w.shared.Client(s)
 }
 
-// agents is a client of the topic agents.
+// agents returns a client of the topic agents.
 func (w *world) agents(changes ...func(*client.Settings)) *client.Client {
 	return w.client(rpc.Target{Topic: "agents"}, changes...)
 }
 
-// inventory is a client of the typed service.
+// inventory returns a client of the typed service.
 func (w *world) inventory(changes ...func(*client.Settings)) *client.Client {
 	return w.client(rpc.Target{}, changes...)
 }
@@ -87,8 +88,8 @@ func outgoing(ctx context.Context) rpc.Metadata {
 	return md
 }
 
-// server is a process with one server: of dynamic methods on the topic agents, and of the typed
-// service.
+// server is a process with one server, which serves dynamic methods on the topic agents and the
+// typed service.
 type server struct {
 	name  string
 	phase *phase.Machine
@@ -102,7 +103,7 @@ type server struct {
 	refuse   error                   // what the intake answers to each message; nil to accept
 }
 
-// serve starts servers with these names, each of which implements a version.
+// serve starts servers with the given names. Each implements the given version.
 func (w *world) serve(version string, names ...string) {
 	w.t.Helper()
 	for _, name := range names {
@@ -164,7 +165,7 @@ func (s *server) offer(w *world, topic, version string) (*dispatch.Table, map[st
 	return dispatch.NewTable([]dispatch.Endpoint{e}), map[string]*intake.Service{offered.Name: typed}
 }
 
-// accept notes the metadata of a message, and refuses it if the test wants that.
+// accept records the metadata of a message, and refuses the message if the test wants that.
 func (s *server) accept(ctx context.Context, m *rpc.Message) (context.Context, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,35 +173,36 @@ func (s *server) accept(ctx context.Context, m *rpc.Message) (context.Context, e
 	return ctx, s.refuse
 }
 
-// refuses makes the server answer each message with an error; nil to accept again.
+// refuses makes the server answer each message with err. If err is nil, the server accepts messages
+// again.
 func (s *server) refuses(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = err
 }
 
-// begin notes that a method begins.
+// begin records that a method began.
 func (s *server) begin(method string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ran = append(s.ran, method)
 }
 
-// runs returns which methods began.
+// runs returns the methods that began.
 func (s *server) runs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.ran)
 }
 
-// told returns the metadata that came with the last message for a method.
+// told returns the metadata of the last message for a method.
 func (s *server) told(method string) rpc.Metadata {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.metadata[method]
 }
 
-// instance is a server as discovery lists it.
+// instance returns the registration of a server.
 func instance(topic, name, version string) rpc.Instance {
 	i := rpc.Instance{
 		ID: "boot-" + name + "." + topic, BootID: "boot-" + name, Exchange: exchange, Topic: topic, Server: name, Addr: "addr-" + name,
@@ -215,7 +217,7 @@ func instance(topic, name, version string) rpc.Instance {
 	return i
 }
 
-// announce lists servers, beside those that are listed.
+// announce adds servers to the registry.
 func (w *world) announce(version string, names ...string) {
 	for _, name := range names {
 		for _, topic := range [2]string{"agents", "inventory"} {
@@ -224,7 +226,7 @@ func (w *world) announce(version string, names ...string) {
 	}
 }
 
-// fake is a registry that lists what it is told to. Watches hear of it at once.
+// fake is a registry whose registrations the test sets. Watches are notified immediately.
 type fake struct {
 	registry.Registry
 
@@ -285,7 +287,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// wantError checks the kind of an error, whether it says that nothing ran, and words in its text.
+// wantError checks the kind of an error, whether it says that nothing ran, and the words in its
+// text.
 func wantError(t *testing.T, err error, kind rpc.Kind, notStarted bool, words ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*rpc.Error](err)
@@ -302,7 +305,7 @@ func wantError(t *testing.T, err error, kind rpc.Kind, notStarted bool, words ..
 	}
 }
 
-// wantRuns checks which methods began at a server.
+// wantRuns checks which methods began on a server.
 func wantRuns(t *testing.T, s *server, methods ...string) {
 	t.Helper()
 	if got := s.runs(); !slices.Equal(got, methods) {

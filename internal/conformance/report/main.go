@@ -1,4 +1,4 @@
-// Command report runs the conformance tests and prints what came of them: the output of those that
+// Command report runs the conformance tests and prints the results: the output of the tests that
 // failed, the deliberate differences with their reasons, and a last line
 //
 //	N passed, N failed
@@ -25,8 +25,8 @@ func main() {
 	}
 }
 
-// run runs the tests of the packages given, the conformance tests by default, and reports whether
-// all passed.
+// run runs the tests of the given packages and reports whether all passed. The default is the
+// conformance tests.
 func run(ctx context.Context, out io.Writer, packages []string) (passed bool, err error) {
 	if len(packages) == 0 {
 		packages = []string{"./internal/conformance"}
@@ -49,6 +49,6 @@ func run(ctx context.Context, out io.Writer, packages []string) (passed bool, er
 	if exit := (&exec.ExitError{}); waitErr != nil && !errors.As(waitErr, &exit) {
 		return false, waitErr
 	}
-	// What go test says counts as well, should the events not tell it.
+	// The exit code of go test counts too, in case the events do not show a failure.
 	return waitErr == nil && r.failed() == 0 && r.passed() > 0, nil
 }

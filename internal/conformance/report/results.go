@@ -16,21 +16,21 @@ type event struct {
 	Action, Package, ImportPath, Test, Output, Key, Value string
 }
 
-// result is what is known of a test, or of a package as a whole, whose name is empty.
+// result is what is known about a test. A result without a name is about a whole package.
 type result struct {
 	pkg, name, action, output, because string
 	leftOut                            []string
 	subtests, failedSubtests           int
 }
 
-// results has the result of each test, in the order in which they began.
+// results has the result of each test, in the order in which the tests began.
 type results struct {
 	byName map[[2]string]*result
 	order  []*result
 }
 
-// read reads the output of go test -json. A line that is no event, as of a tool that fails, is an
-// error.
+// read reads the output of go test -json. A line that is not an event is an error: a tool that
+// fails prints such lines.
 func read(in io.Reader) (*results, error) {
 	r := &results{byName: map[[2]string]*result{}}
 	lines := bufio.NewReader(in)
@@ -84,8 +84,8 @@ func (r *results) get(pkg, name string) *result {
 	return t
 }
 
-// count tells each test, and each package, about the tests in it. A slash in a name need not have a
-// test before it.
+// count counts the subtests of each test and the tests of each package. A prefix of a name that
+// ends at a slash is not always the name of a test.
 func (r *results) count() {
 	for _, t := range r.order {
 		if t.name == "" {
@@ -105,11 +105,11 @@ func (r *results) count() {
 	}
 }
 
-// isFailed reports whether a test did not pass: it failed, or was skipped, or began and never
-// ended. A case that is not tried must not count as one that holds.
+// isFailed reports whether a test did not pass: it failed, was skipped, or began and never ended. A
+// case that was skipped must not count as passed.
 func (t *result) isFailed() bool { return t.action != "pass" }
 
-// passed counts the tests without subtests that passed.
+// passed returns how many tests without subtests passed.
 func (r *results) passed() int {
 	n := 0
 	for _, t := range r.order {
@@ -120,7 +120,8 @@ func (r *results) passed() int {
 	return n
 }
 
-// failures are the tests, and packages, that failed otherwise than by what is in them.
+// failures returns the tests and packages that failed, except for those that failed because of a
+// subtest.
 func (r *results) failures() []*result {
 	var list []*result
 	for _, t := range r.order {
@@ -133,7 +134,7 @@ func (r *results) failures() []*result {
 
 func (r *results) failed() int { return len(r.failures()) }
 
-// id returns the last part of a test's name, which in a table is the id of the case.
+// id returns the last part of a test's name. In a table, this is the ID of the case.
 func (t *result) id() string { return t.name[strings.LastIndexByte(t.name, '/')+1:] }
 
 // print prints the report.
@@ -152,7 +153,7 @@ func (r *results) print(out io.Writer) {
 	fmt.Fprintf(out, "%d passed, %d failed\n", r.passed(), r.failed())
 }
 
-// printDifferences prints the cases that differ from upstream, by reason.
+// printDifferences prints the cases that differ from upstream, grouped by reason.
 func (r *results) printDifferences(out io.Writer) {
 	var reasons []string
 	cases := map[string][]string{}

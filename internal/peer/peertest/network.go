@@ -1,5 +1,5 @@
-// Package peertest is a network for tests of what connects to peers: hosts at addresses of the
-// test's choice, and gRPC servers on them.
+// Package peertest is a network for tests of code that connects to peers. It has hosts at addresses
+// of the test's choice, and gRPC servers on them.
 package peertest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/memnet"
 )
 
-// Network has hosts at some addresses; all other addresses refuse connections. Its zero value is
-// ready for use. It is safe for concurrent use.
+// Network has hosts at some addresses. All other addresses refuse connections. The zero value is
+// ready for use. A Network is safe for concurrent use.
 type Network struct {
 	network memnet.Network
 
@@ -26,7 +26,7 @@ type Network struct {
 	dials  map[string]int
 }
 
-// Listen listens at an address, in place of the host that was there.
+// Listen listens at an address and replaces the host that was there.
 func (n *Network) Listen(addr string) net.Listener { return n.add(addr) }
 
 func (n *Network) add(addr string) *memnet.Host {
@@ -39,8 +39,8 @@ func (n *Network) add(addr string) *memnet.Host {
 	return n.hosts[addr]
 }
 
-// Lose loses what is at an address, as if its cable were pulled: connecting takes until the
-// caller's patience ends, and nothing passes through the connections that are there.
+// Lose cuts off the host at an address, as if its cable were pulled. Connecting takes until the
+// caller's context ends, and nothing passes through existing connections.
 func (n *Network) Lose(addr string) {
 	n.mu.Lock()
 	h := n.hosts[addr]
@@ -51,14 +51,14 @@ func (n *Network) Lose(addr string) {
 	h.Partition()
 }
 
-// Find ends what Lose did: what was sent meanwhile arrives.
+// Find reverses Lose. What was sent meanwhile arrives.
 func (n *Network) Find(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.hosts[addr].Heal()
 }
 
-// Delay makes connecting to an address take so long.
+// Delay makes connecting to an address take this long.
 func (n *Network) Delay(addr string, d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -68,14 +68,14 @@ func (n *Network) Delay(addr string, d time.Duration) {
 	n.delays[addr] = d
 }
 
-// Dials returns how often a connection to an address was tried.
+// Dials returns how often a connection to an address was attempted.
 func (n *Network) Dials(addr string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.dials[addr]
 }
 
-// Options connect gRPC over the network, in clear.
+// Options returns options that connect gRPC over the network, without TLS.
 func (n *Network) Options() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithContextDialer(n.Dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -96,7 +96,7 @@ func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return n.network.Dial(ctx, addr)
 }
 
-// count counts an attempt to connect, and returns how long it is to take.
+// count counts an attempt to connect, and returns how long it must take.
 func (n *Network) count(addr string) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -107,8 +107,8 @@ func (n *Network) count(addr string) time.Duration {
 	return n.delays[addr]
 }
 
-// Serve runs a gRPC server at an address until stop is called, which kills it. Register makes its
-// services known; it may be nil.
+// Serve runs a gRPC server at an address until stop is called, which kills the server. Register
+// adds the services. It may be nil.
 func (n *Network) Serve(addr string, register func(grpc.ServiceRegistrar), options ...grpc.ServerOption) (stop func()) {
 	pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true})
 	s := grpc.NewServer(append([]grpc.ServerOption{pings}, options...)...)
