@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/consultest"
 )
 
-// A Consul that hides the fleet from callers without a token is not an empty fleet: each command
-// fails, and says what is missing.
+// A Consul that hides the fleet from callers without a token does not look like an empty fleet:
+// each command fails and says what is missing.
 func TestHiddenFleet(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, consultest.ACLs)

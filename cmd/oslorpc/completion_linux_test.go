@@ -16,14 +16,15 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/child"
 )
 
-// code is what a shell runs if it takes a name for more than a word.
+// code is what a shell runs if it does not treat a name as a plain word.
 var code = []string{
 	"$(touch${IFS}ran)", "`touch${IFS}ran`", ";touch${IFS}ran;", "|touch${IFS}ran", "&touch${IFS}ran&", ">ran", "<(touch${IFS}ran)",
 	"'$(touch${IFS}ran)'", "\"$(touch${IFS}ran)\"", "${x:-$(touch${IFS}ran)}", "$((`touch${IFS}ran`))", "\\$(touch ran)", " $(touch ran)",
 }
 
-// codeNames returns names with a piece of code: a word to begin with, the code, and a different end
-// each. A shell quotes a single candidate, but not the common beginning of several.
+// codeNames returns names that contain a piece of code: a word at the beginning, the code, and a
+// different end for each. A shell quotes a single candidate, but not the common prefix of several
+// candidates.
 func codeNames() (names []string) {
 	for n, c := range code {
 		names = append(names, word(n)+c+"-a", word(n)+c+"-b", c)
@@ -31,12 +32,13 @@ func codeNames() (names []string) {
 	return append(names, "harmless", "\n touch ran\n", "!touch", "~root", "--transport=x", "-x", "=touch", "{a,b}", "a:b")
 }
 
-// word returns the beginning of names that have one piece of code.
+// word returns the beginning of the names that contain one piece of code.
 func word(n int) string { return fmt.Sprintf("w%02d", n) }
 
-// shells are those that the test drives, if they are there. Rc is what a user's configuration does:
-// the last line loads the completion. Keys complete: what is common and
-// listed, in turn, and all inserted.
+// shells are the shells that the test drives, if they are installed. Rc is the user's
+// configuration, whose last line loads the completion. Keys are the keys that complete in three
+// ways: they insert the common prefix and list the candidates, insert one candidate after another,
+// and insert all.
 var shells = map[string]struct {
 	args []string
 	rc   string
@@ -95,7 +97,7 @@ func TestShellsRunNoCompletedNames(t *testing.T) {
 	}
 }
 
-// shell is an interactive shell on a terminal of its own, in a directory of its own.
+// shell is an interactive shell on a separate terminal, in a separate directory.
 type shell struct {
 	dir      string
 	terminal *os.File
@@ -168,7 +170,7 @@ func openTerminal(t *testing.T) (terminal, peer *os.File) {
 	return os.NewFile(uintptr(fd), "/dev/ptmx"), peer
 }
 
-// read collects what the shell prints, until the terminal is closed.
+// read collects the output of the shell until the terminal is closed.
 func (s *shell) read() {
 	part := make([]byte, 4096)
 	for {
@@ -188,19 +190,19 @@ func (s *shell) screen() string {
 	return s.printed.String()
 }
 
-// complete types keys, clears the line that they leave, and waits until the shell has handled all.
+// complete types keys, clears the resulting line, and waits until the shell has handled everything.
 func (s *shell) complete(t *testing.T, keys string) {
 	t.Helper()
 	s.marks++
 	mark := "mark" + strconv.Itoa(s.marks) + "."
-	// The quotes tell the output of the command from its echo.
+	// The quotes distinguish the output of the command from its echo.
 	if _, err := s.terminal.WriteString(keys + "\x05\x15" + "echo ma''rk" + strconv.Itoa(s.marks) + ".\n"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, patient, "the shell has handled "+strconv.Quote(keys), func() bool { return strings.Contains(s.screen(), mark) })
 }
 
-// wantNothingRan fails the test if the shell ran a name. Each name would leave a file.
+// wantNothingRan fails the test if the shell ran a name. Running a name would leave a file.
 func (s *shell) wantNothingRan(t *testing.T) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"))

@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 )
 
-// startDemo starts a demo whose temporary files are in a directory of their own.
+// startDemo starts a demo with a separate directory for temporary files.
 func startDemo(t *testing.T, flags ...string) (f *fleet, demo *process, temporary string) {
 	t.Helper()
 	f, temporary = newFleet(t), t.TempDir()
@@ -22,7 +22,7 @@ func startDemo(t *testing.T, flags ...string) (f *fleet, demo *process, temporar
 	return f, f.start("demo", append([]string{"demo"}, flags...)...), temporary
 }
 
-// pids returns the process ids of the servers that a demo started.
+// pids returns the process IDs of the servers that a demo started.
 func (f *fleet) pids(count int) []int {
 	f.t.Helper()
 	lines := f.find(count, "demo", "ready: ")
@@ -41,7 +41,7 @@ func (f *fleet) pids(count int) []int {
 	return pids
 }
 
-// nothingLeft fails the test if a demo of some servers left a process or a file.
+// nothingLeft fails the test if a demo left a process or a file.
 func (f *fleet) nothingLeft(temporary string, count int) {
 	f.t.Helper()
 	for _, pid := range f.pids(count) {
@@ -89,8 +89,8 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// The secure demo shows a dry run, a denial with the rule that comes closest, new certificates
-// without a failed call, and an impostor that gets nothing.
+// The secure demo shows a dry run, a denial with the nearest rule, a renewal of certificates
+// without a failed call, and an impostor that receives nothing.
 func TestSecureDemo(t *testing.T) {
 	f, demo, temporary := startDemo(t, "--secure")
 	code := demo.code()

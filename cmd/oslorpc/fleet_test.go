@@ -20,10 +20,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/freeze"
 )
 
-// patient bounds how long a test waits for an event.
+// patient limits how long a test waits for an event.
 const patient = 20 * time.Second
 
-// fleet is a registry, and processes of this program that use it.
+// fleet is a registry and the processes of this program that use it.
 type fleet struct {
 	t      *testing.T
 	dir    string
@@ -42,7 +42,7 @@ func (f *fleet) run(args ...string) result {
 	return runWith("", append(args, "--transport", f.url)...)
 }
 
-// ok is run for a command line that must succeed.
+// ok is like run, for a command line that must succeed.
 func (f *fleet) ok(args ...string) result {
 	f.t.Helper()
 	r := f.run(args...)
@@ -50,7 +50,7 @@ func (f *fleet) ok(args ...string) result {
 	return r
 }
 
-// command returns a command line as a process.
+// command returns a command line as a process that has not started.
 func (f *fleet) command(args ...string) *exec.Cmd {
 	f.t.Helper()
 	executable, err := os.Executable()
@@ -97,7 +97,7 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// freeze stops the process, until SIGCONT: it stays registered, and does not answer.
+// freeze stops the process until SIGCONT. The process stays registered and does not answer.
 func (p *process) freeze() {
 	p.t.Helper()
 	if err := freeze.Process(p.Process); err != nil {
@@ -105,7 +105,7 @@ func (p *process) freeze() {
 	}
 }
 
-// code waits for the end of the process and returns its exit code; -1 if a signal ended it.
+// code waits for the end of the process and returns its exit code, or -1 if a signal ended it.
 func (p *process) code() int {
 	p.t.Helper()
 	select {
@@ -118,7 +118,7 @@ func (p *process) code() int {
 }
 
 // serve starts a server on the topic demo and returns when it is ready. The server ends with this
-// process, at the latest.
+// process at the latest.
 func (f *fleet) serve(server string, more ...string) *process {
 	f.t.Helper()
 	args := append([]string{"serve", "--topic", "demo", "--server", server}, more...)
@@ -138,7 +138,7 @@ func (f *fleet) serveThree() (one, two, three *process) {
 	return f.serve("node1"), f.serve("node2"), f.serve("node3")
 }
 
-// find waits for lines that a process prints, or any process if by is empty.
+// find waits for lines that a process prints. If by is empty, it waits for lines of any process.
 func (f *fleet) find(count int, by, text string) []child.Line {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patient)
@@ -161,7 +161,7 @@ func (f *fleet) servers() []string {
 	return names
 }
 
-// running waits until a server runs this many messages.
+// running waits until a server runs the given number of messages.
 func (f *fleet) running(server string, count int64) {
 	f.t.Helper()
 	eventually(f.t, patient, server+" runs messages", func() bool {
@@ -182,8 +182,8 @@ func eventually(t *testing.T, within time.Duration, what string, holds func() bo
 	}
 }
 
-// gone waits until a process has ended. In a container without an init process, it may stay a
-// zombie.
+// gone waits until a process has ended. In a container without an init process, the process may
+// remain as a zombie.
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	eventually(t, patient, "a process is gone", func() bool {

@@ -21,7 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// newConsulFleet is newFleet with a real Consul.
+// newConsulFleet is like newFleet, with a real Consul.
 func newConsulFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := newFleet(t)
@@ -96,9 +96,9 @@ func (l *ledger) ran(number int64) int {
 	return l.runs[number]
 }
 
-// told is what the senders of messages were told.
+// told is what the senders of messages learned.
 type told struct {
-	// last is the number of the last message, and ended is how many have ended.
+	// last is the number of the last message. Ended is how many messages have ended.
 	last, ended atomic.Int64
 
 	mu   sync.Mutex
@@ -127,14 +127,14 @@ func (s *told) send(ctx context.Context, t *testing.T, c *oslorpc.Client) {
 	}
 }
 
-// more waits until further messages have ended.
+// more waits until n more messages have ended.
 func (s *told) more(t *testing.T, n int64) {
 	t.Helper()
 	goal := s.ended.Load() + n
 	eventually(t, patient, "messages go on", func() bool { return s.ended.Load() >= goal })
 }
 
-// check compares what senders were told with what ran.
+// check compares what the senders learned with the messages that ran.
 func (s *told) check(t *testing.T, l *ledger) {
 	t.Helper()
 	unknown := 0
@@ -161,9 +161,9 @@ func (s *told) check(t *testing.T, l *ledger) {
 	}
 }
 
-// TestTwoGatewaysAndSignals: 32 callers send calls and casts through two gateways. Each is killed,
-// started again and drained, twice. No accepted cast is lost, nothing runs twice, each message ends
-// in time, and only those fail that a gateway had when it was killed.
+// TestTwoGatewaysAndSignals has 32 callers that send calls and casts through two gateways. Each
+// gateway is killed, restarted and drained, twice. No accepted cast is lost, nothing runs twice,
+// and each message ends in time. Only messages that a gateway had when it was killed may fail.
 func TestTwoGatewaysAndSignals(t *testing.T) {
 	t.Parallel()
 	f := newConsulFleet(t)
@@ -212,7 +212,7 @@ func TestTwoGatewaysAndSignals(t *testing.T) {
 	}
 }
 
-// slow starts a server whose method wait runs until it is released.
+// slow starts a server whose method wait runs until the test releases it.
 func (f *fleet) slow() (running, release chan struct{}) {
 	f.t.Helper()
 	running, release = make(chan struct{}), make(chan struct{})
@@ -230,7 +230,7 @@ func (f *fleet) slow() (running, release chan struct{}) {
 	return running, release
 }
 
-// A gateway that is told to stop answers what it has.
+// A gateway that is told to stop answers its outstanding messages.
 func TestGatewayDrains(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -285,8 +285,7 @@ func TestGatewayTwoSignals(t *testing.T) {
 	}
 }
 
-// Mistakes in the flags of a gateway, and addresses that it cannot have, are told before anything
-// runs.
+// Wrong flags of a gateway, and addresses that it cannot use, are reported before anything runs.
 func TestGatewayUsages(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

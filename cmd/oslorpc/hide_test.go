@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// TestServeHides: the flag wins over the URL's parameter, and the parameter over the variable, and
-// the commands say what a server hides.
+// TestServeHides checks that the flag takes precedence over the URL's parameter, and the parameter
+// over the variable. It also checks that the commands show what a server hides.
 func TestServeHides(t *testing.T) {
 	for _, test := range []struct {
 		flag, parameter, variable string

@@ -25,22 +25,22 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// poison has each kind of character that must not reach a terminal, and a line of its own.
+// poison contains each kind of character that must not reach a terminal, and a line break.
 const poison = "poison\x00\x08\x0d\x1b[31m\x7f\u0080\u009b31m\u061c\u200e\u200f\u2028\u202a\u202e\u2066\u2069\nFORGED\t"
 
 // hostileTopic is a topic whose name is harmless, so that clients can send to it.
 const hostileTopic = "evil"
 
-// hostileFleet is a server that says poison wherever it may say something, with instances that have
-// such names.
+// hostileFleet is a server that returns poison wherever it can return text, with instances whose
+// names contain poison.
 type hostileFleet struct {
 	pb.UnimplementedRPCServiceServer
 	pb.UnimplementedIntrospectionServiceServer
 	methods []string // the names of its methods
 }
 
-// newHostileFleet starts the server, and publishes it in the registry of a fleet. Topics, servers
-// and methods have the names.
+// newHostileFleet starts the server and registers it in the registry of a fleet. The names are used
+// for topics, servers and methods.
 func newHostileFleet(t *testing.T, f *fleet, names ...string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -79,8 +79,8 @@ func newHostileFleet(t *testing.T, f *fleet, names ...string) {
 	}
 }
 
-// answer is what each method of the server does: it fails with the detail of the kind that the
-// method is named after, or has poison for a result.
+// answer is the behaviour of each method of the server. A method that is named after a kind of
+// error fails with this kind. Other methods return poison.
 func (*hostileFleet) answer(m *pb.Message) (*pb.Payload, error) {
 	switch method := m.GetMethod(); method {
 	case "json":
@@ -155,8 +155,8 @@ func (h *hostileFleet) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfo
 	}}}, nil
 }
 
-// hostileLines are the command lines that the hostile fleet answers, by the command. Each command
-// that asks a fleet is here.
+// hostileLines are the command lines that the hostile fleet answers, by command. Every command that
+// sends requests to a fleet is listed here.
 var hostileLines = map[string][]string{
 	"ls":            {"", hostileTopic, "evimpoison"},
 	"ping":          {hostileTopic, hostileTopic + " --server node"},
@@ -173,7 +173,7 @@ var hostileLines = map[string][]string{
 	"serve":         nil, // TestHostileCallers
 }
 
-// harmless are the commands that ask no fleet.
+// harmless are the commands that send nothing to a fleet.
 var harmless = map[string]bool{
 	"demo": true, "version": true, "upgrade": true, "completion": true, "help": true, "policy": true, "policy check": true, "policy test": true,
 	"consul": true, "consul policy": true, "gateway": true, // it asks the fleet for others; internal/gateway tests it
@@ -240,7 +240,7 @@ func TestHostileFleetIsWatched(t *testing.T) {
 	}
 }
 
-// wantHarmless fails the test if a terminal should not get some output.
+// wantHarmless fails the test if some output must not reach a terminal.
 func wantHarmless(t *testing.T, output string) {
 	t.Helper()
 	for line := range strings.Lines(output) {
@@ -254,7 +254,7 @@ func wantHarmless(t *testing.T, output string) {
 	}
 }
 
-// wantDocuments fails the test unless each line is JSON, and the poison in it what it was.
+// wantDocuments fails the test unless each line is JSON that contains the poison unchanged.
 func wantDocuments(t *testing.T, r result) {
 	t.Helper()
 	for line := range strings.Lines(r.out + r.errs) {

@@ -14,8 +14,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// What callers send reaches the journal and the log of a server, and what other commands show of
-// it, without control characters.
+// What callers send reaches the journal and the log of a server, and the output of other commands,
+// without control characters.
 func TestHostileCallers(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{"text", "json"} {
@@ -42,7 +42,7 @@ func TestHostileCallers(t *testing.T) {
 	}
 }
 
-// sendPoison sends poison in every place of a message to a server of a fleet.
+// sendPoison sends poison in every part of a message to a server of a fleet.
 func sendPoison(t *testing.T, f *fleet) {
 	t.Helper()
 	list := parse[[]instances.Document](t, f.ok("ls", "--output", "json").out)

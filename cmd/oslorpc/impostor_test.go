@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// TestImpostor: no command sends anything to a process that proves another name than the server at
-// whose address it is, and ls lists it all the same.
+// TestImpostor checks that no command sends anything to a process that proves another name than the
+// server at its address. ls lists this server nevertheless.
 func TestImpostor(t *testing.T) {
 	t.Parallel()
 	const prefix = "spiffe://cloud.example/exchange/openstack/topic/"

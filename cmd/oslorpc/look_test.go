@@ -48,7 +48,8 @@ func TestLs(t *testing.T) {
 	}
 }
 
-// Zones are in the wide table, in JSON, and in what a process says of itself.
+// Zones appear in the wide table, in JSON, and in the information that a process returns about
+// itself.
 func TestZones(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -152,8 +153,8 @@ func TestInfo(t *testing.T) {
 	wantCode(t, f.run("info", "nobody"), 3)
 }
 
-// TestInfoOfAPolicy shows what a policy did to callers that may inspect all, and says what is wrong
-// with its file.
+// TestInfoOfAPolicy shows callers with permission to inspect how a policy treated callers, and
+// reports an error in the policy file.
 func TestInfoOfAPolicy(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -182,8 +183,8 @@ func TestInfoOfAPolicy(t *testing.T) {
 	}
 }
 
-// Commands that ask servers say at once what is wrong with one that does not answer, in text and
-// for programs.
+// If a server does not answer, the commands that query servers report the cause at once, both as
+// text and as JSON.
 func TestServersThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

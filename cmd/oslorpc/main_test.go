@@ -10,15 +10,15 @@ import (
 	"github.com/oslorpc/oslorpc/internal/anycarrier"
 )
 
-// asProgram is an environment variable that makes the test binary the program. So processes that
-// tests start run the code under test, with the race detector if the tests have it.
+// asProgram is an environment variable that makes the test binary act as the program. Processes
+// that tests start therefore run the code under test, with the race detector if the tests have it.
 const asProgram = "OSLORPC_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	// The race detector makes each process wait a second at its end, for late reports.
+	// With the race detector, each process waits a second at its end for late reports.
 	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10"); err != nil {
 		panic(err)
 	}
@@ -46,8 +46,8 @@ func runWith(input string, args ...string) result {
 	return result{code, out.String(), errs.String()}
 }
 
-// wantCode fails the test unless the exit code is this one. An error must be one line on standard
-// error.
+// wantCode fails the test unless the exit code is the given one. An error must be one line on
+// standard error.
 func wantCode(t *testing.T, r result, code int) {
 	t.Helper()
 	if r.code != code {
@@ -58,7 +58,7 @@ func wantCode(t *testing.T, r result, code int) {
 	}
 }
 
-// parse reads JSON text.
+// parse parses JSON text.
 func parse[T any](t *testing.T, text string) T {
 	t.Helper()
 	var v T

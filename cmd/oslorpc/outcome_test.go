@@ -142,7 +142,7 @@ func TestInterruptedWhileItWaitsForInput(t *testing.T) {
 		_ = cmd.Process.Kill()
 		<-exited
 	})
-	// This is more than a pipe holds: once it is written, the process has begun to read.
+	// This is more than a pipe holds. When it is written, the process has begun to read.
 	if _, err := input.Write([]byte(`{"a":"` + strings.Repeat("x", 1<<20))); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/consultest"
 )
 
-// policies are the ACL policies of the documentation, in which a topic takes the place of demo.
+// policies are the ACL policies of the documentation, with another topic in place of demo.
 type policies map[string]string
 
 func (p policies) of(t *testing.T, role, topic string) string {
@@ -26,8 +26,9 @@ func (p policies) of(t *testing.T, role, topic string) string {
 	return strings.ReplaceAll(rules, "oslorpc-openstack-demo", "oslorpc-openstack-"+topic)
 }
 
-// TestDocumentedPolicies has one token for each role, with the policy that docs/discovery.md gives,
-// and a hostile program with the policies of a server on another topic and of a client of this one.
+// TestDocumentedPolicies uses one token for each role, with the policy that docs/discovery.md
+// gives. A hostile program has the policies of a server on another topic and of a client of this
+// topic.
 func TestDocumentedPolicies(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, consultest.ACLs)
@@ -83,8 +84,8 @@ func TestDocumentedPolicies(t *testing.T) {
 	operator.ok("upgrade", "check", "demo", "--to", "1.0")
 }
 
-// TestConsulPolicy: with the policies that oslorpc prints, a server and a client of a topic whose
-// services have a hash in their name work, and neither can do what the other may.
+// TestConsulPolicy uses the policies that oslorpc prints, for a topic whose service names contain a
+// hash. A server and a client of the topic work, and neither can do what only the other may do.
 func TestConsulPolicy(t *testing.T) {
 	t.Parallel()
 	const topic = "Compute.host_1"
@@ -106,7 +107,7 @@ func TestConsulPolicy(t *testing.T) {
 	}
 }
 
-// TestConsulPolicyOutput: as JSON, in another exchange, and without a topic.
+// TestConsulPolicyOutput prints policies as JSON, in another exchange, and without a topic.
 func TestConsulPolicyOutput(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -126,7 +127,7 @@ func TestConsulPolicyOutput(t *testing.T) {
 	}
 }
 
-// inCatalog waits until the catalog has a service.
+// inCatalog waits until the catalog contains a service.
 func inCatalog(t *testing.T, agent *consultest.Agent, name string) {
 	t.Helper()
 	catalog := agent.Client(t, consultest.Token).Catalog()

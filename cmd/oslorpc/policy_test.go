@@ -19,7 +19,7 @@ rules:
     services: grpc.health.v1.Health
 `
 
-// policyFiles writes files of a test, and returns their directory.
+// policyFiles writes the files of a test and returns their directory.
 func policyFiles(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func policyFiles(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// TestPolicyCommands is a transcript of the commands that try a policy out.
+// TestPolicyCommands compares a transcript of the commands that test a policy.
 func TestPolicyCommands(t *testing.T) {
 	t.Parallel()
 	dir := policyFiles(t, map[string]string{
@@ -111,10 +111,11 @@ func TestPolicyCommands(t *testing.T) {
 	}
 }
 
-// collapsed returns text without the widths of columns.
+// collapsed returns text without the padding of columns.
 func collapsed(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// TestServeWithPolicy: the flag, the URL's parameter and the variable all set the policy.
+// TestServeWithPolicy checks that the flag, the URL's parameter and the variable each set the
+// policy.
 func TestServeWithPolicy(t *testing.T) {
 	t.Parallel()
 	dir := policyFiles(t, map[string]string{"p.yaml": "rules: [{from: anyone, method: [whoami, Ping, GetInfo]}]"})

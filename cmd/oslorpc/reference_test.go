@@ -24,7 +24,7 @@ The help of every command, as ` + "`oslorpc COMMAND --help`" + ` prints it. ` +
 shows a session. This page is generated: ` + "`go test ./cmd/oslorpc -run TestReference -update`" + `.
 `
 
-// docs/commands.md has the help of every command.
+// docs/commands.md contains the help of every command.
 func TestReference(t *testing.T) {
 	t.Setenv("HOME", "/nonexistent")
 	var page strings.Builder
@@ -56,7 +56,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// commands lists a command and all visible ones below it, each by its words.
+// commands lists a command and all visible commands below it, each by its words.
 func commands(c *cobra.Command, words []string) [][]string {
 	all := [][]string{words}
 	for _, sub := range c.Commands() {

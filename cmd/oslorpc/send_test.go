@@ -142,7 +142,7 @@ func TestMulticallStreams(t *testing.T) {
 	if r := f.ok("multicall", "demo", "count", "n:=0"); r.out != "" {
 		t.Errorf("got %q", r.out)
 	}
-	// This one would take years, so items must arrive one by one.
+	// This multicall would take years, so its items must arrive one by one.
 	endless := f.start("client", "multicall", "demo", "count", "n:=1000000000", "interval:=0.01")
 	f.find(1, "client", "2")
 	endless.signal(syscall.SIGINT)
@@ -246,7 +246,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// A message that cannot succeed fails at once, and the error suggests what the user meant.
+// A message that cannot succeed fails at once, and the error suggests what the user may have meant.
 func TestFailFast(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -286,8 +286,8 @@ func TestFailFast(t *testing.T) {
 	}
 }
 
-// The command says what a message waits for: a server that hangs, or a topic that only looks
-// misspelt.
+// The command says what a message waits for: a server that hangs, or a topic without servers, which
+// may be misspelt.
 func TestWaits(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

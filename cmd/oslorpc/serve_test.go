@@ -64,7 +64,7 @@ func TestSecondSignalEndsServeAtOnce(t *testing.T) {
 	if code := server.code(); code != cli.ExitInterrupted {
 		t.Errorf("the server has exit code %d", code)
 	}
-	// Either the connection is lost first, or the method reports that it was ended.
+	// Either the connection breaks first, or the method reports that it was canceled.
 	if code := call.code(); code != 5 && code != 6 {
 		t.Errorf("the call has exit code %d", code)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 )
 
-// TestServeVerifiesTokens: serve accepts a token of the issuer, refuses another one, and logs why.
+// TestServeVerifiesTokens checks that serve accepts a token of the issuer, refuses another token,
+// and logs why.
 func TestServeVerifiesTokens(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {

@@ -14,15 +14,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// connecting are command lines of every command that connects, each of which succeeds.
+// connecting are command lines that succeed, one for every command that connects.
 var connecting = []string{
 	"ls", "ls demo", "ping demo", "info demo", "versions demo", "versions why demo", "deprecations demo",
 	"upgrade check demo --to 1.0 --timeout 1s",
 	"call demo whoami", "cast demo echo a=1", "fanout demo echo a=1", "multicall demo count n:=2",
 }
 
-// Each command works on a fleet that requires certificates, however they are configured. Without
-// them no command but ls, which connects to no server, succeeds.
+// Every command works on a fleet that requires certificates, however the certificates are
+// configured. Without certificates, only ls succeeds, since it connects to no server.
 func TestEveryCommandWithTLS(t *testing.T) {
 	for _, name := range trust.Variables() {
 		t.Setenv(name, "")
@@ -69,8 +69,8 @@ func TestEveryCommandWithTLS(t *testing.T) {
 	})
 }
 
-// Each command takes its certificate from a Workload API, too, and a server that has another name
-// gets nothing.
+// Every command can also get its certificate from a Workload API. A server that has another name
+// receives nothing.
 func TestEveryCommandWithWorkloadAPI(t *testing.T) {
 	for _, name := range trust.Variables() {
 		t.Setenv(name, "")
@@ -93,7 +93,7 @@ func TestEveryCommandWithWorkloadAPI(t *testing.T) {
 	}
 }
 
-// A server and a watch take their configuration from the environment, too.
+// A server and a watch also read their configuration from the environment.
 func TestServeWithTLSFromTheEnvironment(t *testing.T) {
 	files := tlstest.New(t).Local("localhost").Write(t.TempDir())
 	t.Setenv(trust.CAVariable, files.CA)
@@ -114,7 +114,7 @@ func TestServeWithTLSFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// What is wrong with the flags for connections names the flag.
+// An error in the flags for connections names the flag.
 func TestTrustFlagErrors(t *testing.T) {
 	dir := t.TempDir()
 	files := tlstest.New(t).Local("localhost").Write(dir)

@@ -14,14 +14,14 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/upgrades"
 )
 
-// serveMixed starts a new server and an old one.
+// serveMixed starts a new server and an old server.
 func (f *fleet) serveMixed() (old *process) {
 	f.t.Helper()
 	f.serve("new", "--rpc-version", "1.1", "--deprecated", "echo")
 	return f.serve("old")
 }
 
-// wantLines fails the test unless the output has these lines.
+// wantLines fails the test unless the output has the given lines.
 func (r result) wantLines(t *testing.T, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {
@@ -31,7 +31,7 @@ func (r result) wantLines(t *testing.T, patterns ...string) {
 	}
 }
 
-// deafen stops a process, which stays registered, until the test ends.
+// deafen freezes a process until the test ends. The process stays registered.
 func (f *fleet) deafen(p *process) {
 	f.t.Helper()
 	p.freeze()

@@ -70,7 +70,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	}
 }
 
-// A command whose exit code is its answer ends with no other answer after an error.
+// If a command's exit code is its answer, an error does not look like an answer.
 func TestExitCodesOfAnswers(t *testing.T) {
 	t.Parallel()
 	plain, answering := &cobra.Command{}, &cobra.Command{}

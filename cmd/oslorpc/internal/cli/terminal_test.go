@@ -28,8 +28,8 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// throughTerminal returns what a terminal gets of a text that is written whole. It must get the
-// same when the text is written byte by byte.
+// throughTerminal returns what reaches the terminal when a text is written in one piece. The result
+// must be the same when the text is written byte by byte.
 func throughTerminal(t *testing.T, text string) string {
 	t.Helper()
 	var whole, bytewise bytes.Buffer
@@ -59,7 +59,7 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, iotest.ErrTimeout }
 
-// JSON that passes through a terminal keeps its value.
+// JSON keeps its value when it passes through a terminal.
 func FuzzTerminalKeepsJSON(f *testing.F) {
 	f.Add("plain")
 	f.Add("\x1b\x7f\u009b\u202e\u2028\n\t")

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A name that a caller gives itself does not pass for one that it proved.
+// A name that a caller gives itself does not look like a name that it proved.
 func TestCallersAreMarked(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

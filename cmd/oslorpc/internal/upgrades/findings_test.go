@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// ver returns the version that a text is.
+// ver parses a version.
 func ver(text string) rpc.Version {
 	v, err := rpc.ParseVersion(text)
 	if err != nil {
@@ -31,14 +31,14 @@ func implementing(server string, versions ...string) rpc.Instance {
 	return i
 }
 
-// answered returns the observation of an instance that is up for a minute.
+// answered returns the observation of an instance that has been up for a minute.
 func answered(i rpc.Instance, counts ...rpc.RequestCount) upgrade.Observation {
 	return upgrade.Observe(i, &rpc.Info{
 		Uptime: time.Minute, Build: "v1", Servers: []rpc.ServerInfo{{InstanceID: i.ID, Requests: counts}},
 	}, nil)
 }
 
-// fields returns rows as they are printed, with the cells of each joined.
+// fields returns rows as they are printed, with the cells of each row joined.
 func fields(rows [][]string) []string {
 	lines := make([]string, 0, len(rows))
 	for _, row := range rows {
