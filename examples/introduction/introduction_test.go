@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fleet returns a fleet with the endpoints of the introduction, and what the client sends.
+// fleet returns a fleet with the endpoints of the introduction, and the transport of the client.
 func fleet(t *testing.T) (*oslorpctest.Fleet, *oslorpc.Transport) {
 	t.Helper()
 	f := oslorpctest.New(t)

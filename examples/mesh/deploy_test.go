@@ -28,18 +28,19 @@ import (
 	"github.com/oslorpc/oslorpc/internal/testbin"
 )
 
-// stopTime is how long a server takes to stop at most: WithStopTimeout, and what follows it.
+// stopTime is how many seconds a server takes to stop at most: WithStopTimeout and the cleanup
+// after it.
 const stopTime = 27
 
-// objects are what a manifest has.
+// objects are the objects of a manifest.
 type objects struct {
 	deployments []*apps.Deployment
 	services    []*core.Service
 	policies    []*networking.NetworkPolicy
 }
 
-// read decodes the objects of a manifest as strictly as `kubectl apply` with server-side validation:
-// a field that Kubernetes does not know, or that is there twice, is an error.
+// read decodes the objects of a manifest as strictly as `kubectl apply` with server-side
+// validation. An unknown field or a duplicate field is an error.
 func read(t *testing.T, text []byte) (all objects, err error) {
 	t.Helper()
 	for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
@@ -70,7 +71,7 @@ func read(t *testing.T, text []byte) (all objects, err error) {
 	return all, nil
 }
 
-// The manifests have no field that Kubernetes does not know, and what belongs together fits.
+// The manifests have no field that Kubernetes does not know, and their references match.
 func TestKubernetes(t *testing.T) {
 	files, err := filepath.Glob("kubernetes/*.yaml")
 	if err != nil || len(files) != 2 {
@@ -134,7 +135,7 @@ func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
 	}
 }
 
-// Docker's own parser and linter take the Dockerfile, and what it builds is static.
+// Docker's own parser and linter accept the Dockerfile, and the programs that it builds are static.
 func TestDockerfile(t *testing.T) {
 	text, err := os.ReadFile("Dockerfile")
 	if err != nil {
@@ -162,8 +163,8 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// builds runs the commands of a stage that build programs, as its COPY of the repository would see
-// it, and returns the programs.
+// builds runs the commands of a stage that build programs, with the files that its COPY of the
+// repository would copy, and returns the programs.
 func builds(t *testing.T, stage instructions.Stage) (programs []string) {
 	t.Helper()
 	out := t.TempDir()
@@ -204,7 +205,7 @@ func static(t *testing.T, program string) {
 	}
 }
 
-// systemd takes the units, and gives the programs time to drain.
+// systemd accepts the units, and the units give the programs time to drain.
 func TestSystemd(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("this machine has no systemd-analyze")
@@ -232,8 +233,8 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// verify has systemd check a unit, whose programs are in /usr/local/bin of a host: this machine has
-// another program in their place.
+// verify makes systemd check a unit. The programs of the unit are in /usr/local/bin on a host, and
+// verify substitutes another program on this machine.
 func verify(t *testing.T, file, text string) (string, error) {
 	t.Helper()
 	for _, program := range []string{"stock", "oslorpc"} {
@@ -247,7 +248,7 @@ func verify(t *testing.T, file, text string) (string, error) {
 	return string(out), err
 }
 
-// Consul takes the configuration of a server, and refuses one with a mistake.
+// Consul accepts the configuration of a server, and refuses a configuration with a mistake.
 func TestConsulConfiguration(t *testing.T) {
 	consul, err := testbin.Find("consul", filepath.Join("tools", "consul"), "github.com/hashicorp/consul")
 	if err != nil {

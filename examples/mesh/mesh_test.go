@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package mesh runs the session of the README, on a real Consul, and checks the files to deploy with.
+// Package mesh runs the session of the README on a real Consul, and checks the deployment files.
 package mesh
 
 import (
@@ -22,7 +22,7 @@ var masks = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`at c\d \(127\.0\.0\.1:\d+\)`), Instead: "at a server"},
 }
 
-// What the README shows is what happens.
+// The session in the README prints what the README shows.
 func TestReadmeSession(t *testing.T) {
 	consul, err := testbin.Find("consul", filepath.Join("tools", "consul"), "github.com/hashicorp/consul")
 	if err != nil {
@@ -44,7 +44,7 @@ func TestReadmeSession(t *testing.T) {
 	session.Run(t, ".", "", masks...)
 }
 
-// freePorts returns ports that were free a moment ago, with TCP and with UDP.
+// freePorts returns ports that were free for TCP and UDP a moment ago.
 func freePorts(t *testing.T, count int) (ports []string) {
 	t.Helper()
 	for len(ports) < count {

@@ -26,7 +26,7 @@ func TestSuite(t *testing.T) {
 	})
 }
 
-// A program needs nothing but the import and the URL.
+// A program needs only the import and the URL.
 func TestProgram(t *testing.T) {
 	url := "shared://" + t.TempDir()
 	open := func() *oslorpc.Transport {
@@ -50,7 +50,7 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// What a dead process left does not count, and a file that is none of ours hides no other.
+// Files of a dead process do not count, and a file of another program does not hide registrations.
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	r, err := registry.Open("shared://"+dir, registry.Config{Log: slog.New(slog.DiscardHandler)})
@@ -77,7 +77,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// While the directory is away, watches say so, and what was published comes back with it.
+// While the directory is missing, watches report an error. When the directory is back, the
+// registrations are published again.
 func TestDirectoryIsAway(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "fleet")
 	r, err := registry.Open("shared://"+dir, registry.Config{Log: slog.New(slog.DiscardHandler)})

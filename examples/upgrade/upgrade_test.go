@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fleet is a fleet of servers of these releases, each named after its own.
+// fleet is a fleet of servers of the given releases. Each server is named after its release.
 func fleet(t *testing.T, releases string) *oslorpctest.Fleet {
 	t.Helper()
 	f := oslorpctest.New(t)
@@ -31,8 +31,8 @@ func fleet(t *testing.T, releases string) *oslorpctest.Fleet {
 	return f
 }
 
-// messages are what clients of each release send, in both forms; "strict" is what must not be
-// ignored by older servers.
+// messages are the messages that clients of each release send, in both forms. "strict" is a message
+// that older servers must not ignore.
 func messages(t *oslorpc.Transport, limit string) map[string]map[string]func(context.Context) (upgrade.Answer, error) {
 	options := []oslorpc.ClientOption{oslorpc.WithVersionAliases(upgrade.Releases), oslorpc.WithVersionCap(limit), oslorpc.WithFailFast(true)}
 	d, d11, s := dynamic.NewClientAPI(t, options...), dynamic.NewClientAPI11(t, options...), typed.NewClientAPI(t, options...)
@@ -56,33 +56,33 @@ func messages(t *oslorpc.Transport, limit string) map[string]map[string]func(con
 	}
 }
 
-// TestEveryCombination has the newest message of each client sent to each fleet, with and without a
-// cap. What comes of it is the same in both forms: "at 1.1 b" is that it ran at 1.1 with an arg2 of
-// "b", and "at 1.1" that it ran at a server that does not know arg2.
+// TestEveryCombination sends the newest message of each client to each fleet, with and without a
+// cap. The outcome is the same in both forms. "at 1.1 b" means that the message ran at 1.1 with an
+// arg2 of "b". "at 1.1" means that it ran on a server that does not know arg2.
 func TestEveryCombination(t *testing.T) {
 	unsupported, beyond := oslorpc.UnsupportedVersion.String(), oslorpc.VersionCapExceeded.String()
 	for _, test := range []struct{ client, limit, fleet, want string }{
-		// One release everywhere: my_remote_method since 1.0,
+		// One release everywhere. my_remote_method exists since 1.0.
 		{"1.0", "", "1.0", "at 1.0 b"},
 		{"1.0", "", "1.1", "at 1.0 b"},
 		{"1.0", "", "1.2", "at 1.0 b"},
 		{"1.0", "", "2.0", "at 1.0 b"},
-		// my_remote_method_2 since 1.1,
+		// my_remote_method_2 exists since 1.1.
 		{"1.1", "", "1.0", unsupported},
 		{"1.1", "", "1.1", "at 1.1"},
 		{"1.1", "", "1.2", "at 1.1 default"},
 		{"1.1", "", "2.0", "at 1.1 default"},
-		// its arg2 since 1.2,
+		// Its arg2 exists since 1.2.
 		{"1.2", "", "1.0", unsupported},
 		{"1.2", "", "1.1", "at 1.1"},
 		{"1.2", "", "1.2", "at 1.2 b"},
 		{"1.2", "", "2.0", "at 1.2 b"},
-		// and what must not be ignored.
+		// A strict message must not be ignored.
 		{"strict", "", "1.0", unsupported},
 		{"strict", "", "1.1", unsupported},
 		{"strict", "", "1.2", "at 1.2 b"},
 
-		// Mixed fleets: a message goes to a server that can take all of it, if there is one.
+		// In mixed fleets, a message goes to a server that can accept all of it, if there is one.
 		{"1.0", "", "1.0 1.2", "at 1.0 b"},
 		{"1.1", "", "1.0 1.1", "at 1.1"},
 		{"1.1", "", "1.0 1.2", "at 1.1 default"},
@@ -90,7 +90,8 @@ func TestEveryCombination(t *testing.T) {
 		{"1.2", "", "1.1 1.2", "at 1.2 b"},
 		{"strict", "", "1.1 1.2", "at 1.2 b"},
 
-		// auto: the form that all servers take, while there are old ones; but it forbids nothing.
+		// With auto, clients send the form that all servers accept while there are old ones. auto
+		// forbids nothing.
 		{"1.2", "auto", "1.1", "at 1.1"},
 		{"1.2", "auto", "1.1 1.2", "at 1.1 ?"},
 		{"1.2", "auto", "1.2", "at 1.2 b"},
@@ -100,7 +101,8 @@ func TestEveryCombination(t *testing.T) {
 		{"strict", "auto", "1.1 1.2", "at 1.2 b"},
 		{"strict", "auto", "1.1", unsupported},
 
-		// A fixed cap, also by the name of a release, forbids, whatever the servers can do.
+		// A fixed cap or the name of a release forbids later messages, whatever the servers
+		// support.
 		{"1.0", "1.1", "1.2", "at 1.0 b"},
 		{"1.1", "1.1", "1.2", "at 1.1 default"},
 		{"1.2", "1.1", "1.2", "at 1.1 default"},
@@ -123,7 +125,7 @@ func TestEveryCombination(t *testing.T) {
 	}
 }
 
-// outcome is what came of a message, as the table says it.
+// outcome returns the outcome of a message in the words of the table.
 func outcome(a upgrade.Answer, err error) string {
 	if err != nil {
 		return oslorpc.KindOf(err).String()
@@ -131,8 +133,8 @@ func outcome(a upgrade.Answer, err error) string {
 	return strings.TrimSpace(fmt.Sprintf("at %s %s", a.Version, a.Arg2))
 }
 
-// TestOldServersDoNotKnowArg2 sends arg2 without saying that it needs 1.2: the mistake that
-// versions are there for.
+// TestOldServersDoNotKnowArg2 sends arg2 without the version 1.2 that it needs. Versions exist to
+// prevent this mistake.
 func TestOldServersDoNotKnowArg2(t *testing.T) {
 	c := fleet(t, "1.1").Client(oslorpc.Target{Topic: upgrade.Topic, Version: "1.1"})
 	_, err := oslorpc.Call[upgrade.Answer](t.Context(), c, "my_remote_method_2", dynamic.Args2{Arg1: "a", Arg2: oslorpc.Some("b")})
@@ -141,8 +143,8 @@ func TestOldServersDoNotKnowArg2(t *testing.T) {
 	}
 }
 
-// TestResultsMayGrow has a client take what a new server answers into the result that it knew
-// before there was an arg2.
+// TestResultsMayGrow decodes the answer of a new server into the result type of a client that does
+// not know arg2.
 func TestResultsMayGrow(t *testing.T) {
 	type answerAt11 struct {
 		Server string `json:"server"`
@@ -177,7 +179,7 @@ func TestBothMajors(t *testing.T) {
 	}
 }
 
-// TestWhy asks both forms who holds the cap.
+// TestWhy asks both forms which server holds the cap down.
 func TestWhy(t *testing.T) {
 	transport := fleet(t, "1.1 1.2").Transport()
 	for form, api := range map[string]interface {

@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Calls of an agent become more patient with a busy server, all but those about reports.
+// The backoff applies to all calls of an agent except for calls about reports: they wait longer for
+// a busy server.
 func TestAgentsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "q-plugin", neutronrpc.DhcpRPCCallback(fakeDhcp{}))

@@ -6,8 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// These stand for the programs behind the endpoints. What they return is not looked at: the
-// messages are.
+// These stand for the programs behind the endpoints. The tests check the messages, and ignore the
+// results.
 type (
 	fakeDhcp          struct{}
 	fakeMetadata      struct{}

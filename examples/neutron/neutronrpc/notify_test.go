@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// scheduler says who serves what, the same for everything.
+// scheduler returns the same agents for everything.
 type scheduler struct {
 	hosting, added []neutronrpc.Agent
 	segment        []string
@@ -48,8 +48,8 @@ func agent(host string) neutronrpc.Agent {
 	return neutronrpc.Agent{Host: host, Topic: "dhcp_agent", AdminStateUp: true, Alive: true}
 }
 
-// sent returns what came to the agents by one notification, in the order of hosts, as "host method
-// arguments".
+// sent returns the messages that one notification sends to the agents, ordered by host, as "host
+// method arguments".
 func sent(t *testing.T, f *oslorpctest.Fleet, topic string, send func() error) []string {
 	t.Helper()
 	before := len(f.Messages())
@@ -74,7 +74,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// The resources of the tests.
+// These are the resources of the tests.
 var (
 	network = neutronrpc.DhcpPayload{Network: &neutronrpc.Network{ID: "n", Name: "blue"}}
 	subnet  = neutronrpc.DhcpPayload{Subnet: &neutronrpc.Subnet{ID: "s", NetworkID: "n"}}
@@ -92,7 +92,7 @@ func newDhcpAgents(t *testing.T) *oslorpctest.Fleet {
 	return newFleet(t, "dhcp_agent", neutronrpc.DhcpAgent(fakeDhcpAgent{}))
 }
 
-// Without a scheduler, every event is a fanout, with the payload and the priority that it has.
+// Without a scheduler, every event is a fanout with the event's payload and priority.
 func TestDhcpNotifyToAll(t *testing.T) { synctest.Test(t, testDhcpNotifyToAll) }
 
 func testDhcpNotifyToAll(t *testing.T) {
@@ -192,7 +192,7 @@ func TestDhcpNotifySchedules(t *testing.T) {
 	wantLines(t, s.asked, "hosting []")
 }
 
-// One agent, any of them, is to serve a new port first.
+// Exactly one of the agents gets a new port with high priority.
 func TestDhcpNotifyPriorityOfPorts(t *testing.T) {
 	f := newDhcpAgents(t)
 	late, off := agent("net2"), agent("net9")
@@ -213,7 +213,7 @@ func TestDhcpNotifyPriorityOfPorts(t *testing.T) {
 	wantLines(t, sent(t, f, "dhcp_agent", func() error { return n.Notify(t.Context(), port, "port.update.end") }))
 }
 
-// An agent is sent to where it listens, which it has reported.
+// An agent is notified on the topic that it reported.
 func TestDhcpNotifyOnTheTopicOfTheAgent(t *testing.T) {
 	const topic = "dhcp_agent_of_a_vendor"
 	f := newFleet(t, topic, neutronrpc.DhcpAgent(fakeDhcpAgent{}))
@@ -250,7 +250,7 @@ func TestDhcpSees(t *testing.T) {
 	}
 }
 
-// An agent that is not there is an error of its own, and the others get the message.
+// A missing agent causes a separate error, and the other agents get the message.
 func TestDhcpNotifyGoesOn(t *testing.T) {
 	f := newDhcpAgents(t)
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("gone"), agent("net2")}}
@@ -261,8 +261,8 @@ func TestDhcpNotifyGoesOn(t *testing.T) {
 	}
 }
 
-// An agent that was not told of a network is not told of what is on it: it reads everything when it
-// is back.
+// An agent that missed the notification about a network is not notified about resources on it. The
+// agent reads everything when it is back.
 func TestDhcpNotifyGivesUpOnOneAgent(t *testing.T) {
 	f := newDhcpAgents(t)
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}, added: []neutronrpc.Agent{agent("gone")}}
@@ -296,8 +296,8 @@ func testDhcpNotify2013(t *testing.T) {
 	wantLines(t, notify(plain, subnet, "subnet.delete.end"),
 		`net1 subnet_delete_end {"payload":{"subnet_id":"s"}}`, `net2 subnet_delete_end {"payload":{"subnet_id":"s"}}`)
 	wantLines(t, notify(plain, neutronrpc.DhcpPayload{}, "port.delete.end"))
-	// A resource without an id is not told of, and the key is the resource's, whatever the event
-	// says.
+	// There is no notification about a resource without an ID. The key depends on the resource and
+	// not on the event.
 	for _, nameless := range []neutronrpc.DhcpPayload{
 		{Port: &neutronrpc.Port{NetworkID: "n"}}, {Subnet: &neutronrpc.Subnet{NetworkID: "n"}}, {Network: &neutronrpc.Network{}},
 	} {
@@ -322,7 +322,7 @@ func testDhcpNotify2013(t *testing.T) {
 		cast("network_delete_end", `{"network_id":"n"}`, func(ctx context.Context) error { return n.NetworkRemovedFromAgent(ctx, "n", "net2") }),
 		cast("agent_updated", `{"admin_state_up":true}`, func(ctx context.Context) error { return n.AgentUpdated(ctx, true, "net2") }),
 	})
-	// What a subclass of 2013 does.
+	// A subclass of the API of 2013 does this.
 	msg := n.MakeMsg("agent_updated", map[string]any{"payload": map[string]any{"admin_state_up": true}})
 	wantLines(t, sent(t, f, "dhcp_agent", func() error {
 		return n.Cast(t.Context(), msg, neutronrpc.HostTopic("dhcp_agent", "net2"))
@@ -371,7 +371,7 @@ func testL3NotifyOnTheWire(t *testing.T) {
 	checkWire(t, f, messages)
 }
 
-// Several routers are as many messages.
+// Several routers are notified in separate messages.
 func TestL3NotifyOneRouterAtATime(t *testing.T) {
 	f := newFleet(t, "l3_agent", neutronrpc.L3Agent(fakeL3Agent{}))
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}}
@@ -389,7 +389,7 @@ func TestL3NotifyOneRouterAtATime(t *testing.T) {
 	}
 }
 
-// failingL3 is an agent that fails a number of times.
+// failingL3 is an agent that fails a given number of times.
 type failingL3 struct {
 	fakeL3Agent
 

@@ -10,14 +10,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// subscribe has a host know a version of networks.
+// subscribe makes a host report that it knows a version of networks.
 func subscribe(f *oslorpctest.Fleet, host, version string, agent neutronrpc.ResourcesPushRPC) *oslorpctest.Server {
 	topic := neutronrpc.ResourceTopic("Network", version)
 	return f.Serve(oslorpc.Target{Topic: topic, Server: host}, []oslorpc.Endpoint{neutronrpc.ResourcesPushRPCCallback(agent)})
 }
 
-// Each agent gets objects in the version that it knows, and a version that no agent knows any more
-// is not sent.
+// Each agent gets objects in the version that it knows. A version that no agent knows any more is
+// not sent.
 func TestResourcesPushOnTheWire(t *testing.T) {
 	f := oslorpctest.New(t)
 	subscribe(f, "net1", "1.0", fakeResourcesPush{})
@@ -54,7 +54,7 @@ func TestResourcesPushOnTheWire(t *testing.T) {
 	wantLines(t, push(neutronrpc.ObjectDeleted), line("net2", "1.1", `{"id":"n"}`, "deleted"), line("net3", "1.1", `{"id":"n"}`, "deleted"))
 }
 
-// Another type, or an agent of another fleet, is none of those in use.
+// Other types and agents of other fleets do not count.
 func TestVersionsInUse(t *testing.T) {
 	f := oslorpctest.New(t)
 	for _, target := range []oslorpc.Target{
@@ -69,7 +69,8 @@ func TestVersionsInUse(t *testing.T) {
 	}
 }
 
-// An agent that is ahead of the servers is an error, and the others hear of the change.
+// An agent that is newer than the servers causes an error, and the other agents are notified about
+// the change.
 func TestPushToNewerAgents(t *testing.T) {
 	f := oslorpctest.New(t)
 	subscribe(f, "net1", "1.1", fakeResourcesPush{})
@@ -81,7 +82,7 @@ func TestPushToNewerAgents(t *testing.T) {
 	}
 }
 
-// Whatever the order in which news comes, the cache has what is newest.
+// The cache keeps the newest object, in whatever order notifications arrive.
 func TestRemoteResourceCache(t *testing.T) {
 	f := oslorpctest.New(t)
 	cache := neutronrpc.NewRemoteResourceCache()
@@ -92,7 +93,7 @@ func TestRemoteResourceCache(t *testing.T) {
 	object := func(id string, revision int) neutronrpc.VersionedObject {
 		return neutronrpc.VersionedObject{Type: "Network", Version: "1.1", Data: map[string]any{"id": id, "revision_number": revision}}
 	}
-	// A call, so that it has run when it returns.
+	// This is a call, so that the method has run when the call returns.
 	tell := func(event string, o neutronrpc.VersionedObject) {
 		t.Helper()
 		args := neutronrpc.PushArgs{ResourceList: []neutronrpc.VersionedObject{o}, EventType: event}

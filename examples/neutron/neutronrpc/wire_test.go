@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// To whom a message goes.
+// These are the receivers of a message.
 const (
 	toAny  = "any"
 	toEach = "each" // fanout
@@ -24,7 +24,7 @@ const (
 	toNone = "nobody"
 )
 
-// message is what one method of a client side must have on the wire.
+// message is the expected message on the wire for one method of a client API.
 type message struct {
 	send     func(ctx context.Context) error
 	topic    string
@@ -45,8 +45,8 @@ func newFleet(t *testing.T, topic string, endpoints ...oslorpc.Endpoint) *oslorp
 	return f
 }
 
-// checkWire sends each message twice: for any server, it comes to each once, and for a host, to
-// that both times.
+// checkWire sends each message twice. A message for any server arrives at each server once, and a
+// message for a host arrives at this host twice.
 func checkWire(t *testing.T, f *oslorpctest.Fleet, messages []message) {
 	t.Helper()
 	for _, m := range messages {
@@ -88,7 +88,7 @@ func (m message) check(t *testing.T, g oslorpctest.Message) {
 	}
 }
 
-// changing is what differs each time.
+// changing matches the values that differ each time.
 var changing = regexp.MustCompile(`("(?:uuid|time)":)"[0-9a-f:T.-]+"`)
 
 func sameJSON(t *testing.T, a, b string) bool {
@@ -102,7 +102,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 	return a == b || reflect.DeepEqual(x, y)
 }
 
-// only drops a result.
+// only drops the result.
 func only[R any](_ R, err error) error { return err }
 
 func TestClientAPIOnTheWire(t *testing.T) { synctest.Test(t, testClientAPIOnTheWire) }
@@ -124,7 +124,7 @@ func testClientAPIOnTheWire(t *testing.T) {
 	}
 }
 
-// A server of 1.1 takes the messages of 1.2 clients that it understands, and no others.
+// A server with version 1.1 accepts the messages of 1.2 clients that it understands, and no others.
 func TestClientAPIAsksForWhatItNeeds(t *testing.T) {
 	f := oslorpctest.New(t)
 	old := neutronrpc.ServerAPI(fakeServer{})
@@ -142,7 +142,7 @@ func TestClientAPIAsksForWhatItNeeds(t *testing.T) {
 func TestDhcpPluginAPIOnTheWire(t *testing.T) { synctest.Test(t, testDhcpPluginAPIOnTheWire) }
 
 func testDhcpPluginAPIOnTheWire(t *testing.T) {
-	// As on a server, the endpoints share the topic and the default namespace.
+	// As on a real server, the endpoints share the topic and the default namespace.
 	f := newFleet(t, "q-plugin", neutronrpc.DhcpRPCCallback(fakeDhcp{}), neutronrpc.MetadataRPCCallback(fakeMetadata{}),
 		neutronrpc.DVRServerRPCCallback(fakeDVRServer{}), neutronrpc.ResourcesPullRPCCallback(fakeResourcesPull{}))
 	api := neutronrpc.NewDhcpPluginAPI(f.Transport(), "net1")
@@ -337,8 +337,8 @@ func testResourcesOnTheWire(t *testing.T) {
 	})
 }
 
-// Where Neutron takes **kwargs, what a later peer adds is ignored, and where it has a default, an
-// argument may be absent.
+// Where Neutron accepts **kwargs, unknown arguments of a later peer are ignored. Where Neutron has
+// a default, an argument may be absent.
 func TestServersTakeWhatNeutronTakes(t *testing.T) {
 	f := oslorpctest.New(t, neutronrpc.ErrorTypes()...)
 	for topic, endpoints := range map[string][]oslorpc.Endpoint{

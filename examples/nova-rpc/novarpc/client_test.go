@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A service on two hosts is reached in all three ways.
+// A service on two hosts can be reached in all three ways.
 func TestThreeWays(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -147,7 +147,7 @@ func TestBadMessages(t *testing.T) {
 	wantError(t, err, oslorpc.InvalidTarget, "topic")
 }
 
-// The options of New hold for every message, and the deadline of ctx as well.
+// The options of New apply to every message, and so does the deadline of ctx.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	expired, cancel := context.WithTimeout(t.Context(), 0)

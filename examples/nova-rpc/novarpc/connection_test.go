@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Topics and hosts have dots, so that in Nova all of these queues had one name. Here each has its
-// own messages.
+// Topics and hosts contain dots, so in Nova all of these queues would have the same name. Here each
+// queue gets its own messages.
 func TestDotsInNames(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -77,7 +77,7 @@ func TestVersionAndNamespaceOfProxy(t *testing.T) {
 	}
 }
 
-// Workers that share the name of a host share its messages, and each has the fanouts.
+// Workers that share a host name share the messages for this host, and each gets all fanouts.
 func TestWorkersShareAHost(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -121,7 +121,7 @@ func TestLifeOfConnection(t *testing.T) {
 	closeConn(t, r.CreateConnection("unused"))
 }
 
-// slow is a proxy whose method takes as long as the test wants.
+// slow is a proxy whose method runs until the test releases it.
 type slow struct{ begun, release, ended chan struct{} }
 
 func newSlow() slow {
@@ -188,7 +188,7 @@ type badVersion struct{ *manager }
 
 func (badVersion) RPCAPIVersion() string { return "one" }
 
-// When one topic cannot be served, none is.
+// If one topic cannot be served, none is.
 func TestConsumeFails(t *testing.T) {
 	t.Parallel()
 	transport := openTransport(t)

@@ -15,7 +15,7 @@ func (computeManager) GetHostUptime(ctx context.Context) (string, error) {
 	return fmt.Sprintf("3 days, for %s", oslorpc.ContextFrom(ctx)["user_id"]), nil
 }
 
-// A service consumes a topic in Nova's three ways, and is called by its host.
+// A service consumes a topic in Nova's three ways. A client calls it by host.
 func Example() {
 	transport, err := oslorpc.Open("memory://example")
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for something that must happen.
 const patience = 30 * time.Second
 
-// open returns the RPC of a transport of the test's own fleet.
+// open returns the RPC of a transport in the test's own fleet.
 func open(t *testing.T, options ...oslorpc.ClientOption) *novarpc.RPC {
 	t.Helper()
 	return novarpc.New(openTransport(t), options...)
@@ -38,7 +38,7 @@ func openTransport(t *testing.T) *oslorpc.Transport {
 	return transport
 }
 
-// wantListed fails unless these servers, each as "topic host", are there.
+// wantListed fails unless exactly these servers are registered, each as "topic host".
 func wantListed(t *testing.T, transport *oslorpc.Transport, want ...string) {
 	t.Helper()
 	instances, err := transport.Instances(t.Context())
@@ -54,7 +54,7 @@ func wantListed(t *testing.T, transport *oslorpc.Transport, want ...string) {
 	}
 }
 
-// manager is a proxy that tells where and how its methods ran.
+// manager is a proxy that records where and how its methods ran.
 type manager struct {
 	name string
 	ran  chan string
@@ -88,7 +88,7 @@ func (m *manager) Count(_ context.Context, args struct {
 	}
 }
 
-// Endless yields until its caller has enough.
+// Endless yields until its caller stops reading.
 func (m *manager) Endless(context.Context) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		defer func() { m.ran <- "ended" }()
@@ -101,7 +101,7 @@ func note(text string) novarpc.Msg {
 	return novarpc.Msg{Method: "note", Args: map[string]any{"text": text}}
 }
 
-// hasRun fails unless the manager runs exactly these notes, in any order.
+// hasRun fails unless the manager ran exactly these notes, in any order.
 func (m *manager) hasRun(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
@@ -155,7 +155,7 @@ func closeConn(t *testing.T, conn *novarpc.Connection) {
 	}
 }
 
-// call returns the name of the manager that answers a call.
+// call returns the name of the manager that answered a call.
 func call(t *testing.T, r *novarpc.RPC, queue novarpc.Queue) string {
 	t.Helper()
 	name, err := novarpc.Call[string](t.Context(), r, queue, novarpc.Msg{Method: "whoami"})
@@ -165,7 +165,7 @@ func call(t *testing.T, r *novarpc.RPC, queue novarpc.Queue) string {
 	return name
 }
 
-// wantError fails unless err is of the kind and says so.
+// wantError fails unless err has the kind and contains the text.
 func wantError(t *testing.T, err error, kind oslorpc.Kind, says string) {
 	t.Helper()
 	if !errors.Is(err, kind) || !strings.Contains(fmt.Sprint(err), says) {

@@ -76,7 +76,8 @@ func TestSecondConsumer(t *testing.T) {
 	closeConn(t, conn)
 }
 
-// What would bring messages that were not asked for is refused.
+// A consumer whose parameters are incomplete is refused, since it would get messages that it did
+// not ask for.
 func TestIncompleteConsumers(t *testing.T) {
 	t.Parallel()
 	r := open(t)

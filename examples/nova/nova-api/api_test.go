@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// conductor is a conductor within a test, of one instance.
+// conductor is a conductor for tests that has one instance.
 type conductor struct {
 	instance rpcapi.Instance
 	begins   func() // is called when a task has begun
@@ -32,7 +32,7 @@ func (c *conductor) ObjectClassActionVersions(context.Context, rpcapi.ObjectClas
 	return []rpcapi.Instance{c.instance}, nil
 }
 
-// compute is a compute that is asked to start instances again.
+// compute is a compute that is asked to restart instances.
 type compute struct {
 	rpcapi.Compute
 
@@ -44,7 +44,8 @@ func (c compute) RebootInstance(_ context.Context, args rpcapi.RebootArgs) error
 	return nil
 }
 
-// What has begun goes on even if who asked waits no longer, on the host where the instance is then.
+// A task that has begun continues even if its caller no longer waits, on the host where the
+// instance is then.
 func TestTaskThatHasBegunGoesOn(t *testing.T) {
 	f := oslorpctest.New(t, rpcapi.ErrorTypes()...)
 	ctx, leave := context.WithCancel(t.Context())

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// waiting waits until so many have a turn with an instance, or wait for theirs.
+// waiting waits until the given number of users work on an instance or wait for it.
 func waiting(t *testing.T, g *guests, uuid string, users int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
@@ -31,7 +31,8 @@ func waiting(t *testing.T, g *guests, uuid string, users int) {
 	t.Fatalf("there are never %d who want a turn with %s", users, uuid)
 }
 
-// While one task is at an instance, others wait, but those that are at other instances do not.
+// While one task works on an instance, other tasks for this instance wait. Tasks for other
+// instances do not.
 func TestAlone(t *testing.T) {
 	g := newGuests()
 	done := g.alone("1")
@@ -53,7 +54,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// One is at an instance at a time, however many want to.
+// Only one task works on an instance at a time, however many want to.
 func TestAloneAmongMany(t *testing.T) {
 	g := newGuests()
 	var at [4]struct {
@@ -105,7 +106,7 @@ func TestGuests(t *testing.T) {
 	}
 }
 
-// A wait for all tasks lasts until the last one ends, or as long as it may.
+// A wait for all tasks lasts until the last task ends or the context ends.
 func TestArrivals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &arrivals{uuids: map[string]bool{}, changed: make(chan struct{})}

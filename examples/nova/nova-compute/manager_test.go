@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// conductor is a conductor within a test.
+// conductor is a conductor for tests.
 type conductor struct {
 	mu        sync.Mutex
 	instances map[string]rpcapi.Instance
@@ -84,7 +84,7 @@ func (c *conductor) get(uuid string) rpcapi.Instance {
 	return c.instances[uuid]
 }
 
-// newTestManager returns the manager of the host c1, in a cell with instances.
+// newTestManager returns the manager of host c1, in a cell with instances.
 func newTestManager(t *testing.T, all ...rpcapi.Instance) (*manager, *conductor) {
 	t.Helper()
 	c := &conductor{instances: map[string]rpcapi.Instance{}}
@@ -99,8 +99,8 @@ func newTestManager(t *testing.T, all ...rpcapi.Instance) (*manager, *conductor)
 	return newManager(s, options{release: current}, nil), c
 }
 
-// A host that starts runs what it ran before, wherever that was about to go. What it was about to
-// build it does not.
+// A starting host runs the instances that it ran before, including those that were about to move
+// away. It does not run instances that it was about to build.
 func TestInitHost(t *testing.T) {
 	m, c := newTestManager(t,
 		rpcapi.Instance{UUID: "active", Host: "c1", VMState: rpcapi.Active},
@@ -133,8 +133,8 @@ func TestInitHost(t *testing.T) {
 	}
 }
 
-// A host that starts runs what it still has when another process ends a task at the same time, and
-// nothing that has just left.
+// A starting host runs an instance that it still has when another process ends the instance's task
+// at the same time. It does not run an instance that has just left.
 func TestInitHostBesideOthers(t *testing.T) {
 	leaving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
 	stayed, left := leaving, leaving
@@ -161,13 +161,13 @@ func TestInitHostBesideOthers(t *testing.T) {
 	}
 }
 
-// inFakeTime returns a test that waits for no clock.
+// inFakeTime returns a test that runs in faked time.
 func inFakeTime(test func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, test) }
 }
 
-// If the destination does not say that it runs an instance, what it wrote down counts; else the
-// instance stays.
+// If the destination does not report that it runs an instance, the instance's record decides.
+// Without a record of the move, the instance stays.
 func TestMigrationWhoseOutcomeIsUnknown(t *testing.T) {
 	why := &oslorpc.Error{Kind: oslorpc.OutcomeUnknown}
 	moving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
@@ -195,7 +195,7 @@ func TestMigrationWhoseOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
-// The destination runs an instance if the conductor says that it is there, and only then.
+// The destination runs an instance if and only if the conductor says that the instance is there.
 func TestArrival(t *testing.T) {
 	moving := rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
 	stayed := moving
@@ -227,7 +227,7 @@ func TestArrival(t *testing.T) {
 	}
 }
 
-// An instance that has come runs, though its host was lost a moment after.
+// An instance that has arrived runs, although its old host is lost a moment later.
 func TestSourceIsLostWhenItHasCome(t *testing.T) {
 	moving := rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
 	m, all := newTestManager(t, moving)
@@ -239,8 +239,8 @@ func TestSourceIsLostWhenItHasCome(t *testing.T) {
 	}
 }
 
-// A host that stops does not wait for an instance whose host was down meanwhile, nor for one that
-// was deleted since.
+// A stopping host does not wait for an instance whose host was down meanwhile, or for an instance
+// that was deleted since.
 func TestArrivalThatDoesNotCome(t *testing.T) {
 	m, _ := newTestManager(t, rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active})
 	m.incoming.set("1", true)
@@ -253,7 +253,7 @@ func TestArrivalThatDoesNotCome(t *testing.T) {
 	}
 }
 
-// An instance that was deleted while it was built ends, and that is no error.
+// If an instance is deleted while it is built, the build ends without an error.
 func TestInstanceThatIsDeletedMeanwhile(t *testing.T) {
 	m, _ := newTestManager(t)
 	err := m.BuildAndRunInstance(t.Context(), rpcapi.BuildArgs{Instance: rpcapi.Instance{UUID: "1", Host: "c1"}})
@@ -262,8 +262,9 @@ func TestInstanceThatIsDeletedMeanwhile(t *testing.T) {
 	}
 }
 
-// A message changes an instance in the task that it was sent in, or in none, if that was ended when
-// the host was started; not in another.
+// A message changes an instance if the instance is in the task for which the message was sent, or
+// in no task because the task ended when the host started. It does not change an instance in
+// another task.
 func TestChange(t *testing.T) {
 	for name, c := range map[string]struct {
 		task string
@@ -290,7 +291,7 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// An instance can move back at once: its first host says so when it has let go of it.
+// An instance can move back immediately: its first host says when it has released the instance.
 func TestInstanceMovesBack(t *testing.T) {
 	m, _ := newTestManager(t)
 	i := rpcapi.Instance{UUID: "1", Host: "c2"}
@@ -310,7 +311,7 @@ func TestInstanceMovesBack(t *testing.T) {
 	}
 }
 
-// A task that nothing is done about ends, in time for its message to come late.
+// A task without progress is ended, after enough time for its message to arrive late.
 func TestLostTasks(t *testing.T) {
 	at := func(uuid, task string) rpcapi.Instance {
 		return rpcapi.Instance{UUID: uuid, Host: "c1", VMState: rpcapi.Active, TaskState: task}

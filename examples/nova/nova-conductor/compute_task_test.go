@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// cell is a cell within a test: a conductor with its database, and a scheduler that returns the
-// same hosts for each instance.
+// cell is a cell for tests: a conductor with its database, and a scheduler that returns the same
+// hosts for each instance.
 type cell struct {
 	*oslorpctest.Fleet
 
@@ -24,8 +24,8 @@ type cell struct {
 	tasks *rpcapi.ComputeTaskAPI
 }
 
-// newCell returns a cell in which messages wait a second for their servers. If there are no hosts,
-// none is valid.
+// newCell returns a cell in which messages wait a second for their servers. If no hosts are given,
+// the scheduler finds no valid host.
 func newCell(t *testing.T, hosts ...string) cell {
 	t.Helper()
 	f := oslorpctest.New(t, rpcapi.ErrorTypes()...)
@@ -60,7 +60,7 @@ func (s scheduler) SelectDestinations(_ context.Context, args rpcapi.SelectDesti
 	return slices.Repeat([][]rpcapi.Selection{s.hosts}, len(args.InstanceUUIDs)), nil
 }
 
-// compute is a compute that does nothing.
+// compute is a compute whose methods do nothing.
 type compute struct {
 	rpcapi.Compute
 
@@ -81,8 +81,7 @@ func (c cell) compute(host string, endpoints ...oslorpc.Endpoint) *oslorpctest.S
 	return c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, append(endpoints, rpcapi.ComputeManager(compute{})))
 }
 
-// build has an instance built, and returns what has become of it when the conductor has done its
-// part.
+// build asks for an instance, and returns the instance when the conductor has done its part.
 func (c cell) build(t *testing.T) rpcapi.Instance {
 	t.Helper()
 	i := rpcapi.Instance{UUID: "1", DisplayName: "vm", VMState: rpcapi.Building}
@@ -103,7 +102,7 @@ func (c cell) builds() (hosts []string) {
 	return hosts
 }
 
-// The first host that takes an instance builds it.
+// The first host that accepts an instance builds it.
 func TestFirstHostThatTakesItBuildsIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		start func(cell)
@@ -132,15 +131,15 @@ func TestFirstHostThatTakesItBuildsIt(t *testing.T) {
 	}
 }
 
-// serveOld starts a compute of a major version that no conductor sends any more.
+// serveOld starts a compute of a major version that no conductor uses any more.
 func (c cell) serveOld(host string) {
 	c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, []oslorpc.Endpoint{
 		{Version: "4.9", Struct: oslorpc.Methods(struct{ rpcapi.Compute }{compute{}})},
 	})
 }
 
-// If it is not known whether a host builds an instance, no other one does. It may turn out that it
-// did.
+// If the outcome of a build is unknown, no other host builds the instance. The first host may have
+// built it.
 func TestNoOtherHostBuildsWhatTheFirstMayBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c1", "c2")
@@ -159,7 +158,7 @@ func TestNoOtherHostBuildsWhatTheFirstMayBuild(t *testing.T) {
 	})
 }
 
-// An instance that no host builds says why.
+// If no host builds an instance, the instance's fault says why.
 func TestInstanceThatNoComputeBuilds(t *testing.T) {
 	for name, c := range map[string]struct {
 		hosts      []string
@@ -179,7 +178,7 @@ func TestInstanceThatNoComputeBuilds(t *testing.T) {
 	}
 }
 
-// An instance that cannot move is as it was.
+// If an instance cannot move, it does not change.
 func TestInstanceThatCannotMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c2")
@@ -212,8 +211,8 @@ func TestInstanceThatCannotMove(t *testing.T) {
 	})
 }
 
-// An instance does not move from a host that takes no messages, and is in no task then, even if who
-// asked waits no longer.
+// An instance does not move from a host that is cut off. Afterwards it is in no task, even if the
+// caller no longer waits.
 func TestWhoAskedWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c2")
@@ -233,7 +232,7 @@ func TestWhoAskedWaitsNoLonger(t *testing.T) {
 	})
 }
 
-// An instance that moved while another task was about to move it stays where it is then.
+// If an instance has moved meanwhile, a task that was about to move it leaves it where it is.
 func TestInstanceThatMovesMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c3")
@@ -257,7 +256,7 @@ func TestInstanceThatMovesMeanwhile(t *testing.T) {
 	})
 }
 
-// If a host has built an instance after all, it has not failed.
+// An instance whose host has built it after all is not failed.
 func TestInstanceThatIsBuiltAfterAll(t *testing.T) {
 	c := newCell(t)
 	do(t, c.db.create(a))

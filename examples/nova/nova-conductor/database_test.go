@@ -31,13 +31,13 @@ func do(t *testing.T, err error) {
 	}
 }
 
-// saved saves an instance, whatever task it is in.
+// saved saves an instance regardless of its task.
 func saved(db *database, i rpcapi.Instance) error {
 	_, err := db.save(i, nil)
 	return err
 }
 
-// names returns the names of all instances, in the order in which they are listed.
+// names returns the names of all instances in the order of the list.
 func names(db *database) []string {
 	var all []string
 	for _, i := range db.list(func(rpcapi.Instance) bool { return true }) {
@@ -58,7 +58,7 @@ var (
 	b = rpcapi.Instance{UUID: "1", DisplayName: "b", VMState: rpcapi.Failed, Fault: "no host"}
 )
 
-// What is in the database is the same with a file and without, and with a file it is there again
+// The database contains the same with and without a file. With a file, the contents are still there
 // the next time.
 func TestDatabase(t *testing.T) {
 	for name, path := range map[string]string{"memory": "", "file": filepath.Join(t.TempDir(), "db.json")} {
@@ -97,8 +97,8 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
-// wantTask tries to save the instance a if it is in a task, and then in the next one, and checks
-// that this succeeds if it was.
+// wantTask tries to save instance a if it is in a task, and then in the next task, and checks which
+// attempts succeed.
 func wantTask(t *testing.T, db *database, task, next string) {
 	t.Helper()
 	before, err := db.get(a.UUID)
@@ -120,8 +120,8 @@ func wantTask(t *testing.T, db *database, task, next string) {
 	}
 }
 
-// Who begins a task changes nothing else, however old what they know is, and learns what is so now.
-// Who ends it may.
+// A caller that begins a task changes nothing else, even if its copy is outdated, and gets the
+// current instance. A caller that ends the task may change other fields.
 func TestTaskOfAnInstanceThatHasMoved(t *testing.T) {
 	db := open(t, "")
 	moved, known := a, a
@@ -154,7 +154,7 @@ func TestDatabaseThatIsNone(t *testing.T) {
 	}
 }
 
-// A change that cannot be written is none.
+// A change that cannot be written has no effect.
 func TestDatabaseThatCannotBeWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db.json")
 	db := open(t, path)

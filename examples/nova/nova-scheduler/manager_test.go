@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// cells are the cells of a scheduler within a test. Each has a registry of its own.
+// cells are the cells of a scheduler for tests. Each has a separate registry.
 type cells map[string]*oslorpctest.Fleet
 
 func newManager(t *testing.T, names ...string) (*manager, cells) {
@@ -41,7 +41,7 @@ func (c cells) compute(t *testing.T, cell, host string, options ...oslorpc.Serve
 	return s
 }
 
-// selected returns where instances are to be, each with its alternates, in words.
+// selected returns the selected hosts of instances, each with its alternates, as text.
 func selected(t *testing.T, m *manager, alternates bool, spec rpcapi.RequestSpec, uuids ...string) []string {
 	t.Helper()
 	destinations, err := m.SelectDestinations(t.Context(), rpcapi.SelectDestinationsArgs{
@@ -68,7 +68,7 @@ func want(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// sync has a compute say what is on it.
+// sync makes a compute report its instances.
 func (m *manager) sync(t *testing.T, cell, host string, uuids ...string) {
 	t.Helper()
 	if err := (inCell{m, cell}).SyncInstanceInfo(context.Background(), rpcapi.SyncInfoArgs{HostName: host, InstanceUUIDs: uuids}); err != nil {
@@ -76,7 +76,7 @@ func (m *manager) sync(t *testing.T, cell, host string, uuids ...string) {
 	}
 }
 
-// The host with the fewest instances gets the next one, and what it gets counts.
+// The host with the fewest instances gets the next one, and selected instances count.
 func TestFewestInstancesFirst(t *testing.T) {
 	m, c := newManager(t, rpcapi.OwnCell)
 	for _, host := range []string{"c1", "c2", "c3"} {
@@ -87,7 +87,7 @@ func TestFewestInstancesFirst(t *testing.T) {
 	want(t, selected(t, m, false, rpcapi.RequestSpec{}, "5", "6", "7", "8"), "own/c3", "own/c2", "own/c3", "own/c2")
 	want(t, selected(t, m, true, rpcapi.RequestSpec{}, "9", "10"), "own/c3 own/c1 own/c2", "own/c1 own/c2 own/c3")
 
-	// What a compute says is true, whatever was expected of it.
+	// The report of a compute overrides the expected instances.
 	m.sync(t, rpcapi.OwnCell, "c1")
 	want(t, selected(t, m, false, rpcapi.RequestSpec{}, "11"), "own/c1")
 	m.sync(t, rpcapi.OwnCell, "c2")
@@ -110,7 +110,8 @@ func TestFewestInstancesFirst(t *testing.T) {
 	want(t, selected(t, m, false, rpcapi.RequestSpec{}, "13"), "own/c2")
 }
 
-// An instance can be in any cell, unless one is asked for, and all its alternates are in that.
+// An instance can go to any cell, unless a cell is requested. All its alternates are in the same
+// cell.
 func TestAlternatesAreInTheSameCell(t *testing.T) {
 	m, c := newManager(t, rpcapi.OwnCell, "cell2")
 	c.compute(t, rpcapi.OwnCell, "c1")
@@ -124,8 +125,8 @@ func TestAlternatesAreInTheSameCell(t *testing.T) {
 	want(t, selected(t, m, true, rpcapi.RequestSpec{Cell: rpcapi.OwnCell}, "8"), "own/c1 own/c2")
 }
 
-// A host that is held, drains or has left is passed over, and so is one that is ignored, or not the
-// one that is asked for.
+// Hosts that are held, drain or have left are not selected. The same is true for hosts that are
+// ignored, or that are not the requested host.
 func TestHostsThatArePassedOver(t *testing.T) {
 	m, c := newManager(t, rpcapi.OwnCell)
 	held := c.compute(t, rpcapi.OwnCell, "held", oslorpc.WithHold())

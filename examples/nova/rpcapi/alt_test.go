@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// What goes on with a migration goes to the topic for that where there is one and the upgrade level
-// lets it.
+// Messages that continue a migration use the topic for work in progress, if the host serves it and
+// the upgrade level allows it.
 func TestWorkInProgress(t *testing.T) {
 	const alt, v6, v5 = "compute-alt 6.5", "compute 6.0", "compute 5.0"
 	const gone, old = "NoInstance", "UnsupportedVersion"
@@ -47,15 +47,15 @@ func TestWorkInProgress(t *testing.T) {
 	}
 }
 
-// serveReleases serves hosts of several releases. The one that is leaving takes no new work any
-// more.
+// serveReleases serves hosts of several releases. The host that drains accepts no new work.
 func serveReleases(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI) {
 	t.Helper()
 	for host, version := range map[string]string{"gazpacho": "6.5", "flamingo": "6.4", "zed": "6.1", "queens": "5.0"} {
 		serve(f, "compute", host, compute(manager{}, version))
 	}
 	serve(f, "compute-alt", "gazpacho", compute(manager{}, "6.5"))
-	// The topic came with 6.5: whatever an older host has there, it is not meant.
+	// The topic was added in 6.5. Whatever an older host serves on this topic, it does not get
+	// these messages.
 	serve(f, "compute-alt", "flamingo", compute(manager{}, "6.4"))
 	main := serve(f, "compute", "leaving", compute(manager{}, "6.5"))
 	serve(f, "compute-alt", "leaving", compute(manager{}, "6.5"))
@@ -68,8 +68,8 @@ func serveReleases(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI) {
 	}
 }
 
-// goOn goes on with a migration to a host. For each method it returns the topic and the version of
-// the message, or the kind of the error.
+// goOn continues a migration to a host. For each method it returns the topic and the version of the
+// message, or the kind of the error.
 func goOn(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI, host string) map[string]string {
 	t.Helper()
 	went := map[string]string{}

@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A program that waits for conductors says soon and often that there are none, and later from time
-// to time.
+// A program that waits for conductors reports often at first that there are none, and less often
+// later.
 func TestWaitUntilReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
@@ -50,8 +50,8 @@ func TestWaitUntilReady(t *testing.T) {
 	})
 }
 
-// Conductors that are there and do not answer are waited for, too, and so is one that dies with the
-// question.
+// The program also waits for conductors that exist and do not answer, and for a conductor that dies
+// after it got the request.
 func TestWaitUntilAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
@@ -85,7 +85,7 @@ func TestWaitUntilAnswered(t *testing.T) {
 	})
 }
 
-// A call does not wait for what no time would mend.
+// A call does not wait if waiting cannot help.
 func TestWaitUntilReadyGivesUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin func(ctx context.Context, t *testing.T) (*oslorpc.Transport, context.Context)

@@ -33,7 +33,7 @@ func serveCell(t *testing.T, url, name string, hosts ...string) {
 	}
 }
 
-// What is sent to a cell stays there: the same host in another one is another host.
+// Messages to a cell stay in this cell. The same host name in another cell is another host.
 func TestCells(t *testing.T) {
 	urls := map[string]string{rpcapi.OwnCell: "memory://cells-own", "east": "memory://cells-east", "west": "memory://cells-west"}
 	serveCell(t, urls["own"], "own", "node1")
@@ -54,7 +54,7 @@ func TestCells(t *testing.T) {
 		if up, err := cell.Compute.GetHostUptime(t.Context(), "node1"); up != "up on "+cell.Name || err != nil {
 			t.Errorf("node1 of %s says %q, %v", cell.Name, up, err)
 		}
-		// The errors of Nova are known in all cells.
+		// All cells know the errors of Nova.
 		err := cell.Conductor.Save(t.Context(), web)
 		if got, ok := errors.AsType[*rpcapi.InstanceNotFound](err); !ok || got.InstanceID != "any in "+cell.Name {
 			t.Errorf("the conductor of %s says %v", cell.Name, err)
@@ -82,7 +82,7 @@ func TestCells(t *testing.T) {
 	}
 }
 
-// What is configured holds for the own cell and for all others.
+// The configuration applies to the own cell and to all others.
 func TestCellsAreConfigured(t *testing.T) {
 	config := rpcapi.Config{UpgradeLevels: rpcapi.UpgradeLevels{Compute: "7.0", Conductor: "4.0"}}
 	cells, err := rpcapi.OpenCells("memory://cells-own", map[string]string{"east": "memory://cells-east"}, config,

@@ -40,8 +40,8 @@ func TestUpgradeLevelsCheck(t *testing.T) {
 	}
 }
 
-// Each service has its level, but for the tasks of conductors, and no level is no bound. What a
-// level forbids is not sent.
+// Each service has its upgrade level, except for the tasks of conductors. Without a level there is
+// no limit. A message that a level forbids is not sent.
 func TestUpgradeLevels(t *testing.T) {
 	f := newFleet(t)
 	serveAll(f)
@@ -71,7 +71,7 @@ func TestUpgradeLevels(t *testing.T) {
 	}
 }
 
-// A message to a compute without the compute would go to any: it goes to none.
+// A message to a compute without a host would go to any compute. It is refused instead.
 func TestNoHost(t *testing.T) {
 	f := newFleet(t)
 	serveAll(f)
@@ -94,7 +94,7 @@ func TestNoHost(t *testing.T) {
 	}
 }
 
-// The errors of Nova arrive as what they are, and servers do not complain about them.
+// The errors of Nova arrive as their own types, and servers do not log them.
 func TestErrors(t *testing.T) {
 	var log strings.Builder
 	f := newFleet(t, oslorpc.WithLogger(logTo(&log)))

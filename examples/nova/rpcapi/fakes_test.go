@@ -15,8 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// manager stands for the program behind all endpoints of a service. Each of its methods does do, if
-// there is one, and fails with its error.
+// manager stands for the program behind all endpoints of a service. Each of its methods calls do,
+// if it is set, and returns its error.
 type manager struct {
 	name string
 	do   func(ctx context.Context, args any) error
@@ -103,8 +103,8 @@ func (m manager) SyncInstanceInfo(ctx context.Context, args rpcapi.SyncInfoArgs)
 	return m.run(ctx, args)
 }
 
-// compute returns the endpoints of a compute whose latest version is this: those before 6.0 have
-// nothing else, as in Nova.
+// compute returns the endpoints of a compute with the given latest version. Versions before 6.0
+// have no other endpoints, as in Nova.
 func compute(m manager, version string) []oslorpc.Endpoint {
 	current, v5 := rpcapi.ComputeManager(m), rpcapi.ComputeV5Proxy(m)
 	if version[0] == '5' {
@@ -123,7 +123,7 @@ func scheduler(m manager) []oslorpc.Endpoint {
 	return []oslorpc.Endpoint{rpcapi.SchedulerManager(m), rpcapi.BaseRPCAPI("nova-scheduler")}
 }
 
-// newFleet returns a fleet of services that know the errors of Nova.
+// newFleet returns a fleet of services that have the errors of Nova registered.
 func newFleet(t *testing.T, options ...oslorpc.TransportOption) *oslorpctest.Fleet {
 	t.Helper()
 	return oslorpctest.New(t, append(rpcapi.ErrorTypes(), options...)...)
@@ -133,8 +133,8 @@ func serve(f *oslorpctest.Fleet, topic, host string, endpoints []oslorpc.Endpoin
 	return f.Serve(oslorpc.Target{Topic: topic, Server: host}, endpoints)
 }
 
-// attempts counts what a transport sends, whether it is accepted or not: fleets have no record of
-// what servers refuse.
+// attempts counts the messages that a transport sends, whether they are accepted or not. Fleets do
+// not record refused messages.
 type attempts struct{ atomic.Int32 }
 
 func (a *attempts) option() oslorpc.TransportOption {
@@ -153,12 +153,12 @@ func (a *attempts) option() oslorpc.TransportOption {
 		}))
 }
 
-// logTo returns a logger of errors.
+// logTo returns a logger that logs only errors.
 func logTo(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
-// novaError returns the error of Nova that is in an error; nil if there is none.
+// novaError returns the error of Nova in an error, or nil if there is none.
 func novaError(err error) error {
 	if e, ok := errors.AsType[*rpcapi.InstanceNotFound](err); ok {
 		return e

@@ -13,43 +13,44 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// The computes of four releases: the first is from before the last major version.
+// These are the computes of four releases. The first is older than the last major version.
 var (
 	hosts    = []string{"queens", "wallaby", "zed", "gazpacho"}
 	versions = map[string]string{"queens": "5.0", "wallaby": "6.0", "zed": "6.1", "gazpacho": "6.5"}
 )
 
-// on returns the instance as one of a host.
+// on returns the instance with a host.
 func on(host string) rpcapi.Instance {
 	i := web
 	i.Host = host
 	return i
 }
 
-// What is sent to computes of each release, which are alone or share the topic.
+// TestComputeLadder checks what is sent to computes of each release, alone and mixed.
 func TestComputeLadder(t *testing.T) {
 	type api = *rpcapi.ComputeAPI
 	const newest = `"accel_uuids":["a"],"reimage_boot_volume":true`
-	// The columns are the hosts. A refusal is one by the compute or by the upgrade level.
+	// The columns are the hosts. A refusal comes either from the compute or from the upgrade level.
 	const no, capped = "UnsupportedVersion", "VersionCapExceeded"
 	rebuild := map[string]string{
 		"5.0": `{"instance":$web,"image_ref":"debian"}`,
 		"6.0": `{"instance":$web,"image_ref":"debian","accel_uuids":[]}`,
 		"6.1": `{"instance":$web,"image_ref":"debian","accel_uuids":[],"reimage_boot_volume":false}`,
 	}
-	// either has the messages that have a form in each major version, whatever the minor one.
+	// either contains the messages that have a form in each major version, whatever the minor
+	// version.
 	either := map[string][]string{
 		"": {"5.0", "6.0", "6.0", "6.0"}, "auto": {"5.0", "6.0", "6.0", "6.0"}, "none": {"5.0", "6.0", "6.0", "6.0"},
 		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "5.12": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},
 		"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.0"},
 	}
-	// going lists the ones that go on with work in progress.
+	// going lists the messages that continue work in progress.
 	going := map[string][]string{
 		"": {"5.0", "6.0", "6.0", "6.5"}, "auto": {"5.0", "6.0", "6.0", "6.5"}, "none": {"5.0", "6.0", "6.0", "6.5"},
 		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},
 		"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.5"},
 	}
-	// only6 is of messages that make sense since 6.0 only, and only61 since 6.1.
+	// only6 contains messages that exist only since 6.0, and only61 those that exist since 6.1.
 	only6 := map[string][]string{
 		"": {no, "6.0", "6.0", "6.0"}, "none": {no, "6.0", "6.0", "6.0"},
 		"5.0": {capped, capped, capped, capped}, "ussuri": {capped, capped, capped, capped}, "wallaby": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.0"},
@@ -61,7 +62,7 @@ func TestComputeLadder(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		send func(ctx context.Context, a api, host string) error
-		// forms has the arguments of each version, and want the versions that are sent at each
+		// forms has the arguments for each version. want has the version that is sent at each
 		// upgrade level.
 		forms map[string]string
 		want  map[string][]string
@@ -145,12 +146,12 @@ func TestComputeLadder(t *testing.T) {
 	}
 }
 
-// expand puts the resources of the tests into a template of JSON.
+// expand inserts the resources of the tests into a JSON template.
 func expand(template, host string) string {
 	return strings.NewReplacer("$web", strings.Replace(webJSON, "node2", host, 1), "$flavor", flavorJSON, "$spec", specJSON).Replace(template)
 }
 
-// computes is a fleet of computes, and a transport that counts what it sends.
+// computes is a fleet of computes, with a transport that counts its messages.
 type computes struct {
 	*oslorpctest.Fleet
 
@@ -167,8 +168,8 @@ func newComputes(t *testing.T, hosts ...string) *computes {
 	return &computes{f, f.Transport(a.option()), a}
 }
 
-// sent returns what one message was, as "host version arguments", or the kind of the error with
-// which it was refused. What is refused is not sent, not even to a server that refuses it.
+// sent returns one message as "host version arguments", or the kind of the error with which it was
+// refused. A refused message must not be sent, not even to a server that refuses it.
 func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
 	t.Helper()
 	before, attempts := len(c.Messages()), c.attempts.Load()
@@ -193,8 +194,8 @@ func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
 	return fmt.Sprint(m.Server, " ", m.Version, " ", m.Args)
 }
 
-// What the name of a release stands for: the version of a message with many forms, and the topic of
-// one that has two.
+// A release name stands for the version of a message with many forms, and for the topic of a
+// message with two topics.
 func TestReleases(t *testing.T) {
 	f := newFleet(t)
 	serve(f, "compute", "node2", compute(manager{}, "6.5"))
@@ -223,7 +224,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// Callers of before 6.0 are served by the manager of today, which gets what it knows.
+// Today's manager serves callers from before 6.0, and gets arguments that it knows.
 func TestComputeV5Proxy(t *testing.T) {
 	f := newFleet(t)
 	var got []any
@@ -264,7 +265,7 @@ func TestComputeV5Proxy(t *testing.T) {
 	}
 }
 
-// The proxy is to go one day: the list of deprecated methods has all of it.
+// The proxy will be removed one day. The list of deprecated methods contains all of its methods.
 func TestComputeV5ProxyIsDeprecated(t *testing.T) {
 	f := newFleet(t)
 	serve(f, "compute", "node2", compute(manager{}, "6.5"))

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// TestInstanceOfNova reads an instance as Nova's own ComputeAPI sends it.
+// TestInstanceOfNova decodes an instance as Nova's own ComputeAPI sends it.
 func TestInstanceOfNova(t *testing.T) {
 	sent := `{"nova_object.name": "Instance", "nova_object.namespace": "nova", "nova_object.version": "2.8",
 		"nova_object.changes": ["uuid"], "nova_object.data": {"uuid": "u1", "host": "c1", "task_state": null, "vcpus": 1,

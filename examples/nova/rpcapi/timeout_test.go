@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// hung has servers accept connections and keep them alive, and answer nothing, not even that they
-// are at work.
+// hung makes servers accept connections and keep them alive without answering anything, not even
+// with heartbeats.
 func hung() oslorpc.TransportOption {
 	return oslorpc.WithServerOptions(
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
@@ -27,7 +27,7 @@ func hung() oslorpc.TransportOption {
 		}))
 }
 
-// How long calls take, of servers that work, hang, or are cut off.
+// TestTimeouts checks how long calls take to servers that work, hang, or are cut off.
 func TestTimeouts(t *testing.T) {
 	const (
 		works = iota // for ten minutes
@@ -60,7 +60,7 @@ func TestTimeouts(t *testing.T) {
 		"short work":                   {short, rpcapi.Config{}, works, oslorpc.Timeout, time.Minute},
 		"short work with less time":    {short, config(20*time.Second, 0), works, oslorpc.Timeout, 20 * time.Second},
 		"short work at no server":      {short, rpcapi.Config{}, hangs, oslorpc.Timeout, time.Minute},
-		// With a minute to answer, it need not say that it is at work; with more, it must.
+		// A call with a timeout of a minute needs no heartbeats. A call with a longer timeout does.
 		"patience for work":                  {short, config(11*time.Minute, 0), works, 0, tenMinutes},
 		"patience with no server":            {short, config(11*time.Minute, 0), hangs, oslorpc.MonitorTimeout, time.Minute},
 		"impatience with no server":          {short, config(time.Minute, 0), hangs, oslorpc.Timeout, time.Minute},
@@ -98,7 +98,7 @@ func TestTimeouts(t *testing.T) {
 					if (err == nil) != (c.want == 0) || oslorpc.KindOf(err) != c.want {
 						t.Errorf("got %v", err)
 					}
-					// The keepalives find out who is cut off, within half a minute.
+					// Keepalives detect a server that is cut off within half a minute.
 					if c.took != 0 && took != c.took || c.took == 0 && took > 30*time.Second {
 						t.Errorf("it took %v", took)
 					}
@@ -120,7 +120,7 @@ func serveAll(f *oslorpctest.Fleet) []*oslorpctest.Server {
 	}
 }
 
-// callFor returns what has a method run, by its name on the wire.
+// callFor returns a function that calls a method by its name on the wire.
 func callFor(t *oslorpc.Transport, config rpcapi.Config, method string) func(context.Context) error {
 	computes, conductors := rpcapi.NewComputeAPI(t, config), rpcapi.NewConductorAPI(t, config)
 	tasks, schedulers := rpcapi.NewComputeTaskAPI(t, config), rpcapi.NewSchedulerAPI(t, config)
@@ -149,11 +149,11 @@ func callFor(t *oslorpc.Transport, config rpcapi.Config, method string) func(con
 	}[method]
 }
 
-// only drops a result.
+// only drops the result.
 func only[R any](_ R, err error) error { return err }
 
-// A compute that reports what is on it does not wait long for a scheduler that is cut off, and
-// hears of it; an old one is passed over.
+// A compute that reports its instances does not wait long for a scheduler that is cut off, and gets
+// an error. An old scheduler is skipped.
 func TestSchedulersAreToldSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// The resources of the tests, and what they are on the wire.
+// These are the resources of the tests, and their form on the wire.
 var (
 	small = rpcapi.Flavor{Name: "small", VCPUs: 1, MemoryMB: 512}
 	web   = rpcapi.Instance{
@@ -33,14 +33,14 @@ const (
 	specJSON = `{"flavor":` + flavorJSON + `,"cell":"c","host":"h","ignore_hosts":["node1"]}`
 )
 
-// To whom a message goes.
+// These are the receivers of a message.
 const (
 	toAny   = "any"
 	toEach  = "each" // fanout
 	toNode2 = "node2"
 )
 
-// message is what a method of a client side must have on the wire.
+// message is the expected message on the wire for one method of a client API.
 type message struct {
 	call     string // the method in Go
 	with     []any  // its arguments after ctx
@@ -51,7 +51,7 @@ type message struct {
 	kwargs   string
 }
 
-// invoke calls a method by its name, and returns its error and what comes before it.
+// invoke calls a method by name and returns its error and the preceding result.
 func invoke(ctx context.Context, api any, method string, args []any) (any, error) {
 	values := []reflect.Value{reflect.ValueOf(ctx)}
 	for _, a := range args {
@@ -175,8 +175,8 @@ func testOnTheWire(t *testing.T) {
 	}
 }
 
-// check sends a message twice: for any server, it comes to each once, and for a host, to that both
-// times.
+// check sends a message twice. A message for any server arrives at each server once, and a message
+// for a host arrives at this host twice.
 func (m message) check(t *testing.T, f *oslorpctest.Fleet, name string, api any, topic, namespace string) {
 	t.Helper()
 	before := len(f.Messages())
@@ -225,7 +225,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 	return a == b || reflect.DeepEqual(x, y)
 }
 
-// What servers return is what callers get.
+// Callers get what servers return.
 func TestResults(t *testing.T) {
 	f := newFleet(t)
 	m := manager{name: "node2"}
