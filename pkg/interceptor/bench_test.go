@@ -35,7 +35,7 @@ func (answering) GetVolume(_ context.Context, r *v1.GetVolumeRequest) (*v1.GetVo
 	return &v1.GetVolumeResponse{Name: r.GetName()}, nil
 }
 
-// BenchmarkUnary compares a call with nothing to carry, and one with a version, with plain gRPC.
+// BenchmarkUnary compares a call without a version and a call with a version with plain gRPC.
 func BenchmarkUnary(b *testing.B) {
 	dial := []grpc.DialOption{grpc.WithUnaryInterceptor(UnaryClient(WithVersionCap("1.2")))}
 	serve := []grpc.ServerOption{grpc.UnaryInterceptor(UnaryServer())}

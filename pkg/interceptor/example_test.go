@@ -24,8 +24,8 @@ func (volumes) CreateVolume(ctx context.Context, r *v1.CreateVolumeRequest) (*v1
 	return &v1.CreateVolumeResponse{Name: r.GetName()}, nil
 }
 
-// A stock server and a stock client, of which the client is not to send more than release dalmatian
-// knows.
+// This program has a plain gRPC server and client. The client must not send more than release
+// dalmatian knows.
 func Example() {
 	server := grpc.NewServer(
 		grpc.ChainUnaryInterceptor(interceptor.UnaryServer()),
@@ -53,7 +53,7 @@ func Example() {
 	defer conn.Close()
 	client := v1.NewInventoryServiceClient(conn)
 
-	// A description may be dropped, says the declaration; a priority may not.
+	// The declaration allows the description to be dropped, but not the priority.
 	_, err = client.CreateVolume(context.Background(), &v1.CreateVolumeRequest{Name: "a", Description: "mine"})
 	fmt.Println(err)
 	_, err = client.CreateVolume(context.Background(), &v1.CreateVolumeRequest{Name: "b", Priority: new(int32)})

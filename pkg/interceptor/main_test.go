@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// inventory is a third party's server: it knows nothing of oslorpc. It records what arrives.
+// inventory is the server of a third party that knows nothing about oslorpc. It records the
+// messages that arrive.
 type inventory struct {
 	v1.UnimplementedInventoryServiceServer
 	v1.UnimplementedPlainServiceServer
@@ -115,7 +116,7 @@ func (s *inventory) SyncVolumes(stream v1.InventoryService_SyncVolumesServer) er
 	}
 }
 
-// both returns the server options for the interceptors; bare is a server without.
+// both returns the server options for the interceptors. bare is a server without interceptors.
 func both(options ...interceptor.ServerOption) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(interceptor.UnaryServer(options...)), grpc.ChainStreamInterceptor(interceptor.StreamServer(options...)),
@@ -128,7 +129,7 @@ func with(options ...interceptor.ClientOption) []grpc.DialOption {
 	}
 }
 
-// start runs a plain gRPC server on the loopback interface, and returns a plain connection to it.
+// start runs a plain gRPC server on the loopback interface and returns a plain connection to it.
 func start(t testing.TB, serverOptions []grpc.ServerOption, dialOptions []grpc.DialOption) (*inventory, *grpc.ClientConn) {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -152,8 +153,8 @@ func start(t testing.TB, serverOptions []grpc.ServerOption, dialOptions []grpc.D
 	return service, conn
 }
 
-// check fails the test if an error is not of this kind, for programs that know oslorpc and for
-// those that do not.
+// check fails the test unless an error has this kind, for programs that know oslorpc and for those
+// that do not.
 func check(t *testing.T, err error, kind rpc.Kind, code codes.Code) {
 	t.Helper()
 	if !errors.Is(err, kind) || status.Code(err) != code {

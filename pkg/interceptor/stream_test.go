@@ -93,7 +93,7 @@ func TestStreamsOfEachKind(t *testing.T) {
 		if importing, err = client.ImportVolumes(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		// Without a message, the method's version counts.
+		// Without a message, the version of the method applies.
 		if r, err := importing.CloseAndRecv(); err != nil || r.GetImported() != 0 || service.headers.Get("oslorpc-version")[0] != "1.1" {
 			t.Errorf("got %v, %v", r, err)
 		}
@@ -149,7 +149,8 @@ func TestServerRefusesStreams(t *testing.T) {
 	}
 }
 
-// A receiver that waits for the stream to open ends with its context, and a sender finds that out.
+// A receiver that waits for the stream to open returns when its context ends, and a sender gets an
+// error.
 func TestCanceledBeforeTheStreamOpens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

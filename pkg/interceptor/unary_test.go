@@ -20,7 +20,8 @@ import (
 
 var epoxy = interceptor.WithVersionAliases(map[string]string{"epoxy": "1.1", "dalmatian": "1.0"})
 
-// What is sent, at which version, and with what left out.
+// TestCapDecidesWhatIsSent checks which messages are sent, at which version, and without which
+// fields.
 func TestCapDecidesWhatIsSent(t *testing.T) {
 	t.Parallel()
 	plain := &v1.CreateVolumeRequest{Name: "a"}
@@ -212,7 +213,7 @@ func TestHandlersErrorsArriveAsTheyWere(t *testing.T) {
 	}
 }
 
-// The message of the first hop ran, whatever the second one did.
+// The message of the first hop ran, whatever the second hop did.
 func TestRefusalOfANestedCallIsNotItsCallers(t *testing.T) {
 	t.Parallel()
 	for name, dial := range map[string][]grpc.DialOption{"with interceptors": with(), "without": nil} {
@@ -258,7 +259,8 @@ func TestMistakesInOptions(t *testing.T) {
 	}
 }
 
-// An interceptor before ours changes the request, one after it sees what is sent.
+// An interceptor before ours changes the request. An interceptor after ours sees the message that
+// is sent.
 func TestChained(t *testing.T) {
 	t.Parallel()
 	var seen metadata.MD
@@ -280,8 +282,8 @@ func TestChained(t *testing.T) {
 	}
 }
 
-// A server without interceptors passes on what the client's ones of its handler return, which must
-// then claim nothing.
+// A server without interceptors forwards the error that the client interceptors of its method
+// returned. This error must not claim anything about the first message.
 func TestRefusalOfANestedCallClaimsNothingFurtherOn(t *testing.T) {
 	t.Parallel()
 	_, second := start(t, both(interceptor.WithImplemented()), with())

@@ -18,8 +18,8 @@ import (
 // userKey is the key of the caller's name in the context of a method.
 type userKey struct{}
 
-// authenticate takes a bearer token from the metadata of a message. The program verifies it; the
-// tokens that oslorpc verifies itself, with trust.Config.Tokens, do not come here.
+// authenticate reads a bearer token from the metadata of a message. The program verifies the token.
+// Tokens that oslorpc verifies itself, with trust.Config.Tokens, are not in the metadata.
 func authenticate(ctx context.Context) (context.Context, error) {
 	token, err := auth.AuthFromMD(ctx, "bearer")
 	if err != nil {
@@ -32,7 +32,7 @@ func authenticate(ctx context.Context) (context.Context, error) {
 }
 
 // Two interceptors of go-grpc-middleware see each message of a server. The authentication decides
-// before the message is accepted, so the sender of a cast learns of a refusal, too. The log is
+// before the message is accepted, so even the sender of a cast learns about a refusal. The log is
 // written around the run of the method.
 func Example_ecosystem() {
 	logger := logging.LoggerFunc(func(_ context.Context, _ logging.Level, text string, fields ...any) {

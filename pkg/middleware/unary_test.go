@@ -31,12 +31,12 @@ import (
 
 type key string
 
-// accept passes a message through an adapted interceptor before acceptance.
+// accept passes a message through an adapted interceptor before the message is accepted.
 func accept(ctx context.Context, m *rpc.Message, i grpc.UnaryServerInterceptor) (context.Context, error) {
 	return middleware.UnaryAccept(i).Accept(ctx, m)
 }
 
-// call is a dynamic call.
+// call returns a dynamic call.
 func call() *rpc.Message {
 	return &rpc.Message{
 		Target: rpc.Target{Exchange: "openstack", Topic: "agents", Server: "node1", Version: "1.2"}, Method: "add",
@@ -50,13 +50,13 @@ func passes(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler g
 	return handler(ctx, request)
 }
 
-// fails returns an interceptor that does not call the handler.
+// fails returns an interceptor that returns err and does not call the handler.
 func fails(err error) grpc.UnaryServerInterceptor {
 	return func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) { return nil, err }
 }
 
-// The name of the sender's program is the user agent for interceptors of gRPC, and no metadata of
-// the message.
+// Interceptors of gRPC see the name of the sender's program as the user agent. The name is not in
+// the metadata of the message.
 func TestUserAgentIsTheCaller(t *testing.T) {
 	t.Parallel()
 	m := call()
@@ -81,7 +81,7 @@ func TestUserAgentIsTheCaller(t *testing.T) {
 	}
 }
 
-// Both points show an interceptor the same message.
+// An interceptor sees the same message at both points.
 func TestWhatAnInterceptorSees(t *testing.T) {
 	t.Parallel()
 	typed := call()
@@ -180,7 +180,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// The peer of a connection of gRPC has more than a message says.
+// The peer of a gRPC connection stays in the context, since it tells more than a message.
 func TestPeerOfTheConnectionStays(t *testing.T) {
 	t.Parallel()
 	there := &peer.Peer{Addr: &net.UnixAddr{Name: "there", Net: "unix"}}
@@ -190,7 +190,8 @@ func TestPeerOfTheConnectionStays(t *testing.T) {
 	}
 }
 
-// Metadata is the message's, whatever the RPC that carries it had: a session carries many messages.
+// The metadata is the message's own, whatever the metadata of its RPC: a session carries many
+// messages in one RPC.
 func TestMetadataIsOfTheMessage(t *testing.T) {
 	t.Parallel()
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "of the session", "other", "1"))
@@ -274,7 +275,8 @@ func TestOnlyTheMethodAnswers(t *testing.T) {
 	}
 }
 
-// What an interceptor refuses after it called its handler is refused: the method has not run yet.
+// If an interceptor refuses a message after it called its handler, the message is refused. The
+// method has not run at that point.
 func TestRefusalAfterTheHandler(t *testing.T) {
 	t.Parallel()
 	_, err := accept(t.Context(), call(), func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {

@@ -18,7 +18,7 @@ func (Ports) PortUpdate(_ context.Context, args struct {
 	return "updated " + args.ID, nil
 }
 
-// exampleT stands for the *testing.T of a test, which an example has not.
+// exampleT stands for the *testing.T of a test, since an example has none.
 type exampleT struct{ cleanup []func() }
 
 func (t *exampleT) Helper()                           {}
@@ -36,7 +36,7 @@ func Example() {
 	c := f.Client(oslorpc.Target{Topic: "q-plugin"})
 	fmt.Println(oslorpc.Call[string](ctx, c, "port_update", map[string]any{"id": "p1"}))
 
-	// A server is killed while it has a message: it is not known whether it ran.
+	// A server is killed while it has a message. The client cannot know whether the message ran.
 	node1.Hold()
 	failed := make(chan error)
 	go func() {

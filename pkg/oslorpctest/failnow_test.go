@@ -12,11 +12,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// failingHandler is set in the process in which the handler is to fail its test.
+// failingHandler is an environment variable for the process in which the handler fails its test.
 const failingHandler = "OSLORPCTEST_FAILING"
 
-// A failed assertion in a handler fails the test, and its caller does not wait for the call's
-// minute. The test that fails runs in a process of its own.
+// A failed assertion in a handler fails the test, and the caller does not wait for the call's
+// minute. The failing test runs in a separate process.
 func TestFailedAssertionInAHandler(t *testing.T) {
 	if os.Getenv(failingHandler) != "" {
 		failInHandler(t)

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { anycarrier.Main(m) }
 
-// both runs a test in real time, and where it is faked.
+// both runs a test in real time and in faked time.
 func both(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	t.Run("real", test)
@@ -80,8 +80,8 @@ func wantNotDelivered(t *testing.T, err error) {
 	}
 }
 
-// outstanding begins a call of a method that waits in a server's queue, and returns where its error
-// comes when it has ended.
+// outstanding starts a call that waits in a server's queue, and returns a channel for the error of
+// the call.
 func outstanding(t *testing.T, f *oslorpctest.Fleet, c *oslorpc.Client, method string) <-chan error {
 	t.Helper()
 	ended := make(chan error, 1)

@@ -58,7 +58,7 @@ func TestMessages(t *testing.T) {
 	})
 }
 
-// A server of the code under test is in the fleet as the others are.
+// A server of the code under test is in the fleet like the others.
 func TestTransportServes(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t, oslorpc.WithDefaultExchange("neutron"))

@@ -73,7 +73,8 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// What a killed server accepted and did not run does not run, whether the server was held or slow.
+// Messages that a killed server accepted and did not run do not run, whether the server was held or
+// slow.
 func TestKilledDoesNotRun(t *testing.T) {
 	for name, delay := range map[string]func(*oslorpctest.Server){
 		"held": (*oslorpctest.Server).Hold,
@@ -132,7 +133,7 @@ func TestHold(t *testing.T) {
 	})
 }
 
-// A server that starts held is released as one that was held later.
+// A server that starts held is released like a server that was held later.
 func TestWithHold(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -154,7 +155,7 @@ func TestPartition(t *testing.T) {
 		wantWhoami(t, c, "node1")
 		node1.Partition()
 
-		// The connection that is there goes quiet, and no client can make another.
+		// The existing connection becomes silent, and no client can open another.
 		_, err := whoami(t, c.Prepare(oslorpc.WithTimeout(50*time.Millisecond)))
 		wantKind(t, err, oslorpc.Timeout)
 		_, err = whoami(t, f.Client(agents, oslorpc.WithRetry(0)))
@@ -170,8 +171,8 @@ func TestPartition(t *testing.T) {
 	})
 }
 
-// A call in an RPC of its own that is outstanding when its server is cut off fails by the keepalive,
-// which takes no time here.
+// A call with a separate RPC fails by keepalive if its server is cut off. In faked time this takes
+// no time.
 func TestKeepalive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -190,14 +191,14 @@ func TestKeepalive(t *testing.T) {
 	})
 }
 
-// A call in a session whose server is cut off waits for it: what became of the call is known once the
-// server is back, or the deadline passes.
+// A call in a session waits if its server is cut off. Its outcome is known when the server is back,
+// or the deadline passes.
 func TestSessionOutlastsASilence(t *testing.T) {
 	for name, test := range map[string]struct {
 		silence time.Duration
 		want    oslorpc.Kind
 	}{
-		// The grace had passed, so the method failed, and the server kept that.
+		// The grace period had passed, so the method failed, and the server kept this outcome.
 		"back before the deadline": {50 * time.Second, oslorpc.Remote},
 		"back too late":            {2 * time.Hour, oslorpc.Timeout},
 	} {
@@ -217,8 +218,8 @@ func TestSessionOutlastsASilence(t *testing.T) {
 	}
 }
 
-// A message after a server was killed or stopped goes to its next process, and not to the one
-// that was.
+// A message after a server was killed or stopped goes to the next process of the server, and not to
+// the old one.
 func TestRestarts(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -271,7 +272,7 @@ func TestSlowDown(t *testing.T) {
 	})
 }
 
-// The default timeout of a call passes in no time.
+// In faked time, the default timeout of a call passes immediately.
 func TestSlowBeyondTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -285,7 +286,7 @@ func TestSlowBeyondTheTimeout(t *testing.T) {
 	})
 }
 
-// The verbs do nothing to a server that does not run.
+// The verbs have no effect on a server that does not run.
 func TestNotRunning(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -301,7 +302,7 @@ func TestNotRunning(t *testing.T) {
 	})
 }
 
-// failing is a test that notes how it failed.
+// failing is a test that records how it failed.
 type failing struct {
 	*testing.T
 

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// nothing is a registry that knows nothing.
+// nothing is an empty registry.
 type nothing struct{ registry.Registry }
 
 func (nothing) Close(context.Context) error { return nil }

@@ -65,7 +65,7 @@ func ExampleRegister() {
 	// <nil>
 }
 
-// A watch passes on what is new, from a goroutine of its own. After Stop, nothing comes.
+// A watch delivers changes on a separate goroutine. After Stop, nothing arrives.
 func ExampleStartWatch() {
 	var told sync.WaitGroup
 	told.Add(1)

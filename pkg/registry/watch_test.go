@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 var errDown = errors.New("the registry is down")
 
-// update returns one with an instance for each letter.
+// update returns an update with an instance for each letter.
 func update(ids string) Update {
 	var u Update
 	for id := range strings.SplitSeq(ids, "") {
@@ -30,7 +30,7 @@ func reset(ids string) Update {
 	return u
 }
 
-// show writes an update as the letters of its instances, with ! for a reset; or as the error.
+// show returns an update as the letters of its instances, with ! for a reset, or returns the error.
 func show(u Update) string {
 	if u.Err != nil {
 		return u.Err.Error()
@@ -100,7 +100,7 @@ func TestMerge(t *testing.T) {
 	})
 }
 
-// Of lists that are made when they are delivered, those in between are not made.
+// If lists are made when they are delivered, lists that were replaced before are never made.
 func TestChangedMakesTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
@@ -130,7 +130,8 @@ func TestChangedMakesTheLast(t *testing.T) {
 	})
 }
 
-// A large fleet that changes all the time is not taken in all the time; a stop does not wait.
+// A large fleet that changes all the time is processed with pauses. A stop does not wait for a
+// pause.
 func TestPauseAfterALongList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time

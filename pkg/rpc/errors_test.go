@@ -229,7 +229,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// An error names the server that it is about, with its address, once.
+// An error names its server and the address exactly once.
 func TestErrorsNameTheServerOnce(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{

@@ -58,7 +58,7 @@ func ExampleVersion_Serves() {
 }
 
 func ExampleCap() {
-	// The oldest servers that are still there implement 1.3.
+	// The oldest servers still implement 1.3.
 	oldest, err := rpc.ParseCap("1.3", nil)
 	if err != nil {
 		fmt.Println(err)

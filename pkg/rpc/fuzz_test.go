@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Whatever is in a target, it is valid or an InvalidTarget for all roles alike, and its text can be
-// logged as one line.
+// Every target is either valid, or an InvalidTarget for all roles, and its text can be logged as
+// one line.
 func FuzzTarget(f *testing.F) {
 	f.Add("openstack", "compute", "ns", "1.0", "host1", false)
 	f.Add("", "", "", "", "", true)

@@ -188,7 +188,7 @@ func TestTargetValidationByRole(t *testing.T) {
 }
 
 // checkTarget fails the test unless err is an InvalidTarget about the target whose message contains
-// all of want, or nil if there is nothing to want.
+// all of want. If want is empty, err must be nil.
 func checkTarget(t *testing.T, target rpc.Target, err error, want []string) {
 	t.Helper()
 	if len(want) == 0 {

@@ -127,7 +127,7 @@ func TestServes(t *testing.T) {
 	}
 }
 
-// small is every version of the parts 0, 1, 2 and the largest.
+// small returns all versions whose parts are 0, 1, 2 or the largest number.
 func small() []rpc.Version {
 	parts := []uint32{0, 1, 2, math.MaxUint32}
 	all := make([]rpc.Version, 0, len(parts)*len(parts)*len(parts))
@@ -215,7 +215,8 @@ func FuzzVersions(f *testing.F) {
 	})
 }
 
-// upstreamCompatible is oslo.messaging's version_is_compatible, word by word, as a reference.
+// upstreamCompatible is a literal translation of oslo.messaging's version_is_compatible, as a
+// reference.
 func upstreamCompatible(implemented, requested string) bool {
 	parts, implementedParts := strings.Split(requested, "."), strings.Split(implemented, ".")
 	number := func(parts []string, i int) uint64 {
@@ -240,7 +241,7 @@ func upstreamCompatible(implemented, requested string) bool {
 	return true
 }
 
-// wellFormed says in another way what ParseVersion reads.
+// wellFormed decides in another way than ParseVersion whether a text is a version.
 func wellFormed(text string) bool {
 	parts := strings.Split(text, ".")
 	for _, part := range parts {

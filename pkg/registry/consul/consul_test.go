@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// A registry that is not there is nil, and no interface of a nil pointer.
+// A registry that is missing is a nil interface, and not an interface that holds a nil pointer.
 func TestMalformed(t *testing.T) {
 	r, err := registry.Open("consul://host?unknown=1", registry.Config{})
 	if r != nil || !errors.Is(err, rpc.Invalid) {

@@ -35,7 +35,7 @@ const (
 	audience = "fleet"
 )
 
-// The private keys of the tests.
+// These are the private keys of the tests.
 var (
 	rsaKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, minRSA)) })
 	ecKey  = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
@@ -59,7 +59,7 @@ func signed(algorithm jose.SignatureAlgorithm, key any, claims map[string]any) s
 	return must(must(signer.Sign(must(json.Marshal(claims)))).CompactSerialize())
 }
 
-// good returns the claims of a good token, with changes; nil leaves one out.
+// good returns the claims of a valid token, with changes. A nil value removes a claim.
 func good(changes map[string]any) map[string]any {
 	claims := map[string]any{"iss": issuer, "aud": []string{"other", audience}, "sub": "ann", "exp": time.Now().Add(time.Hour).Unix()}
 	for name, value := range changes {
@@ -71,7 +71,7 @@ func good(changes map[string]any) map[string]any {
 	return claims
 }
 
-// public returns the public keys of private ones in PEM form.
+// public returns the public keys of private keys in PEM form.
 func public(keys ...crypto.Signer) []byte {
 	var b bytes.Buffer
 	for _, k := range keys {
@@ -104,7 +104,8 @@ func verifier(t *testing.T, text []byte) *Verifier {
 	return v
 }
 
-// wantRefused checks that a token is refused, and that the error has a text and nothing of the token.
+// wantRefused checks that a token is refused, and that the error contains text and no part of the
+// token.
 func wantRefused(t *testing.T, v *Verifier, token, text string) {
 	t.Helper()
 	subject, expires, err := v.Verify(t.Context(), token)
@@ -208,7 +209,7 @@ func TestForgedTokens(t *testing.T) {
 	wantAnn(t, v, token)
 }
 
-// A key of a set is only for its algorithm, and for tokens with its id or none.
+// A key of a set is valid only for its algorithm, and for tokens with its ID or without an ID.
 func TestKeysOfASet(t *testing.T) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
 		{Key: rsaKey().Public(), KeyID: "one", Algorithm: "RS256"},
@@ -252,8 +253,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A file that is replaced counts within a second. One that is broken or removed leaves the keys, and
-// is logged once.
+// A file that is replaced takes effect within a second. If the file is broken or removed, the old
+// keys stay, and this is logged once.
 func TestKeysChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := write(t, public(ecKey()))
@@ -293,7 +294,7 @@ func TestKeysChange(t *testing.T) {
 	})
 }
 
-// Only tokens for access count: the issuer signs others with the same keys.
+// Only access tokens are accepted: the issuer signs other tokens with the same keys.
 func TestTypes(t *testing.T) {
 	key := edKey()
 	v := verifier(t, public(key))

@@ -32,7 +32,8 @@ func serverID(topic, server string) string {
 	return "spiffe://example.org/exchange/openstack/topic/" + topic + "/server/" + server
 }
 
-// fleet are programs that each have a Workload API of their own, as if each ran on its own host.
+// fleet is a set of programs that each have a separate Workload API, as if each ran on a separate
+// host.
 type fleet struct {
 	authority *tlstest.Authority
 	log       log // of all programs
@@ -64,7 +65,7 @@ func newFleet(t *testing.T) *fleet {
 	}
 }
 
-// api returns an API that gives a certificate with a SPIFFE ID.
+// api returns an API that returns a certificate with a SPIFFE ID.
 func (f *fleet) api(t *testing.T, id string) *workloadtest.API {
 	t.Helper()
 	if f.apis[id] == nil {
@@ -74,13 +75,14 @@ func (f *fleet) api(t *testing.T, id string) *workloadtest.API {
 	return f.apis[id]
 }
 
-// give gives a program a new certificate, by the first of the authorities that it trusts.
+// give gives a program a new certificate. The first of the authorities issues it, and the program
+// trusts all of them.
 func (f *fleet) give(id string, authorities ...*tlstest.Authority) {
 	f.given[id] = authorities[0].Issue(tlstest.Subject{URIs: []string{id}})
 	f.apis[id].Give(f.given[id], authorities, nil)
 }
 
-// used reports whether a program uses the certificate that it was given last.
+// used reports whether a program uses the last certificate that it got.
 func (f *fleet) used(id string) bool {
 	return f.sources[id].Material().Certificate.Leaf.Equal(f.given[id].Leaf)
 }
@@ -94,7 +96,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// source opens a source of a program.
+// source opens a source for a program.
 func (f *fleet) source(t *testing.T, id string, domains ...string) *workload.Source {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -121,7 +123,7 @@ func (f *fleet) open(t *testing.T, c trust.Config, parameters ...string) *oslorp
 	return transport
 }
 
-// serve starts a server of a program, and counts its calls.
+// serve starts a server of a program and counts its calls.
 func (f *fleet) serve(t *testing.T, id, topic, server string, domains ...string) *atomic.Int64 {
 	t.Helper()
 	calls := &atomic.Int64{}
@@ -155,8 +157,8 @@ func wantClerk(t *testing.T, c *oslorpc.Client) {
 	}
 }
 
-// Both ends prove by the Workload API who they are, and an impostor with a certificate of its own
-// gets nothing.
+// Both ends prove their identities by the Workload API. An impostor with a separate, valid
+// certificate receives nothing.
 func TestImpostorWithWorkloadAPI(t *testing.T) {
 	f := newFleet(t)
 	right := f.serve(t, serverID("payments", "p1"), "payments", "p1")
@@ -173,14 +175,15 @@ func TestImpostorWithWorkloadAPI(t *testing.T) {
 	if right.Load() != 10 || wrong.Load() != 0 {
 		t.Errorf("the server got %d calls, and the impostor %d", right.Load(), wrong.Load())
 	}
-	// Without a template, the host in the address counts, and no SPIFFE certificate has it.
+	// Without a template, the host in the address is the expected name, and no SPIFFE certificate
+	// contains it.
 	_, err = whoami(t, f.client(t, trust.Config{Source: f.source(t, clerk)}, "payments"))
 	if rpc.KindOf(err) != rpc.Untrusted || !strings.Contains(err.Error(), "and \"127.0.0.1\" is meant") {
 		t.Errorf("got %s: %v", rpc.KindOf(err).Name(), err)
 	}
 }
 
-// callSome makes calls, none of which may fail.
+// callSome makes calls. None may fail.
 func callSome(t *testing.T, c *oslorpc.Client, calls *atomic.Int64) {
 	t.Helper()
 	for range 20 {
@@ -189,8 +192,9 @@ func callSome(t *testing.T, c *oslorpc.Client, calls *atomic.Int64) {
 	}
 }
 
-// No call fails while certificates are replaced again and again, and while one authority takes the
-// place of another. Afterwards the old one proves nothing, not even on open connections.
+// No call fails while certificates are replaced again and again, and while one authority replaces
+// another. Afterwards, certificates of the old authority prove nothing, not even on open
+// connections.
 func TestRotationWithWorkloadAPI(t *testing.T) {
 	f := newFleet(t)
 	p1 := serverID("payments", "p1")
@@ -234,8 +238,8 @@ func TestRotationWithWorkloadAPI(t *testing.T) {
 	callers.Wait()
 }
 
-// A fleet goes on while its Workload APIs are away, also over new connections, and takes what they
-// give when they are back.
+// A fleet continues to work while its Workload APIs are away, also with new connections. When the
+// APIs are back, the fleet uses what they return.
 func TestFleetWithoutWorkloadAPI(t *testing.T) {
 	f := newFleet(t)
 	p1 := serverID("payments", "p1")
@@ -283,7 +287,7 @@ func TestFederatedFleet(t *testing.T) {
 	}
 }
 
-// The address can come from the program, the transport URL and the environment.
+// The address of the API can come from the program, the transport URL or the environment.
 func TestWorkloadAPIFromOutside(t *testing.T) {
 	f := newFleet(t)
 	f.serve(t, serverID("payments", "p1"), "payments", "p1")

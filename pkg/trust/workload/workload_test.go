@@ -54,7 +54,7 @@ func svid(a *tlstest.Authority, id string, dns ...string) *tlstest.Certificate {
 	return a.Issue(tlstest.Subject{URIs: []string{id}, DNS: dns})
 }
 
-// open opens a source that asks again soon.
+// open opens a source that retries soon.
 func open(t *testing.T, api *workloadtest.API, domains ...string) (*Source, *log) {
 	t.Helper()
 	l := &log{}
@@ -70,13 +70,13 @@ func open(t *testing.T, api *workloadtest.API, domains ...string) (*Source, *log
 
 func authorities(list ...*tlstest.Authority) []*tlstest.Authority { return list }
 
-// accepts reports whether material verifies a certificate.
+// accepts returns an error unless material verifies a certificate.
 func accepts(m *trust.Material, c *tlstest.Certificate) error {
 	_, err := m.Verify([]*x509.Certificate{c.Leaf}, x509.ExtKeyUsageServerAuth)
 	return err
 }
 
-// A source follows the certificates and the authorities that the API gives.
+// A source follows the certificates and the authorities of the API.
 func TestSourceFollows(t *testing.T) {
 	api, first, second := workloadtest.New(t), tlstest.New(t), tlstest.New(t)
 	const id = "spiffe://example.org/a"
@@ -103,8 +103,8 @@ func TestSourceFollows(t *testing.T) {
 	await(t, "the log has a line of each certificate", func() bool { return strings.Count(l.String(), "gave a certificate") == 2 })
 }
 
-// While the API is away, or denies the program what it had, the last certificate stays. The log says
-// it once.
+// While the API is away, or denies the program a certificate, the last certificate stays in use.
+// The log says so once.
 func TestSourceKeeps(t *testing.T) {
 	for name, test := range map[string]struct {
 		leave, back func(*workloadtest.API)
@@ -139,7 +139,7 @@ func TestSourceKeeps(t *testing.T) {
 	}
 }
 
-// A response that cannot be used changes nothing.
+// An unusable response changes nothing.
 func TestSourceRefusesWhatIsBroken(t *testing.T) {
 	api, a := workloadtest.New(t), tlstest.New(t)
 	one := svid(a, "spiffe://example.org/a")
@@ -153,7 +153,7 @@ func TestSourceRefusesWhatIsBroken(t *testing.T) {
 	}
 }
 
-// Each trust domain certifies its own programs alone, and only those that are listed count.
+// Each trust domain can certify only its own programs, and only listed domains are accepted.
 func TestTrustDomains(t *testing.T) {
 	api, own, other, third := workloadtest.New(t), tlstest.New(t), tlstest.New(t), tlstest.New(t)
 	api.Give(svid(own, "spiffe://example.org/a"), authorities(own), map[string]*tlstest.Authority{"partner.example": other, "third.example": third})
@@ -188,7 +188,7 @@ func TestTrustDomains(t *testing.T) {
 	}
 }
 
-// What cannot work is refused, with what to do.
+// A configuration that cannot work is refused with an explanation.
 func TestOpenFails(t *testing.T) {
 	t.Setenv(workloadapi.SocketEnv, "")
 	api := workloadtest.New(t) // it denies
