@@ -16,8 +16,8 @@ import (
 
 var foreign = error(refusal.New(refusal.Foreign))
 
-// TestAddressThatLedElsewhereOnce: the instance is listed, so it is tried again after some
-// seconds, over another connection.
+// TestAddressThatLedElsewhereOnce checks that a listed instance is tried again after some seconds,
+// over another connection.
 func TestAddressThatLedElsewhereOnce(t *testing.T) {
 	for name, answer := range map[string]error{"another process": misdirected, "another program": foreign} {
 		t.Run(name, func(t *testing.T) {
@@ -43,8 +43,8 @@ func TestAddressThatLedElsewhereOnce(t *testing.T) {
 	}
 }
 
-// TestAddressThatLeadsElsewhere is what errors say, and a fanout reports it, also while the
-// instance is avoided.
+// TestAddressThatLeadsElsewhere checks that errors say that another process is at the address. A
+// fanout reports this too, even while the instance is avoided.
 func TestAddressThatLeadsElsewhere(t *testing.T) {
 	const why = "stale registration of server \"host-a\" at up, where another process listens now: "
 	synctest.Test(t, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestAddressThatLeadsElsewhere(t *testing.T) {
 	})
 }
 
-// TestCallsOnTheOldConnectionGoOn when another message finds that it leads elsewhere: they may be
-// for another server there.
+// TestCallsOnTheOldConnectionGoOn checks calls on a connection while another message finds that it
+// leads to another process. The calls may be for another server there, so they go on.
 func TestCallsOnTheOldConnectionGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))
@@ -100,8 +100,8 @@ func TestCallsOnTheOldConnectionGoOn(t *testing.T) {
 	})
 }
 
-// TestGracefulRestartOfTheOnlyServerWithAVersion is waited for, though an older one is up: while
-// the one that stops still has its connection, and when it is gone.
+// TestGracefulRestartOfTheOnlyServerWithAVersion checks that messages wait for the restart although
+// an older server is up, both while the stopping server still has its connection and after that.
 func TestGracefulRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	for name, m := range map[string]*Message{"any": message(), "server": message(to("host-new")), "cast": message(func(m *Message) { m.Cast = true })} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,8 @@ func TestGracefulRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	}
 }
 
-// TestVersionOfAServerThatLeftIsGivenUp half a minute after it vanished.
+// TestVersionOfAServerThatLeftIsGivenUp checks that messages stop waiting half a minute after the
+// server vanished.
 func TestVersionOfAServerThatLeftIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("old", old), instance("new"))
@@ -136,8 +137,8 @@ func TestVersionOfAServerThatLeftIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestFanoutLeavesOutTheReplaced: one was killed, another has its name, and discovery did not
-// notice yet.
+// TestFanoutLeavesOutTheReplaced has an instance that was killed. Another one has its name, and
+// discovery has not noticed yet.
 func TestFanoutLeavesOutTheReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("killed", at("dead"), server("host-a")), instance("restarted", server("host-a")), instance("gone", at("gone")))
@@ -153,7 +154,7 @@ func TestFanoutLeavesOutTheReplaced(t *testing.T) {
 	})
 }
 
-// invokeOrUp is invoke but for the process at "up", which accepts everything.
+// invokeOrUp is like invoke, except for the process at "up", which accepts everything.
 func invokeOrUp(ctx context.Context, a Attempt) error {
 	if a.Entry.Addr == "up" {
 		return nil
@@ -161,7 +162,8 @@ func invokeOrUp(ctx context.Context, a Attempt) error {
 	return invoke(ctx, a)
 }
 
-// TestHungServersDoNotHoldUpAFanout, nor a gather, to healthy servers.
+// TestHungServersDoNotHoldUpAFanout checks that hung servers delay neither a fanout nor a gather to
+// healthy servers.
 func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
 	for name, size := range map[string]int{"small": 1000, "large": 16 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -201,7 +203,8 @@ func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
 	}
 }
 
-// TestFanoutBoundsBytes on their way, not receivers.
+// TestFanoutBoundsBytes checks that a fanout limits the bytes on their way, and not the number of
+// receivers.
 func TestFanoutBoundsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -12,7 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestEnd: an error that ends a message ends it whatever its kind says, at one server and at all.
+// TestEnd checks that an error that ends a message does so whatever its kind, at one server and at
+// all.
 func TestEnd(t *testing.T) {
 	bubble(t, map[string]error{
 		"of a kind that sends it elsewhere": full,
@@ -45,7 +46,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestAttemptsAreCounted from 1, for each message and for each copy of one.
+// TestAttemptsAreCounted checks that attempts are counted from 1, for each message and for each
+// copy.
 func TestAttemptsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
@@ -69,8 +71,8 @@ func TestAttemptsAreCounted(t *testing.T) {
 	})
 }
 
-// TestMissedIsTold to an instance once it has answered. A message that counts as sent before that
-// tells nothing.
+// TestMissedIsTold checks that an instance is told about missed messages once it has answered. A
+// message that counts as sent before that reports nothing.
 func TestMissedIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))

@@ -15,14 +15,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// process answers every RPC at once.
+// process starts a process that answers every RPC at once.
 func (w *world) process(addr string) (kill func()) {
 	return w.network.Serve(addr, nil, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		return stream.SendMsg(&emptypb.Empty{})
 	}))
 }
 
-// invoke sends an RPC, as it is sent for a message.
+// invoke sends an RPC for a message.
 func invoke(ctx context.Context, a Attempt) error {
 	var opened grpcpeer.Peer
 	err := connOf(a).Invoke(ctx, "/test/Run", &emptypb.Empty{}, &emptypb.Empty{}, grpc.Peer(&opened))
@@ -32,7 +32,8 @@ func invoke(ctx context.Context, a Attempt) error {
 	return rpcstatus.Decode(err, opened.Addr != nil)
 }
 
-// TestDeadInstanceCostsLittle while another is up: at most one message pays for finding out.
+// TestDeadInstanceCostsLittle checks that a dead instance delays at most one message while another
+// instance is up.
 func TestDeadInstanceCostsLittle(t *testing.T) {
 	tests := map[string]struct {
 		wreck func(*world)
@@ -62,8 +63,8 @@ func TestDeadInstanceCostsLittle(t *testing.T) {
 	})
 }
 
-// TestPatienceIsNotTheEnd: the only instance is waited for, though its connection takes longer than
-// usual.
+// TestPatienceIsNotTheEnd checks that messages wait for the only instance although its connection
+// takes longer than usual.
 func TestPatienceIsNotTheEnd(t *testing.T) {
 	for name, m := range map[string]*Message{"any": message(), "server": message(to("host-a")), "once": message(rounds(1)), "fail fast": message(failFast)} {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +83,8 @@ func TestPatienceIsNotTheEnd(t *testing.T) {
 	}
 }
 
-// TestWhatTheSlowCannotServe is what is said of it, not that connecting took its time.
+// TestWhatTheSlowCannotServe checks that the error is the refusal of a slow instance, and not its
+// slow connection.
 func TestWhatTheSlowCannotServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("slow")))
@@ -93,8 +95,8 @@ func TestWhatTheSlowCannotServe(t *testing.T) {
 	})
 }
 
-// TestSlowInstancesAreConnectedTogether: a message starts on one after the other and takes the
-// first that is there.
+// TestSlowInstancesAreConnectedTogether checks that a message starts one connection after another
+// and uses the first that is ready.
 func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("a")), instance("b", at("b")), instance("c", at("c")))
@@ -114,7 +116,7 @@ func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 	})
 }
 
-// TestUnreachableSaysWhy: who has to repair it must learn what is wrong.
+// TestUnreachableSaysWhy checks that the error tells the operator the cause.
 func TestUnreachableSaysWhy(t *testing.T) {
 	tests := map[string]struct {
 		instance rpc.Instance
@@ -147,7 +149,8 @@ func TestUnreachableSaysWhy(t *testing.T) {
 	})
 }
 
-// TestWhyIsNotForgotten: what the deadline interrupts says only that it was interrupted.
+// TestWhyIsNotForgotten checks that the error has the real cause, and not only that the deadline
+// interrupted the last attempt.
 func TestWhyIsNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("nowhere")))
@@ -158,7 +161,8 @@ func TestWhyIsNotForgotten(t *testing.T) {
 	})
 }
 
-// TestUnreachableBeforeADeadlineThatIsShort, so short that nothing was found out.
+// TestUnreachableBeforeADeadlineThatIsShort has deadlines that are so short that the cause is not
+// known.
 func TestUnreachableBeforeADeadlineThatIsShort(t *testing.T) {
 	for _, d := range []time.Duration{time.Millisecond, patience, patience + 1, 100 * time.Millisecond, connectBudget + patience} {
 		t.Run(d.String(), func(t *testing.T) {
@@ -189,7 +193,8 @@ func TestServerThatIsDownIsWaitedFor(t *testing.T) {
 	})
 }
 
-// TestNewProcessOnAnOldAddress is reached at once, whatever back-off the one before has run into.
+// TestNewProcessOnAnOldAddress checks that a new process is reached at once, whatever the backoff
+// of the old process.
 func TestNewProcessOnAnOldAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("own")))
@@ -204,8 +209,8 @@ func TestNewProcessOnAnOldAddress(t *testing.T) {
 	})
 }
 
-// TestDroppedPeer: an instance that was dropped between the pick and the sending counts as one that
-// stops.
+// TestDroppedPeer checks that an instance that is dropped between the choice and the sending counts
+// as stopping.
 func TestDroppedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("own")))

@@ -16,8 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// fanout delivers to all within a deadline, and returns what came of it in words, such as "a
-// accepted", and how long it took.
+// fanout delivers to all within a deadline. It returns the results in words, such as "a accepted",
+// and how long the fanout took.
 func (w *world) fanout(t *testing.T, d time.Duration, send Send) ([]string, []Result, time.Duration) {
 	t.Helper()
 	begin := time.Now()
@@ -132,8 +132,8 @@ func TestFanoutWaitsShortlyForTheFull(t *testing.T) {
 	})
 }
 
-// TestFanoutToThoseThatLeave: one that is listed and says that it stops, failed; one that is not
-// listed any more, left.
+// TestFanoutToThoseThatLeave checks that a listed instance that says that it stops has failed, and
+// that an instance which is no longer listed has left.
 func TestFanoutToThoseThatLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("listed"), instance("left"))
@@ -271,7 +271,8 @@ func TestFanoutEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestFanoutSendsNothingTwice: one that may have run is not sent again, whatever the status says.
+// TestFanoutSendsNothingTwice checks that a message that may have run is not sent again, whatever
+// the status.
 func TestFanoutSendsNothingTwice(t *testing.T) {
 	answers := map[string]error{"x": errors.New("x")}
 	for k := rpc.Unknown; k <= rpc.Untrusted; k++ {

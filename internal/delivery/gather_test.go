@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// gather asks all servers within a deadline, and returns the answers when no more come.
+// gather sends to all servers within a deadline, and returns the answers when no more arrive.
 func (w *world) gather(t *testing.T, ctx context.Context, ask Ask[string]) (*Audience, map[string]Answer[string]) {
 	t.Helper()
 	audience, err := AudienceOf(ctx, w.topic, message())
@@ -53,7 +53,7 @@ func TestGatherAnswersOfEachInstance(t *testing.T) {
 	})
 }
 
-// TestGatherIsNotHeldUp: those that take long do not hold up others, however many they are.
+// TestGatherIsNotHeldUp checks that slow servers do not delay others, however many are slow.
 func TestGatherIsNotHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		list := make([]rpc.Instance, 4*parallel)
@@ -70,7 +70,7 @@ func TestGatherIsNotHeldUp(t *testing.T) {
 	})
 }
 
-// TestGatherConnectsToSomeAtATime: a thousand connections are not begun at once.
+// TestGatherConnectsToSomeAtATime checks that a thousand connections do not start at once.
 func TestGatherConnectsToSomeAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		list := make([]rpc.Instance, 2*parallel)
@@ -98,7 +98,7 @@ func TestGatherConnectsToSomeAtATime(t *testing.T) {
 		for _, a := range answers {
 			expectError(t, a.Err, rpc.Unreachable)
 		}
-		// Each is tried once more: this process might have been busy with the others.
+		// Each is tried once more, since this process might have been busy with the others.
 		about(t, time.Since(begin), 2*connectBudget, 2*connectBudget+4*patience)
 
 		begin = time.Now()
@@ -126,7 +126,7 @@ func TestGatherEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestGatherNeedsNoReader: a reply that is not received holds nothing up.
+// TestGatherNeedsNoReader checks that a reply that is not received delays nothing.
 func TestGatherNeedsNoReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))

@@ -28,11 +28,11 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// The tests of this package run in faked time (testing/synctest): what they sleep takes none.
+// The tests of this package run in faked time (testing/synctest), so sleeping takes no time.
 
 var compute = registry.Topic{Exchange: "openstack", Name: "compute"}
 
-// fake is a registry that says what a test has it say.
+// fake is a registry whose updates the test sets.
 type fake struct {
 	registry.Registry
 
@@ -67,12 +67,12 @@ func (r *fake) tell(u registry.Update) {
 	}
 }
 
-// list says that these instances are there.
+// list makes the registry list exactly these instances.
 func (r *fake) list(instances ...rpc.Instance) {
 	r.tell(registry.Update{Instances: instances})
 }
 
-// world is a fleet with its surroundings.
+// world is a fleet with a registry and a network.
 type world struct {
 	registry *fake
 	network  *peertest.Network
@@ -80,8 +80,8 @@ type world struct {
 	topic    *fleet.Topic
 }
 
-// newWorld returns a fleet that watches the topic compute, and serves the address "up". It is
-// closed when the test ends.
+// newWorld returns a fleet that watches the topic compute and serves the address "up". It is closed
+// when the test ends.
 func newWorld(t *testing.T, instances ...rpc.Instance) *world {
 	t.Helper()
 	t.Log("attempts of fanouts begin early:", begins)
@@ -96,7 +96,7 @@ func newWorld(t *testing.T, instances ...rpc.Instance) *world {
 	return w
 }
 
-// instance is an active one that implements 1.4, in the process at the address "up".
+// instance returns an active instance that implements 1.4, in the process at the address "up".
 func instance(id string, changes ...func(*rpc.Instance)) rpc.Instance {
 	i := rpc.Instance{
 		ID: id, BootID: "up", Exchange: compute.Exchange, Topic: compute.Name, Server: "host-" + id, Addr: "up",
@@ -108,7 +108,7 @@ func instance(id string, changes ...func(*rpc.Instance)) rpc.Instance {
 	return i
 }
 
-// at puts an instance into a process of its own.
+// at moves an instance to a process at another address.
 func at(addr string) func(*rpc.Instance) {
 	return func(i *rpc.Instance) { i.Addr, i.BootID = addr, "boot-"+addr }
 }
@@ -119,7 +119,7 @@ func server(name string) func(*rpc.Instance) {
 	return func(i *rpc.Instance) { i.Server = name }
 }
 
-// message is one for any server that implements 1.2, with changes.
+// message returns a message for any server that implements 1.2, with changes.
 func message(changes ...func(*Message)) *Message {
 	m := &Message{
 		Target: rpc.Target{Topic: compute.Name}, Method: "build", Query: route.Query{Version: rpc.Version{Major: 1, Minor: 2}},
@@ -136,7 +136,7 @@ func rounds(n int) func(*Message) { return func(m *Message) { m.Rounds = n } }
 
 func failFast(m *Message) { m.FailFast = true }
 
-// script is what instances answer. It is safe for concurrent use.
+// script contains the answers of instances. It is safe for concurrent use.
 type script struct {
 	mu      sync.Mutex
 	answers map[string][]error // by instance, in order; the last one for ever; none is nil
@@ -178,7 +178,7 @@ func (s *script) expect(t *testing.T, want ...string) {
 	}
 }
 
-// What instances answer.
+// These are answers of instances.
 var (
 	full        = error(refusal.New(refusal.Full))
 	stopping    = error(refusal.New(refusal.Stopping))
@@ -204,7 +204,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// deliver delivers within a deadline, and returns how long it took.
+// deliver delivers a message within a deadline, and returns how long that took.
 func (w *world) deliver(t *testing.T, d time.Duration, m *Message, s *script) (time.Duration, error) {
 	t.Helper()
 	begin := time.Now()
@@ -232,7 +232,7 @@ func expectError(t *testing.T, err error, kind rpc.Kind, words ...string) {
 	}
 }
 
-// expectLate is expectError for a message that was given up at its deadline.
+// expectLate is like expectError, for a message that timed out.
 func expectLate(t *testing.T, err error, kind rpc.Kind, words ...string) {
 	t.Helper()
 	expectError(t, err, kind, words...)
@@ -258,7 +258,7 @@ func connOf(a Attempt) *grpc.ClientConn {
 	return conn
 }
 
-// send makes one attempt at an instance, as delivery does.
+// send makes one attempt at an instance, as package delivery does.
 func send(ctx context.Context, e *route.Entry) error {
 	return message().hand(ctx, ctx, &fleet.Missed{}, &Attempt{Entry: e}, invoke)
 }
@@ -286,11 +286,11 @@ func (w *world) everybody(ctx context.Context, m *Message, send Send) ([]Result,
 	return All(ctx, a, send, start), nil
 }
 
-// begins has attempts of fanouts begin before others are waited for, where that is possible. Tests
-// print it when they fail.
+// begins decides whether attempts of fanouts begin before others have ended, where that is
+// possible. Tests print it when they fail.
 var begins = rand.N(2) == 0
 
-// starting returns what begins attempts.
+// starting returns a function that begins attempts.
 func starting(send Send) Start {
 	return func(ctx context.Context, a Attempt) Started {
 		var err error
@@ -310,7 +310,7 @@ func starting(send Send) Start {
 	}
 }
 
-// instanceName names an instance; the first ones are hung.
+// instanceName returns the name of an instance. The first instances are hung.
 func instanceName(i, hung int) string {
 	if i < hung {
 		return fmt.Sprint("hung-", i)

@@ -42,8 +42,8 @@ func TestMissed(t *testing.T) {
 	}
 }
 
-// TestDeniedCopyIsNotMissed: a server that denies a message to its sender got it. It must not be
-// told to read everything anew, for the next message that it allows.
+// TestDeniedCopyIsNotMissed checks that a server that denies a message did not miss it. The next
+// allowed message must not make the server read everything again.
 func TestDeniedCopyIsNotMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))
@@ -69,8 +69,8 @@ func TestDeniedCopyIsNotMissed(t *testing.T) {
 	})
 }
 
-// TestCopyWhoseGoroutineEnds: its instance is answered for at once, and the error does not say that
-// nothing was sent.
+// TestCopyWhoseGoroutineEnds checks that there is a result for the instance at once, and that its
+// error does not say that nothing was sent.
 func TestCopyWhoseGoroutineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))
@@ -91,8 +91,8 @@ func TestCopyWhoseGoroutineEnds(t *testing.T) {
 	})
 }
 
-// TestMissedByNoServer: a message that names no server is not one for a server without a name, as
-// static addresses may be.
+// TestMissedByNoServer checks that a message without a server name does not count as a message for
+// a server without a name, which static addresses may have.
 func TestMissedByNoServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nameless := func(i *rpc.Instance) { i.ID, i.BootID, i.Server = "", "", "" }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A fanout waits a moment for an instance whose gateway is lost: another one has it.
+// A fanout waits a moment for an instance whose gateway is lost, until another gateway has the
+// instance.
 func TestFanoutThroughTheNextGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, early := range []bool{false, true} { // the gateway is lost before the fanout, or refuses its copy
@@ -32,8 +33,8 @@ func TestFanoutThroughTheNextGateway(t *testing.T) {
 	})
 }
 
-// An instance that is not reached otherwise soon has failed, and so has one at once that is a
-// process of its own: it is dead.
+// If an instance is not reached through another gateway soon, it has failed. An instance without a
+// gateway has failed at once, since its process is dead.
 func TestFanoutToWhatIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("7.1", at("nowhere")), instance("boot-dead.1", at("dead")))

@@ -13,12 +13,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// luck makes random situations; the same number gives the same.
+// luck generates random situations. The same seed generates the same situations.
 type luck struct{ *rand.Rand }
 
 func newLuck(number int) luck { return luck{rand.New(rand.NewPCG(uint64(number), 9))} }
 
-// answers are what an instance may say, the last of which it says for ever.
+// answers returns the answers of an instance. The last one repeats without end.
 func (l luck) answers() []error {
 	all := []error{
 		nil, full, full, full, stopping, misdirected, notSent, untrusted, tooOld, noMethod, notStarted(rpc.BadArguments), notStarted(rpc.Timeout),
@@ -56,9 +56,9 @@ func (l luck) message() *Message {
 	return m
 }
 
-// TestNothingRunsTwice delivers in random situations. Whatever servers answer and the registry says
-// meanwhile, a message is not sent again once it was sent and may have run; it was sent only to
-// whom it was for; and the error says which it is.
+// TestNothingRunsTwice delivers in random situations, with random answers and random updates of the
+// registry. A message that was sent and may have run is not sent again, a message is sent only to
+// servers for which it is meant, and the error says correctly whether it may have run.
 func TestNothingRunsTwice(t *testing.T) {
 	number := 1000
 	if testing.Short() {

@@ -55,14 +55,14 @@ func TestRefusedGoesElsewhere(t *testing.T) {
 	})
 }
 
-// TestFinalErrorsAreReturnedAtOnce: either the message may have run, or it would fare no better
-// elsewhere.
+// TestFinalErrorsAreReturnedAtOnce checks errors of messages that may have run, or that no other
+// server would accept.
 func TestFinalErrorsAreReturnedAtOnce(t *testing.T) {
 	tests := map[string]error{}
 	for _, k := range []rpc.Kind{rpc.Remote, rpc.OutcomeUnknown, rpc.Timeout, rpc.MonitorTimeout, rpc.Canceled, rpc.BadResult, rpc.TooLarge, rpc.AccessDenied} {
 		tests["may have run: "+k.Name()] = mayHaveRun(k)
 	}
-	// Whatever else a status says, it proves nothing.
+	// Other kinds in a status prove nothing.
 	for _, k := range []rpc.Kind{rpc.UnsupportedVersion, rpc.NoSuchMethod, rpc.Refused, rpc.Unreachable, rpc.NoInstance, rpc.BadArguments} {
 		tests["not known not to have run: "+k.Name()] = mayHaveRun(k)
 	}
@@ -91,7 +91,8 @@ func TestFullEverywhere(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the error does not match the deadline: %v", err)
 		}
-		// Six pauses that double from 20 ms, and then one a second, each up to a half more or less.
+		// There are six pauses that double from 20 ms, and then one a second, each with a jitter of
+		// up to a half.
 		if n := len(s.sent) / 2; n < 12 || n > 26 {
 			t.Errorf("all instances were tried %d times in ten seconds", n)
 		}
@@ -210,8 +211,8 @@ func TestUnableAtOnce(t *testing.T) {
 	})
 }
 
-// TestUnableAccordingToThemselves: the registry may not say what instances implement, and it never
-// says what methods they have.
+// TestUnableAccordingToThemselves checks instances that refuse a message which the registry allows.
+// The registry may not know what instances implement, and it never knows their methods.
 func TestUnableAccordingToThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"), instance("c"))
@@ -233,8 +234,8 @@ func TestUnableAfterItWasFull(t *testing.T) {
 	})
 }
 
-// TestWhyNotIsTheReasonOfThoseThatCould: one that never can says nothing about why the others did
-// not.
+// TestWhyNotIsTheReasonOfThoseThatCould checks that the error has the reason of an instance that
+// could serve the message. An instance that never can says nothing about why the others did not.
 func TestWhyNotIsTheReasonOfThoseThatCould(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"), instance("c"))

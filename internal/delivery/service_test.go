@@ -22,7 +22,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// host is a process with one server, which speaks the contract for real.
+// host is a process with one server, which speaks the real protocol.
 type host struct {
 	instance rpc.Instance
 	dispatch *dispatch.Dispatcher
@@ -33,7 +33,7 @@ type host struct {
 }
 
 // host starts a process with the server of an instance, which has the method build at version 1.4.
-// It is killed when the test ends.
+// The process is killed when the test ends.
 func (w *world) host(t *testing.T, i rpc.Instance, limits dispatch.Limits) *host {
 	t.Helper()
 	h := &host{instance: i, grpc: grpc.NewServer(), release: make(chan struct{})}
@@ -67,7 +67,8 @@ func (h *host) kill() {
 	h.serving.Wait()
 }
 
-// stop stops it as a server stops: it finishes what it accepted and refuses the rest.
+// stop stops the process like a server: it finishes the messages that it accepted and refuses
+// others.
 func (h *host) stop(t *testing.T) {
 	t.Helper()
 	if err := h.dispatch.Stop(t.Context()); err != nil {
@@ -76,7 +77,7 @@ func (h *host) stop(t *testing.T) {
 	h.grpc.GracefulStop()
 }
 
-// call sends a message as a client does.
+// call sends a message like a client.
 func call(id, version, method string) Send {
 	return func(ctx context.Context, a Attempt) error {
 		target := &pb.Target{Topic: &a.Entry.Topic, Version: &version}
@@ -92,7 +93,7 @@ func call(id, version, method string) Send {
 	}
 }
 
-// unsaid has an instance not say what it implements, as one at a static address.
+// unsaid removes the implemented versions of an instance, as for a static address.
 func unsaid(i *rpc.Instance) { i.Implemented = nil }
 
 func TestServersThatRefuse(t *testing.T) {
@@ -132,7 +133,7 @@ func TestServersThatRefuse(t *testing.T) {
 		err := One(within(t, time.Second), w.topic, message(), call("2", tt.version, tt.method))
 		expectError(t, err, tt.kind)
 
-		// A program that takes everything, and says so with an error that is final.
+		// This program answers everything with a final error.
 		w.registry.list(tt.a, instance("b", at("b"), unsaid))
 		b := w.network.Serve("b", func(r grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(r, taker{}) })
 		if err := One(within(t, time.Second), w.topic, message(), call("3", tt.version, tt.method)); err != nil {
@@ -149,7 +150,7 @@ func TestServersThatRefuse(t *testing.T) {
 	})
 }
 
-// taker takes all calls.
+// taker accepts all calls.
 type taker struct {
 	pb.UnimplementedRPCServiceServer
 }
@@ -175,8 +176,8 @@ func TestKilledWhileItRuns(t *testing.T) {
 	})
 }
 
-// TestServersComeAndGoUnderLoad: while servers stop gracefully one after the other, and the
-// registry is late to tell, no message fails and each runs once.
+// TestServersComeAndGoUnderLoad stops servers gracefully one after the other while the registry is
+// late. No message fails, and each runs once.
 func TestServersComeAndGoUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -18,9 +18,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// freeze has a process that serves the address "frozen" accept connections and answer nothing from
-// now on, and returns when that is known. What is outstanding there ends with the test, or when
-// the keepalive ends it.
+// freeze makes the process at the address "frozen" accept connections and answer nothing from now
+// on, and returns when this is known. Outstanding messages there end with the test or by keepalive.
 func (w *world) freeze(t *testing.T) {
 	t.Helper()
 	t.Cleanup(w.process("frozen"))
@@ -49,7 +48,8 @@ func (w *world) freeze(t *testing.T) {
 	}
 }
 
-// TestSilentInstanceIsAvoided by messages for any server, at no cost.
+// TestSilentInstanceIsAvoided checks that messages for any server avoid a silent instance without
+// delay.
 func TestSilentInstanceIsAvoided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("frozen")), instance("b", at("alive")))
@@ -66,8 +66,8 @@ func TestSilentInstanceIsAvoided(t *testing.T) {
 	})
 }
 
-// TestMessageForASilentServerWaitsUnsent until it answers, or another has its name, or the
-// deadline.
+// TestMessageForASilentServerWaitsUnsent checks that the message waits until the server answers,
+// another instance has its name, or the deadline passes.
 func TestMessageForASilentServerWaitsUnsent(t *testing.T) {
 	const back = 5 * time.Second
 	for name, tt := range map[string]struct {
@@ -107,7 +107,8 @@ func TestMessageForASilentServerWaitsUnsent(t *testing.T) {
 	}
 }
 
-// TestFanoutWaitsForTheSilent until they answer, or its deadline.
+// TestFanoutWaitsForTheSilent checks that a fanout waits until silent servers answer or the
+// deadline passes.
 func TestFanoutWaitsForTheSilent(t *testing.T) {
 	for name, answers := range map[string]bool{"it answers": true, "it stays as it is": false} {
 		t.Run(name, func(t *testing.T) {
@@ -141,8 +142,7 @@ func TestFanoutWaitsForTheSilent(t *testing.T) {
 	}
 }
 
-// crowded serves an address where methods take until their callers give up, and so many streams
-// are allowed.
+// crowded serves an address with a limit on streams, where methods run until their callers give up.
 func (w *world) crowded(addr string, streams uint32) (kill func()) {
 	return w.network.Serve(addr, nil, grpc.MaxConcurrentStreams(streams), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		if method, _ := grpc.MethodFromServerStream(stream); method != "/test/Run" {
@@ -153,7 +153,7 @@ func (w *world) crowded(addr string, streams uint32) (kill func()) {
 	}))
 }
 
-// occupy uses so many streams of an instance until end.
+// occupy uses n streams of an instance until end is called.
 func (w *world) occupy(e *route.Entry, n int) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -167,8 +167,8 @@ func (w *world) occupy(e *route.Entry, n int) (end func()) {
 	}
 }
 
-// TestInstanceWithoutAFreeStream is passed by while there is another, and waited for if there is
-// none: as one that is full.
+// TestInstanceWithoutAFreeStream checks that such an instance is treated like a full one: it is
+// skipped while there is another, and waited for otherwise.
 func TestInstanceWithoutAFreeStream(t *testing.T) {
 	const streams = 4
 	setup := func(t *testing.T, others ...rpc.Instance) (*world, func()) {
@@ -243,7 +243,8 @@ func TestInstanceWithoutAFreeStream(t *testing.T) {
 	})
 }
 
-// TestWaitingMessageWakesWhenItsServerIsBack, not at the end of its pause.
+// TestWaitingMessageWakesWhenItsServerIsBack checks that a message wakes then, and not at the end
+// of its pause.
 func TestWaitingMessageWakesWhenItsServerIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("own")), instance("b", at("other")))

@@ -28,8 +28,8 @@ func connected(t *testing.T, ids ...string) *world {
 	return w
 }
 
-// A fanout whose attempts are begun early sends to all before it waits, and one that hangs keeps it
-// from none of the others.
+// A fanout whose attempts begin early sends to all before it waits, and one hung server does not
+// delay the others.
 func TestFanoutBeginsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := connected(t, "a", "briefly-full", "hung", "old", "z")
@@ -74,7 +74,7 @@ func TestFanoutBeginsEarly(t *testing.T) {
 	})
 }
 
-// What cannot begin at once is sent as any other message.
+// A message that cannot begin early is sent like any other.
 func TestFanoutThatCannotBeginEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := connected(t, "a", "b")

@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestFanoutDuringAnOutageSaysThatItIsUncertain about its receivers, and is an error if it reaches
-// no server.
+// TestFanoutDuringAnOutageSaysThatItIsUncertain checks that a fanout during an outage of the
+// registry reports that its receivers are uncertain. If it reaches no server, it is an error.
 func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
@@ -41,8 +41,8 @@ func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 	})
 }
 
-// TestOutageKeepsThoseThatAreConnected, however long it lasts, though the registry said before it
-// that they are gone.
+// TestOutageKeepsThoseThatAreConnected checks that connected instances stay during an outage of the
+// registry, however long it lasts, even if the registry said before that they are gone.
 func TestOutageKeepsThoseThatAreConnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestUntrustedServers are passed by. When no other is there, waiting does not help; while another
-// may come back, the message waits for it.
+// TestUntrustedServers checks that untrusted servers are skipped. If there is no other server,
+// waiting does not help. While another may come back, the message waits.
 func TestUntrustedServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))

@@ -16,8 +16,8 @@ func (ready) Health() carrier.Health { return carrier.Ready }
 
 func (ready) Outstanding() int64 { return 0 }
 
-// versions returns a view of instances that implement one version of the default namespace each;
-// their servers are named after it.
+// versions returns a view of instances that implement one version of the default namespace each.
+// Their servers are named after the version.
 func versions(list ...string) *route.View {
 	var entries []*route.Entry
 	for i, text := range list {
@@ -65,7 +65,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestPickVariant picks until all instances were tried.
+// TestPickVariant chooses instances until all were tried.
 func TestPickVariant(t *testing.T) {
 	for name, test := range map[string]struct {
 		auto    bool
@@ -153,7 +153,7 @@ func TestUnableNamesEverything(t *testing.T) {
 	}
 }
 
-// blamer blames the same thing each time.
+// blamer always reports the same cause.
 type blamer string
 
 func (b blamer) Blame() string { return string(b) }

@@ -44,8 +44,7 @@ func TestNoServerCame(t *testing.T) {
 	})
 }
 
-// A message that is monitored does not wait for a server longer than for a sign of life of one that
-// has it.
+// A monitored message waits for a server no longer than for a heartbeat.
 func TestNoServerTakesAMonitoredMessage(t *testing.T) {
 	const silence = 10 * time.Second
 	monitored := func(m *Message) { m.Silence = silence }
@@ -145,7 +144,8 @@ func TestRecentServerIsWaitedFor(t *testing.T) {
 	})
 }
 
-// TestRecentServerIsGivenUp when it is not recent any more, whatever else happens on the topic.
+// TestRecentServerIsGivenUp checks that messages stop waiting when the server is no longer recent,
+// whatever else happens on the topic.
 func TestRecentServerIsGivenUp(t *testing.T) {
 	for name, busy := range map[string]bool{"on a quiet topic": false, "on a busy topic": true} {
 		t.Run(name, func(t *testing.T) {
@@ -165,8 +165,8 @@ func TestRecentServerIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestRestartingServerIsWaitedForByANewClient, which has not seen it before: but not for long, and
-// not if it is to fail fast.
+// TestRestartingServerIsWaitedForByANewClient checks that a client that has not seen the server
+// waits too, but not for long, and not if it fails fast.
 func TestRestartingServerIsWaitedForByANewClient(t *testing.T) {
 	for name, tt := range map[string]struct {
 		m     *Message
@@ -194,8 +194,9 @@ func TestRestartingServerIsWaitedForByANewClient(t *testing.T) {
 	}
 }
 
-// TestServerThatSaysItIsGone is likely to come back, even if the registry, which has not noticed,
-// said nothing for long. One that is not the instance meant is asked again now and then.
+// TestServerThatSaysItIsGone checks that messages wait for such a server, even if the registry has
+// not noticed and has been silent for long. A misdirected instance is tried again from time to
+// time.
 func TestServerThatSaysItIsGone(t *testing.T) {
 	for name, answer := range map[string]error{"stopping": stopping, "misdirected": misdirected} {
 		t.Run(name, func(t *testing.T) {
@@ -235,8 +236,8 @@ func TestDiscoveryDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// A message that fails fast does not wait for a registry either, and for one that says nothing
-// only briefly.
+// A message that fails fast does not wait for an unavailable registry. It waits only briefly for a
+// silent one.
 func TestFailFastWithoutDiscovery(t *testing.T) {
 	everybody := func(m *Message) func(context.Context, *world) error {
 		return func(ctx context.Context, w *world) error {
@@ -270,7 +271,7 @@ func TestFailFastWithoutDiscovery(t *testing.T) {
 	})
 }
 
-// waits are situations in which a message waits.
+// waits returns situations in which a message waits.
 func waits() map[string]func(*world) (*Message, *script) {
 	return map[string]func(*world) (*Message, *script){
 		"for discovery": func(*world) (*Message, *script) { return message(), &script{} },
@@ -323,8 +324,8 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// TestCancelForLateness: a context that is canceled because of a deadline of another kind counts as
-// one with a deadline.
+// TestCancelForLateness checks that a context that is canceled because of another deadline counts
+// as a context with a deadline.
 func TestCancelForLateness(t *testing.T) {
 	bubble(t, waits(), func(t *testing.T, situation func(*world) (*Message, *script)) {
 		w := newWorld(t)
@@ -364,8 +365,8 @@ func TestCloseEndsWaiting(t *testing.T) {
 	})
 }
 
-// TestLingeringIsPickedUpWhenItIsConnectedAgain, though the registry, from which it vanished, says
-// nothing.
+// TestLingeringIsPickedUpWhenItIsConnectedAgain checks that an instance that vanished from the
+// registry is used again when it is connected, although the registry says nothing.
 func TestLingeringIsPickedUpWhenItIsConnectedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -386,8 +387,8 @@ func TestLingeringIsPickedUpWhenItIsConnectedAgain(t *testing.T) {
 	})
 }
 
-// TestSlowSendOutlastsTheWatch has a call run for so long that the topic counts as idle; being
-// refused after it must not end in a view that is not kept up to date.
+// TestSlowSendOutlastsTheWatch has a call that runs for so long that the topic counts as idle. If
+// the call is refused after that, the view must still be kept up to date.
 func TestSlowSendOutlastsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))

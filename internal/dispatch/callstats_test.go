@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// tally sums call statistics, and returns its number of rows.
+// tally sums call statistics and returns the number of rows.
 func tally(s *Dispatcher) (rows int, accepted, refused, uncounted int64) {
 	list, uncounted := s.Requests()
 	for _, c := range list {
@@ -188,7 +188,8 @@ func (p prover) Peer() rpc.Peer {
 	return rpc.Peer{Identity: rpc.Identity{Proof: rpc.ProofTLS, Names: []string{string(p), "dns:other"}}}
 }
 
-// Callers are counted by what they proved beside what they claim, also if no rows are left.
+// Callers are counted by the name that they proved together with the name that they claim, even if
+// no rows are left.
 func TestCensusHasIdentities(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, nil)

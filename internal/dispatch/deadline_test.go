@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// waits is a method that returns this error at its caller's deadline; it makes an item before.
+// waits returns a method that returns err at its caller's deadline. It yields an item before.
 func waits(streaming bool, err error) *Method {
 	m := plain(func(ctx context.Context, emit Emit) error {
 		if err := emit("1"); err != nil {
@@ -66,7 +66,7 @@ func TestMethodAtItsCallersDeadline(t *testing.T) {
 	}
 }
 
-// A deadline that is not the caller's is the method's failure.
+// A deadline that is not the caller's is a failure of the method.
 func TestMethodWithADeadlineOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": fails(context.DeadlineExceeded), "stream": items("1")})
@@ -81,7 +81,7 @@ func TestMethodWithADeadlineOfItsOwn(t *testing.T) {
 	}
 }
 
-// items is a streaming method.
+// items returns a streaming method.
 func items(list ...string) *Method {
 	m := plain(func(_ context.Context, emit Emit) error {
 		for _, item := range list {

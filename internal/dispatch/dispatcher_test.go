@@ -77,8 +77,8 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 	}
 }
 
-// oslo.messaging's dispatcher gives up the context of a message that has none; so do we, whatever
-// the carrier's ctx carries.
+// oslo.messaging's dispatcher drops the request context if a message has none. So do we, whatever
+// the context of the carrier contains.
 func TestRequestContextIsTheMessagesOnly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(ctx context.Context, emit Emit) error {

@@ -74,7 +74,8 @@ func TestExecutorGetsNoMoreThanTheWorkers(t *testing.T) {
 	})
 }
 
-// An executor that loses a function costs its caller the deadline, and a stop its patience.
+// If an executor loses a function, the caller waits until its deadline and a stop waits until it is
+// forced.
 func TestExecutorThatRunsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -100,7 +101,8 @@ func TestExecutorThatRunsNothing(t *testing.T) {
 	})
 }
 
-// An executor may end the goroutine that hands it a message, before or after it took the message.
+// An executor may exit the goroutine that hands it a message, before or after it accepted the
+// message.
 func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	for name, execute := range map[string]Executor{
@@ -137,7 +139,7 @@ func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// A panic of an executor must not end the process: each message would.
+// A panic of an executor must not crash the process, since each message would crash it.
 func TestExecutorThatPanics(t *testing.T) {
 	t.Parallel()
 	for name, execute := range map[string]Executor{
@@ -174,8 +176,8 @@ func TestExecutorThatPanics(t *testing.T) {
 	}
 }
 
-// A method that ends its goroutine is to be seen in the log, with the place, in the counters, and
-// as an error that names the place, too.
+// A method that exits its goroutine appears in the log and in the error, both with the location,
+// and in the counters.
 func TestMethodThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	for name, execute := range map[string]Executor{

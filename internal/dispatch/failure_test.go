@@ -19,7 +19,7 @@ type ownError struct{ text string }
 
 func (e *ownError) Error() string { return e.text }
 
-// valueError is one that is no pointer.
+// valueError is an error type that is not a pointer.
 type valueError int
 
 func (e valueError) Error() string { return fmt.Sprint("value ", int(e)) }
@@ -98,7 +98,8 @@ func TestErrorFromFurtherOnKeepsItsOrigin(t *testing.T) {
 	same(t, "the hops of the original", further.Hops, []string{"agent3", "agent2"})
 }
 
-// A method whose failure has a registered name says something of its own, whatever it wraps.
+// If the failure of a method has a registered name, it is reported under this name, whatever error
+// it wraps.
 func TestRegisteredNameIsTheType(t *testing.T) {
 	t.Parallel()
 	further := &rpc.RemoteError{Type: "ValueError", Message: "no such port", Hops: []string{"agent3"}, Data: "1"}
@@ -118,7 +119,7 @@ func TestRegisteredNameIsTheType(t *testing.T) {
 	}
 }
 
-// That a call made by the method did not start says nothing about the method.
+// If a nested call did not start, this says nothing about the method.
 func TestNestedFailureIsNotSafeToRetry(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": fails(&rpc.Error{Kind: rpc.NoInstance, Message: "nobody", NotStarted: true})})
@@ -177,7 +178,7 @@ func TestPanicIsRemoteAndTheServerLivesOn(t *testing.T) {
 	}
 }
 
-// checkStack fails the test unless a stack begins where the panic was raised.
+// checkStack fails the test unless a stack begins where the panic occurred.
 func checkStack(t *testing.T, stack []string) {
 	t.Helper()
 	if len(stack) < 4 {
@@ -212,7 +213,7 @@ func TestPanicWhileBindingIsNotStarted(t *testing.T) {
 	}
 }
 
-// A method may end its goroutine, as tests do that fail inside one.
+// A method may exit its goroutine, like tests that fail inside a method. Its worker becomes free.
 func TestMethodThatEndsItsGoroutineGivesItsWorkerBack(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Limits{Workers: 1, Queue: 1, QueueBytes: 100}, map[string]*Method{
@@ -239,7 +240,8 @@ func TestErrorOfTheCarrierIsPassedOn(t *testing.T) {
 		if e := check(t, err, want.Kind, false); e != want {
 			t.Errorf("got %v", err)
 		}
-		// A result that is not wanted is no failure of the method; one that cannot be sent is.
+		// A result that is not wanted is not a failure of the method. A result that cannot be sent
+		// is.
 		if started, failed := counts(s, "foo"); started != int64(i+1) || failed != int64(i) {
 			t.Errorf("after %v, %d are counted as started and %d as failed", want, started, failed)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
-// withFallback gives an endpoint a fallback, which returns the method that it was asked for.
+// withFallback gives an endpoint a fallback that returns the name of the called method.
 func withFallback(e Endpoint) Endpoint {
 	e.Fallback = plain(func(ctx context.Context, emit Emit) error {
 		info := MessageFrom(ctx)
@@ -23,7 +23,7 @@ func exposed(e Endpoint) Endpoint {
 
 func TestSelectionOfFallbacks(t *testing.T) {
 	t.Parallel()
-	// A lookup that begins with ">" is of a method that is to reach the fallback.
+	// A lookup that begins with ">" names a method that must reach the fallback.
 	proxy := func(v string, namespaces []string, methods ...string) Endpoint {
 		return withFallback(offers(v, namespaces, methods...))
 	}

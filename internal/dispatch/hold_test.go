@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// note is a method that writes down the ids of its messages.
+// note returns a method that records the IDs of its messages.
 func note(ids chan<- string) *Method {
 	return plain(func(ctx context.Context, emit Emit) error {
 		info := MessageFrom(ctx)

@@ -21,8 +21,8 @@ func runsNow(t *ticket) bool {
 	}
 }
 
-// A caller has half of the workers and of the queue, whatever it sends, and the others have the
-// rest at once.
+// A caller gets half of the workers and of the queue, whatever it sends. Others can use the rest at
+// once.
 func TestCallersHaveTheirShares(t *testing.T) {
 	b := accounts()
 	greedy, other, third := b.Join("greedy", ""), b.Join("other", ""), b.Join("third", "")
@@ -66,7 +66,7 @@ func TestCallersHaveTheirShares(t *testing.T) {
 	}
 }
 
-// The messages of a caller that waits for its share let others pass, also behind an order key.
+// If a caller waits for its share, other messages overtake its messages, even behind an order key.
 func TestWaitingCallerLetsOthersPass(t *testing.T) {
 	b := accounts()
 	greedy, other := b.Join("greedy", ""), b.Join("other", "")
@@ -84,7 +84,7 @@ func TestWaitingCallerLetsOthersPass(t *testing.T) {
 	}
 }
 
-// Few workers are not divided.
+// With few workers, there is no share for each caller.
 func TestFewWorkersAreShared(t *testing.T) {
 	b := accounts()
 	only := b.Join("only", "")
@@ -96,7 +96,7 @@ func TestFewWorkersAreShared(t *testing.T) {
 	}
 }
 
-// A queue forgets callers that have nothing.
+// A queue forgets callers that have no messages.
 func TestHoldersAreBounded(t *testing.T) {
 	b := accounts()
 	q := openQueue(Limits{Workers: 8, Queue: 20, QueueBytes: 1000})

@@ -10,13 +10,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// lastWord keeps the errors of methods that ended their goroutines.
+// lastWord receives the errors of methods that exited their goroutines.
 type lastWord chan error
 
 func (l lastWord) Exited(err error) { l <- err }
 
-// A method that runs in place ends the goroutine of its caller, which has the outcome before. The
-// worker is free again.
+// A method that runs in place exits the goroutine of its caller. The caller gets the outcome before
+// that, and the worker is free again.
 func TestMethodThatEndsTheGoroutineOfItsCaller(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Limits{Workers: 1, Queue: 1, QueueBytes: 100}, map[string]*Method{
@@ -48,8 +48,8 @@ func TestMethodThatEndsTheGoroutineOfItsCaller(t *testing.T) {
 	}
 }
 
-// A message whose goroutine an interceptor ends before the method ran did not start, and may come
-// again.
+// If an interceptor exits the goroutine of a message before the method ran, the message did not
+// start and may be sent again.
 func TestInterceptorThatEndsTheGoroutineOfItsCaller(t *testing.T) {
 	t.Parallel()
 	s := newIntercepted(t, map[string]*Method{"foo": returns("1")}, io.Discard,
@@ -73,12 +73,12 @@ func TestInterceptorThatEndsTheGoroutineOfItsCaller(t *testing.T) {
 	}
 }
 
-// accepter counts how often it heard that a cast was accepted.
+// accepter counts how often a cast was reported as accepted.
 type accepter struct{ accepted int }
 
 func (a *accepter) Accepted() { a.accepted++ }
 
-// A cast with an accepter runs on the goroutine of its caller, after it was accepted.
+// A cast with an accepter runs on the goroutine of its caller after it was accepted.
 func TestCastInPlace(t *testing.T) {
 	t.Parallel()
 	var a accepter

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// around returns an interceptor that has only a Run.
+// around returns an interceptor that has only Run.
 func around(run runFunc) rpc.Interceptor { return rpc.Interceptor{Run: run} }
 
 // newIntercepted returns a server with interceptors around its methods.
@@ -37,8 +37,8 @@ func newIntercepted(t *testing.T, methods map[string]*Method, log io.Writer, int
 
 type noteKey struct{}
 
-// TestInterceptorsRunAroundEveryDelivery: once, in order, on the method's goroutine, held messages
-// included.
+// TestInterceptorsRunAroundEveryDelivery checks that they run once, in order, on the method's
+// goroutine, also for held messages.
 func TestInterceptorsRunAroundEveryDelivery(t *testing.T) {
 	t.Parallel()
 	for _, delivery := range []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryMulticall} {
@@ -92,8 +92,8 @@ func TestInterceptorsRunAroundEveryDelivery(t *testing.T) {
 
 var errOwn = errors.New("the method's own")
 
-// TestErrorsOfInterceptors: whatever an interceptor returns, what the sender hears of the method is
-// true.
+// TestErrorsOfInterceptors checks that the sender gets the truth about the method, whatever an
+// interceptor returns.
 func TestErrorsOfInterceptors(t *testing.T) {
 	t.Parallel()
 	before := func(err error) runFunc {
@@ -159,7 +159,7 @@ func TestErrorsOfInterceptors(t *testing.T) {
 			if test.kind == rpc.Refused && !errors.Is(err, refusal.Declined) {
 				t.Errorf("the reason of %v", err)
 			}
-			// A message that did not run may come again.
+			// A message that did not run may be sent again.
 			_, again := call(t.Context(), s, request(test.method, "id"))
 			if repeated := rpc.KindOf(again) == rpc.OutcomeUnknown; repeated == test.notStarted {
 				t.Errorf("sent again: %v", again)
@@ -168,8 +168,8 @@ func TestErrorsOfInterceptors(t *testing.T) {
 	}
 }
 
-// TestErrorsBetweenInterceptors: an interceptor sees what another one within it refused as the
-// sender sees it.
+// TestErrorsBetweenInterceptors checks that an interceptor sees the refusal of an inner interceptor
+// in the same way as the sender.
 func TestErrorsBetweenInterceptors(t *testing.T) {
 	t.Parallel()
 	seen := make(chan error, 1)
@@ -219,7 +219,7 @@ func TestPanicsOfInterceptors(t *testing.T) {
 	}
 }
 
-// TestRecoveryByAnInterceptor: an interceptor may recover from what the method panics with.
+// TestRecoveryByAnInterceptor checks that an interceptor can recover from a panic of the method.
 func TestRecoveryByAnInterceptor(t *testing.T) {
 	t.Parallel()
 	s := newIntercepted(t, map[string]*Method{"foo": plain(func(context.Context, Emit) error { panic("boom") })}, io.Discard,
@@ -256,7 +256,7 @@ func TestInterceptorThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// TestNextRunsOnce: a method runs at most once, and not after its message has ended.
+// TestNextRunsOnce checks that a method runs at most once, and not after its message has ended.
 func TestNextRunsOnce(t *testing.T) {
 	t.Parallel()
 	var kept rpc.Next
@@ -277,7 +277,8 @@ func TestNextRunsOnce(t *testing.T) {
 	}
 }
 
-// TestMethodThatOutlivesItsInterceptor: the message ends with the method, not before it.
+// TestMethodThatOutlivesItsInterceptor checks that the message ends with the method, and not
+// before.
 func TestMethodThatOutlivesItsInterceptor(t *testing.T) {
 	t.Parallel()
 	g, gaveUp := newGate(), make(chan struct{})
@@ -299,7 +300,8 @@ func TestMethodThatOutlivesItsInterceptor(t *testing.T) {
 	}
 }
 
-// TestInterceptorsCostNothingWithoutAny: a message has no description unless something asks.
+// TestInterceptorsCostNothingWithoutAny checks that a message gets no description unless something
+// asks for it.
 func TestInterceptorsCostNothingWithoutAny(t *testing.T) {
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": returns("1")})
 	r := request("foo", "")

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// version reads a version; empty is what a message without one counts as.
+// version parses a version. Empty text means the version of a message without one.
 func version(text string) rpc.Version {
 	v, err := rpc.VersionOrDefault(text)
 	if err != nil {
@@ -25,8 +25,8 @@ func version(text string) rpc.Version {
 	return v
 }
 
-// offers returns an endpoint whose methods return null; of its namespaces, "-" is the null
-// namespace, and none at all as well.
+// offers returns an endpoint whose methods return null. The namespace "-" is the null namespace. An
+// endpoint without namespaces is also in the null namespace.
 func offers(v string, namespaces []string, methods ...string) Endpoint {
 	e := Endpoint{Version: version(v), Methods: map[string]*Method{}}
 	for _, ns := range namespaces {
@@ -41,7 +41,7 @@ func offers(v string, namespaces []string, methods ...string) Endpoint {
 	return e
 }
 
-// plain is a method that takes any arguments.
+// plain returns a method that accepts any arguments.
 func plain(f Invocation) *Method {
 	return &Method{Bind: func(string) (Invocation, error) { return f, nil }}
 }
@@ -61,7 +61,7 @@ func echo() *Method {
 	}}
 }
 
-// gate is a method that waits to be let through.
+// gate is a method that waits until the test lets it continue.
 type gate struct {
 	entered chan *rpc.Message // one entry a message that runs
 	open    chan struct{}     // closed to let all through, or sent to once for each
@@ -110,12 +110,12 @@ func newLog(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// request asks for a method; id may be empty.
+// request returns a request for a method. The ID may be empty.
 func request(method, id string) *Request {
 	return &Request{Method: method, Version: rpc.DefaultVersion, Kwargs: "{}", ID: id}
 }
 
-// call runs a message and returns the items it emits.
+// call runs a message and returns the items that it emits.
 func call(ctx context.Context, s *Dispatcher, r *Request) (items []string, err error) {
 	err = s.Call(ctx, r, func(item string) error {
 		items = append(items, item)
@@ -124,7 +124,7 @@ func call(ctx context.Context, s *Dispatcher, r *Request) (items []string, err e
 	return items, err
 }
 
-// started calls a method on a goroutine of its own and returns where its error will be.
+// started calls a method on a separate goroutine and returns a channel for its error.
 func started(ctx context.Context, s *Dispatcher, r *Request) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -134,8 +134,8 @@ func started(ctx context.Context, s *Dispatcher, r *Request) <-chan error {
 	return ended
 }
 
-// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message
-// has all parts.
+// check fails the test unless err is an *rpc.Error with this kind and NotStarted, and its message
+// contains all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
 	e, ok := err.(*rpc.Error) //nolint:errorlint // It must not be wrapped: the carrier adds to it.

@@ -14,14 +14,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// ordered is a request with an order key.
+// ordered returns a request with an order key.
 func ordered(id, key string) *Request {
 	r := request("foo", id)
 	r.OrderKey = key
 	return r
 }
 
-// history is what ran, with the order of beginnings and ends.
+// history records the messages that ran, with the order of their starts and ends.
 type history struct {
 	mu     sync.Mutex
 	events []string
@@ -40,8 +40,7 @@ func (h *history) of(key string) []string {
 	return slices.DeleteFunc(slices.Clone(h.events), func(e string) bool { return !strings.HasPrefix(e, key) })
 }
 
-// method takes up to a millisecond, and fails now and then: that does not concern the messages
-// after it.
+// method takes up to a millisecond and sometimes fails. A failure does not affect later messages.
 func (h *history) method() *Method {
 	return plain(func(ctx context.Context, _ Emit) error {
 		info := MessageFrom(ctx)
@@ -55,8 +54,8 @@ func (h *history) method() *Method {
 	})
 }
 
-// Messages with one key run one after the other, in the order of acceptance, whether the server
-// was held, and whatever runs beside them.
+// Messages with one key run one after the other in the order of acceptance, whether or not the
+// server was held, and whatever else runs.
 func TestMessagesWithAKeyRunInOrder(t *testing.T) {
 	t.Parallel()
 	for _, held := range []bool{true, false} {
@@ -96,8 +95,8 @@ func TestMessagesWithAKeyRunInOrder(t *testing.T) {
 	}
 }
 
-// A message whose caller gives up, waiting for its key or for a worker, does not hold up those
-// after it.
+// A message whose caller gives up while it waits for its key or a worker does not block the
+// messages after it.
 func TestMessageWithAKeyThatIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,8 +126,8 @@ func TestMessageWithAKeyThatIsGivenUp(t *testing.T) {
 	})
 }
 
-// Of messages that may run, the one that came first gets the next worker, also if its key kept it
-// back.
+// Of the messages that may run, the first to arrive gets the next worker, even if its key delayed
+// it.
 func TestKeysKeepTheOrderOfArrival(t *testing.T) {
 	t.Parallel()
 	q, busy := newQueue(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000})
@@ -151,7 +150,7 @@ func TestKeysKeepTheOrderOfArrival(t *testing.T) {
 	}
 }
 
-// Messages that wait for their key count as waiting: a queue that is full of them refuses others.
+// Messages that wait for their key count as queued: a queue that is full of them refuses others.
 func TestKeysAreBounded(t *testing.T) {
 	t.Parallel()
 	q := openQueue(Limits{Workers: 4, Queue: 2, QueueBytes: 100})

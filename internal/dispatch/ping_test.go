@@ -61,7 +61,7 @@ func TestSelectionOfPing(t *testing.T) {
 	}
 }
 
-// A ping is for this server, also if it answers none: no fallback passes it on.
+// A ping is for this server, even if the server answers no pings. No fallback forwards it.
 func TestNoFallbackGetsAPing(t *testing.T) {
 	t.Parallel()
 	endpoints := []Endpoint{withFallback(offers("1.1", nil)), withFallback(offers("1.0", []string{"n"}))}

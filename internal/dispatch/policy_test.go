@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// exposing marks methods of an endpoint.
+// exposing marks methods of an endpoint as exposed.
 func exposing(e Endpoint, methods ...string) Endpoint {
 	for _, name := range methods {
 		e.Methods[name].Exposed = true

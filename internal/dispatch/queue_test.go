@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
-// newQueue returns a queue all of whose workers are taken, and the tickets that have them.
+// newQueue returns a queue whose workers are all busy, and the tickets that occupy them.
 func newQueue(t *testing.T, l Limits) (*queue, []*ticket) {
 	t.Helper()
 	q := openQueue(l)
@@ -40,7 +40,7 @@ func checkLoad(t *testing.T, q *queue, running, queued, refused int64) {
 	}
 }
 
-// isTurn reports whether a waiting ticket has been given a worker.
+// isTurn reports whether a waiting ticket got a worker.
 func isTurn(t *ticket) bool {
 	select {
 	case <-t.turn:
@@ -213,8 +213,8 @@ func TestEndOfContextWakesAWaiter(t *testing.T) {
 	})
 }
 
-// A turn that comes to one who gave up must go on to the next, whichever of the two is noticed
-// first.
+// If a caller gives up at the moment it gets a worker, the worker goes to the next ticket,
+// whichever event is noticed first.
 func TestTurnAndEndAtOnceLoseNoWorker(t *testing.T) {
 	t.Parallel()
 	for range 200 {

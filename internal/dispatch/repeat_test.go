@@ -99,7 +99,7 @@ func TestRefusedMessageMayComeAgain(t *testing.T) {
 	}
 }
 
-// A server that is full or stops must not say of a repeated message that it did not run.
+// A server that is full or stopping must not say about a repeated message that it did not run.
 func TestRepeatIsKnownWhateverElseWouldRefuseIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,8 +142,8 @@ func TestRepeatIsForgottenInTime(t *testing.T) {
 	})
 }
 
-// However many copies of a message come, and however full the server is, one that was told
-// "accepted" runs, and once.
+// However many copies of a message arrive, and however full the server is, a message that was
+// reported as accepted runs exactly once.
 func TestCopiesUnderStress(t *testing.T) {
 	t.Parallel()
 	const messages, copies = 300, 4

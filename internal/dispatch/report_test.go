@@ -18,7 +18,7 @@ import (
 
 var errNoPort = errors.New("no such port")
 
-// expecting returns the method with expected errors.
+// expecting adds expected errors to a method.
 func expecting(m *Method, accepts ...func(error) bool) *Method {
 	m.Expected = accepts
 	return m
@@ -72,7 +72,7 @@ func TestFailuresAreLogged(t *testing.T) {
 	}
 }
 
-// lockedLog is a log that timers write to as well.
+// lockedLog is a log to which timers also write.
 type lockedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -96,7 +96,7 @@ func (l *lockedLog) Reset() {
 	l.text.Reset()
 }
 
-// Casts that fail, whatever of theirs is wrong, cannot fill the log.
+// Failing casts cannot fill the log, whatever is wrong with them.
 func TestFailingCastsDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,8 +124,8 @@ func TestFailingCastsDoNotFillTheLog(t *testing.T) {
 	})
 }
 
-// checkLine fails the test unless a log is one line of a level with all parts, or empty if there is
-// no level.
+// checkLine fails the test unless the log is one line with this level and all parts. Without a
+// level, the log must be empty.
 func checkLine(t *testing.T, log, level string, parts []string) {
 	t.Helper()
 	if level == "" {
@@ -177,8 +177,8 @@ func TestProbesAreNoMatterForTheLog(t *testing.T) {
 	}
 }
 
-// The caller of a method that gives up with it has no use for an error in the server's log, and
-// neither has the server.
+// If the caller gives up and the method then ends, the server logs no error, since the error helps
+// neither of them.
 func TestCallerThatWentAwayIsNoMatterForTheLog(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -208,7 +208,7 @@ func TestCallerThatWentAwayIsNoMatterForTheLog(t *testing.T) {
 	}
 }
 
-// A method may repeat in its failure what its caller sent: that must not fill the log.
+// A method may repeat its caller's data in its failure. This must not fill the log.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	huge := strings.Repeat("ü", 1<<20)

@@ -122,7 +122,7 @@ func TestForcedStopEndsCalls(t *testing.T) {
 	})
 }
 
-// A cast's context is not its sender's, and has no deadline.
+// A cast does not run with its sender's context, and has no deadline.
 func TestCastOutlivesItsSender(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)

@@ -8,7 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// lookup asks for a method; the namespace is empty for the default namespace, the version for none.
+// lookup asks for a method. An empty namespace means the default namespace, and an empty version
+// means no version.
 type lookup struct {
 	namespace, version, method string
 	endpoint                   int // that has the method, or one of:

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// filled returns a window that has seen n messages, "0" to n-1, now.
+// filled returns a window that has just seen n messages, "0" to n-1.
 func filled(n int) *window {
 	w := newWindow()
 	for i := range n {
@@ -16,7 +16,7 @@ func filled(n int) *window {
 	return w
 }
 
-// known returns how many ids a window knows.
+// known returns how many IDs a window knows.
 func (w *window) known() (n int) {
 	for _, l := range w.newest {
 		for ; l != 0; l = w.ring[l-1].older {
@@ -159,8 +159,8 @@ func TestWindowIsNotFilledByWhatIsRefused(t *testing.T) {
 	checkAdd(t, full, "1", false)
 }
 
-// FuzzWindow compares the window with a list, for ids of one letter: capital letters are seen,
-// small ones forgotten.
+// FuzzWindow compares the window with a map, for IDs of one letter. A capital letter is added, and
+// a small letter is forgotten.
 func FuzzWindow(f *testing.F) {
 	f.Add("ABAaABbA")
 	f.Fuzz(func(t *testing.T, ops string) {

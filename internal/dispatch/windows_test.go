@@ -17,15 +17,15 @@ func (p proved) Peer() rpc.Peer {
 	return rpc.Peer{Identity: rpc.Identity{Proof: rpc.ProofTLS, Names: []string{string(p), "dns:shared"}}}
 }
 
-// from is a message of a sender.
+// from returns a message of a sender.
 func from(sender, method, id string) *Request {
 	r := request(method, id)
 	r.Origin = proved(sender)
 	return r
 }
 
-// A sender that knows or guesses the ids of another cannot have the messages of the other taken for
-// repeats, which would acknowledge casts that never run.
+// A sender that knows or guesses the IDs of another sender cannot make the other's messages look
+// like repeats. Otherwise the server would acknowledge casts that never run.
 func TestSendersCannotUseUpIDsOfOthers(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"real": returns("1"), "noop": returns("1")})
