@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// below are the bad peers that do not get as far as HTTP/2.
+// below are the bad peers that fail before HTTP/2.
 func below() []kind {
 	says := func(words string) behavior {
 		return behavior{raw: func(c net.Conn) {
@@ -73,7 +73,7 @@ func flood(c net.Conn) {
 	}
 }
 
-// trickle sends its settings, without end, a byte at a time.
+// trickle sends its settings without end, a byte at a time.
 func trickle(c net.Conn) {
 	settings := append([]byte{0, 0xff, 0xff, 4, 0, 0, 0, 0, 0}, make([]byte, 1<<10)...)
 	for i := range settings {
@@ -84,7 +84,7 @@ func trickle(c net.Conn) {
 	}
 }
 
-// newCertificate returns a certificate for an address that signed itself.
+// newCertificate returns a self-signed certificate for an address.
 func newCertificate(ip string) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -106,7 +106,7 @@ func newCertificate(ip string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// trusting returns credentials that trust the certificates, and serve with the last of them.
+// trusting returns credentials that trust the certificates, and that present the last one.
 func trusting(certificates ...tls.Certificate) credentials.TransportCredentials {
 	roots := x509.NewCertPool()
 	for _, c := range certificates {

@@ -13,12 +13,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// conn is the bad end of an HTTP/2 connection. It speaks in frames, so that it can say anything.
+// conn is the bad end of an HTTP/2 connection. It writes frames directly, so that it can send
+// anything.
 type conn struct {
 	net.Conn
 
 	peer *badPeer
-	// ended is closed when the connection is.
+	// ended is closed when the connection ends.
 	ended chan struct{}
 
 	mu     sync.Mutex // guards what follows, and writing
@@ -31,7 +32,7 @@ type conn struct {
 	over   bool
 }
 
-// stream is one RPC that a bad peer got.
+// stream is one RPC that a bad peer received.
 type stream struct {
 	id   uint32
 	path string
@@ -111,7 +112,7 @@ func (c *conn) serve() {
 	}
 }
 
-// adopt takes in the settings of the client.
+// adopt applies the settings of the client.
 func (c *conn) adopt(f *http2.SettingsFrame) {
 	if f.IsAck() {
 		return
@@ -139,14 +140,14 @@ func (c *conn) widen(id uint32, n int64) {
 	c.mu.Unlock()
 }
 
-// frame writes one frame; false if the connection ended.
+// frame writes one frame. It returns false if the connection ended.
 func (c *conn) frame(write func() error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.over && write() == nil
 }
 
-// headers sends headers, given as names and values by turns.
+// headers sends headers. Names and values alternate in fields.
 func (c *conn) headers(s *stream, end bool, fields ...string) bool {
 	return c.frame(func() error {
 		c.block.Reset()
@@ -167,7 +168,7 @@ func (c *conn) headers(s *stream, end bool, fields ...string) bool {
 	})
 }
 
-// data sends bytes as the client gives room for them; false if the connection ended.
+// data sends bytes as the client's flow control allows. It returns false if the connection ended.
 func (c *conn) data(s *stream, end bool, b []byte) bool {
 	for {
 		c.mu.Lock()
@@ -194,7 +195,7 @@ func (c *conn) goAway(last uint32, code http2.ErrCode, debug string) bool {
 	return c.frame(func() error { return c.framer.WriteGoAway(last, code, []byte(debug)) })
 }
 
-// bytes writes what is no frame, or a wrong one.
+// bytes writes raw bytes, which are no frame or an invalid frame.
 func (c *conn) bytes(b []byte) bool {
 	return c.frame(func() error { _, err := c.Write(b); return err })
 }
@@ -213,22 +214,22 @@ func (c *conn) message(s *stream, m proto.Message) bool {
 	return c.data(s, false, framed(0, b))
 }
 
-// framed puts before a message what gRPC does.
+// framed adds gRPC's prefix to a message.
 func framed(flag byte, b []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{flag}, uint32(len(b))), b...)
 }
 
-// end ends a response that was begun.
+// end ends a response that has begun.
 func (c *conn) end(s *stream, code string, more ...string) bool {
 	return c.headers(s, true, append([]string{"grpc-status", code}, more...)...)
 }
 
-// only ends a response that was not begun.
+// only sends a response that consists only of its end.
 func (c *conn) only(s *stream, code string, more ...string) bool {
 	return c.headers(s, true, append([]string{":status", "200", "content-type", "application/grpc", "grpc-status", code}, more...)...)
 }
 
-// abort ends the connection as the kernel does for a process that died with unread data.
+// abort resets the connection, as the kernel does for a process that died with unread data.
 func abort(raw net.Conn) {
 	if tcp, ok := raw.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -236,14 +237,13 @@ func abort(raw net.Conn) {
 	_ = raw.Close()
 }
 
-// forever does something again and again until it fails, which it does at the end of the
-// connection at the latest.
+// forever repeats do until it fails, at the latest when the connection ends.
 func forever(do func() bool) {
 	for do() {
 	}
 }
 
-// pause waits; false if the connection ended.
+// pause waits. It returns false if the connection ended.
 func (c *conn) pause(d time.Duration) bool {
 	select {
 	case <-time.After(d):

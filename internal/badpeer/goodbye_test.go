@@ -8,10 +8,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// goodbyes are the bad peers that end the connection in the middle.
+// goodbyes are the bad peers that end the connection in the middle of an RPC.
 func goodbyes() []kind {
 	lost := unknown
-	// HTTP/2 proves that it did not run.
+	// HTTP/2 proves that the request did not run.
 	gone := refused.or(oslorpc.Unreachable)
 	return []kind{
 		{name: "goes away at once", outcome: gone, proves: true, behavior: behavior{greeted: func(c *conn) { c.goAway(0, http2.ErrCodeNo, "") }}},
@@ -80,12 +80,12 @@ func resets() []kind {
 			c.reset(s, code)
 		}}
 	}
-	// A monitored call has its reply, and a stream its items.
+	// A monitored call already has its reply, and a stream has its items.
 	after := map[string]outcome{monitored: fine}
 	return []kind{
 		{name: "refuses the stream", behavior: asked(http2.ErrCodeRefusedStream), outcome: refused, proves: true},
 		{name: "refuses the stream before the request", behavior: begun(http2.ErrCodeRefusedStream), outcome: refused, proves: true},
-		// HTTP/2 takes that for a proof, and so does gRPC, which sends it once more.
+		// HTTP/2 treats this as a proof, and gRPC does too: it sends the request once more.
 		{name: "refuses the stream after headers", behavior: headed(http2.ErrCodeRefusedStream), outcome: unknown.or(oslorpc.Refused), proves: true, headed: true},
 		{name: "refuses the stream after the reply", behavior: replied(http2.ErrCodeRefusedStream), outcome: unknown, unlike: after},
 		{name: "cancels", behavior: asked(http2.ErrCodeCancel), outcome: unknown},
@@ -101,7 +101,7 @@ func resets() []kind {
 	}
 }
 
-// well answers as a server should.
+// well answers like a correct server.
 func well(c *conn, s *stream) {
 	c.ok(s)
 	c.message(s, answer(s, done()))

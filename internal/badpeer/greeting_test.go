@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// greetings are those whose HTTP/2 is odd before any RPC is answered.
+// greetings are the bad peers whose HTTP/2 is wrong before any RPC is answered.
 func greetings() []kind {
 	set := func(id http2.SettingID, value uint32) []http2.Setting { return []http2.Setting{{ID: id, Val: value}} }
 	raw := func(frame string) behavior {

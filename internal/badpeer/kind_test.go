@@ -10,27 +10,28 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// kind is a kind of bad peer, and what becomes of messages for it.
+// kind is a kind of bad peer, with the outcomes of the messages to it.
 type kind struct {
 	name     string
 	behavior behavior
-	// absent: nothing listens at its address. It has another certificate, if any, than the one that
-	// clients with security trust.
+	// absent is true if nothing listens at the address. If security is set, the peer's certificate
+	// is not the one that clients trust.
 	absent      bool
 	certificate *tls.Certificate
-	// security has the credentials of the client and of the healthy server; nil for none.
+	// security has the credentials of the client and of the healthy server. It may be nil.
 	security credentials.TransportCredentials
-	// large requests do not fit into what a peer gives room for at first.
+	// large is true if requests must exceed the peer's initial flow-control window.
 	large bool
-	// proves: it proves of what it got as a whole that it did not run it, so that it may be sent
-	// again.
+	// proves is true if the peer proves that a request which it received completely did not run.
+	// The client may then send the message again.
 	proves bool
-	// final: no other server would do better, as far as it says.
+	// final is true if the peer says that no other server could do better.
 	final bool
-	// headed: it begins its response before it proves that, which binds a typed stream to it.
+	// headed is true if the peer begins its response before the proof. This binds a typed stream to
+	// the peer.
 	headed bool
-	// greedy ones make the client take much memory or time. The memory is measured while nothing
-	// else runs.
+	// greedy is true if the peer makes the client use much memory or time. The memory is measured
+	// while nothing else runs.
 	greedy bool
 
 	// outcome is the outcome of every operation that is not in unlike.
@@ -45,8 +46,8 @@ func (k *kind) wrap(raw net.Conn) net.Conn {
 	return tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{*k.certificate}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
 }
 
-// of returns the outcome of an operation. A typed stream that is not opened in time says so,
-// whatever it waited for.
+// of returns the outcome of an operation. A typed stream that does not open in time may also time
+// out, whatever the reason.
 func (k *kind) of(operation string) outcome {
 	o, ok := k.unlike[operation]
 	if !ok {
@@ -58,14 +59,15 @@ func (k *kind) of(operation string) outcome {
 	return o
 }
 
-// provesTo reports whether what it proves holds for an operation, so that a message goes on to
+// provesTo reports whether the peer's proof applies to an operation, so that the message goes to
 // another server.
 func (k *kind) provesTo(operation string) bool {
 	want := k.of(operation)
 	return k.proves && (want.safe || want.fine) && !(k.headed && operation == typedStream)
 }
 
-// outcome is what may come of an operation: success, if fine, or an error of one of the kinds.
+// outcome describes the permitted outcomes of an operation: success if fine is true, or an error of
+// one of the kinds.
 type outcome struct {
 	kinds      []oslorpc.Kind
 	safe, fine bool
@@ -82,28 +84,28 @@ func safely(kinds ...oslorpc.Kind) outcome { return outcome{kinds: kinds, safe: 
 
 var (
 	fine = outcome{fine: true}
-	// unreachable: no message gets there.
+	// unreachable means that no message reaches the peer.
 	unreachable = safely(oslorpc.Unreachable)
-	// untrusted: no message gets there, and trying again does not help.
+	// untrusted means that no message reaches the peer, and retrying does not help.
 	untrusted = safely(oslorpc.Untrusted)
-	// refused: the peer does not take it, and goes on so until the deadline, which may pass during
-	// an attempt.
+	// refused means that the peer refuses the message until the deadline, which may pass during an
+	// attempt.
 	refused = safely(oslorpc.Refused, oslorpc.Timeout)
-	// unknown: it may have run.
+	// unknown means that the message may have run.
 	unknown = unsafely(oslorpc.OutcomeUnknown)
-	// late: it may have run, and the deadline passed.
+	// late means that the message may have run and that the deadline passed.
 	late = unsafely(oslorpc.Timeout)
-	// quiet is late of a monitored call.
+	// quiet is the same as late for a monitored call.
 	quiet = map[string]outcome{monitored: unsafely(oslorpc.MonitorTimeout)}
 )
 
-// typedOnes are outcomes of typed operations.
+// typedOnes returns the outcomes of typed operations.
 func typedOnes(o outcome) map[string]outcome { return map[string]outcome{typedCall: o, typedStream: o} }
 
-// ran: it ran, and what it returned cannot be used; casts have no result.
+// ran means that the method ran and its result cannot be used. Casts have no result.
 func ran(kinds ...oslorpc.Kind) outcome { return unsafely(kinds...) }
 
-// allKinds returns the table.
+// allKinds returns all kinds.
 func allKinds() []*kind {
 	var all []*kind
 	for _, part := range [][]kind{below(), greetings(), goodbyes(), resets(), partial(), statuses(), details(), fields(), streams()} {

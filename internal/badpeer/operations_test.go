@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The operations.
+// These are the names of the operations.
 const (
 	call        = "call"
 	cast        = "cast"
@@ -34,8 +34,8 @@ func (k *kind) args() args {
 	return args{}
 }
 
-// operations are all ways to send a message, with a deadline. A monitored call may hear nothing
-// for half of it.
+// operations are all ways to send a message, with a deadline. A monitored call fails if it gets no
+// heartbeat for half of the deadline.
 func operations(deadline time.Duration) map[string]operation {
 	return map[string]operation{
 		call: func(ctx context.Context, c *oslorpc.Client, a args) error {

@@ -13,22 +13,23 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// behavior is what a bad peer does. Without any, it speaks HTTP/2 and never answers.
+// behavior is what a bad peer does. The zero value speaks HTTP/2 and never answers.
 type behavior struct {
-	// raw is all it does with a connection, which is closed after it; nil for HTTP/2.
+	// raw handles a whole connection, which is closed afterwards. If it is nil, the peer speaks
+	// HTTP/2.
 	raw func(net.Conn)
-	// settings begin its HTTP/2.
+	// settings are the peer's first HTTP/2 frame.
 	settings []http2.Setting
-	// greeted follows them.
+	// greeted runs after the settings.
 	greeted func(*conn)
-	// begun is called when an RPC begins, asked when its request has come as a whole.
+	// begun runs when an RPC begins, and asked runs when its request has arrived completely.
 	begun, asked func(*conn, *stream)
-	// stingy ones give no room for more data, deaf ones answer no ping, rude ones acknowledge no
-	// settings.
+	// A stingy peer never enlarges the flow-control window. A deaf peer answers no pings. A rude
+	// peer acknowledges no settings.
 	stingy, deaf, rude bool
 }
 
-// badPeer serves one kind, and remembers what it got.
+// badPeer serves one kind and records the messages that it receives.
 type badPeer struct {
 	kind     *kind
 	listener net.Listener
@@ -96,7 +97,7 @@ func (p *badPeer) stop() {
 	p.serving.Wait()
 }
 
-// received notes a message.
+// received records a message.
 func (p *badPeer) received(s *stream) {
 	if strings.HasPrefix(s.path, "/grpc.health") {
 		return
@@ -106,14 +107,15 @@ func (p *badPeer) received(s *stream) {
 	p.whole[messageID(s)]++
 }
 
-// times returns how often each message came.
+// times returns how often each message arrived.
 func (p *badPeer) times() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.whole)
 }
 
-// messageID returns the id in a request of the contract; all of them have it in the same field.
+// messageID returns the ID in a request of the protocol. All requests have the ID in the same
+// field.
 func messageID(s *stream) string {
 	if !strings.HasPrefix(s.path, "/oslorpc.v1.RPCService/") || len(s.body) < 5 {
 		return ""
@@ -125,7 +127,7 @@ func messageID(s *stream) string {
 	return m.GetMessage().GetId()
 }
 
-// answer is what a server of oslorpc would answer with a result.
+// answer returns a correct answer with a result.
 func answer(s *stream, result *pb.Payload) proto.Message {
 	switch {
 	case strings.HasSuffix(s.path, "/MonitoredCall"):

@@ -15,7 +15,7 @@ import (
 // holdTime is longer than any operation.
 const holdTime = 10 * time.Second
 
-// after makes what happens once the response has begun.
+// after returns a behavior that runs do once the response has begun.
 func after(do func(*conn, *stream)) behavior {
 	return behavior{asked: func(c *conn, s *stream) {
 		c.ok(s)
@@ -23,7 +23,7 @@ func after(do func(*conn, *stream)) behavior {
 	}}
 }
 
-// reply returns the bytes of a good reply.
+// reply returns the bytes of a correct reply.
 func reply(s *stream) []byte {
 	b, err := proto.Marshal(answer(s, done()))
 	if err != nil {
@@ -32,7 +32,7 @@ func reply(s *stream) []byte {
 	return framed(0, b)
 }
 
-// partial are those whose response is not what gRPC expects.
+// partial are the bad peers whose response is not what gRPC expects.
 func partial() []kind {
 	data := func(b []byte, then func(*conn, *stream)) behavior {
 		return after(func(c *conn, s *stream) {
@@ -122,8 +122,8 @@ func headersWithoutEnd(c *conn, s *stream) {
 	})
 }
 
-// fields are those whose reply has what no reply has. Casts, and typed messages, have no such
-// fields.
+// fields are the bad peers whose reply has invalid fields. Replies to casts and typed messages have
+// no such fields.
 func fields() []kind {
 	replies := func(p *pb.Payload) behavior {
 		return after(func(c *conn, s *stream) {

@@ -17,7 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// statuses are the bad peers that answer without a reply and without a detail of the contract.
+// statuses are the bad peers that answer without a reply and without an error detail of the
+// protocol.
 func statuses() []kind {
 	only := func(fields ...string) behavior {
 		return behavior{asked: func(c *conn, s *stream) { c.headers(s, true, fields...) }}
@@ -40,8 +41,8 @@ func statuses() []kind {
 		{name: "has two statuses", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("14", "grpc-status", "0")},
 		{name: "is well, and has no reply", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("0")},
 		{name: "knows no such service", outcome: refused, proves: true, unlike: typedOnes(unsafely(oslorpc.NoSuchMethod)), behavior: coded("12", "grpc-message", "unknown service")},
-		// What proves it from gRPC at this end proves nothing in a status, which a handler may have
-		// passed on.
+		// If gRPC on the client produced this text, it would be a proof. In a status it proves
+		// nothing, since a method may have passed it on.
 		{name: "says that it is draining", outcome: refused, proves: true, unlike: typedOnes(unknown), behavior: coded("14", "grpc-message", "the connection is draining")},
 		{name: "is a web server without the page", outcome: refused, proves: true, unlike: typedOnes(unsafely(oslorpc.NoSuchMethod)), behavior: page("404")},
 		{name: "is a web server with a page", outcome: unknown, behavior: page("200")},
@@ -61,7 +62,7 @@ func statuses() []kind {
 	}
 }
 
-// detailed is a status with details.
+// detailed returns a status with details.
 func detailed(code string, details ...proto.Message) []string {
 	st := status.New(codes.Unknown, "made up")
 	for _, d := range details {
@@ -83,7 +84,7 @@ func detailed(code string, details ...proto.Message) []string {
 	return []string{"grpc-status-details-bin", base64.RawStdEncoding.EncodeToString(b)}
 }
 
-// details are those whose statuses have details that contradict themselves, or what the peer did.
+// details are the bad peers whose error details contradict themselves or the peer's behavior.
 func details() []kind {
 	says := func(code string, k pb.ErrorKind, notStarted bool) behavior {
 		more := detailed(code, &pb.ErrorDetail{Kind: k, NotStarted: notStarted, Message: "made up"})
@@ -152,13 +153,13 @@ func thousand(m proto.Message) []proto.Message {
 	return all
 }
 
-// notANumber is a result in the other encoding, with a number that JSON does not have.
+// notANumber returns a result in the other encoding, with a number that JSON does not have.
 func notANumber() *pb.Payload {
 	nan := 0.0
 	return &pb.Payload{Encoding: &pb.Payload_Value{Value: structpb.NewNumberValue(nan / nan)}}
 }
 
-// streams are those whose streams are wrong.
+// streams are the bad peers whose streams are wrong.
 func streams() []kind {
 	full := &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_FULL, NotStarted: true}
 	heartbeat := &pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}}

@@ -26,12 +26,13 @@ import (
 )
 
 const (
-	// slack is how much later than its deadline an operation may end on a machine that is busy.
+	// slack is how much later than its deadline an operation may end on a busy machine.
 	slack = 8 * time.Second
-	// maxErrorText and maxLog bound what a peer can make a program keep and write, for one
+	// maxErrorText and maxLog limit what a peer can make a program store and log, for one
 	// operation.
 	maxErrorText, maxLog = 8 << 10, 16 << 10
-	// maxHeap is what a peer may make a program take at a time: a few times the largest message.
+	// maxHeap limits how much memory a peer may make a program use at a time. It is a few times the
+	// largest message.
 	maxHeap = 400 << 20
 )
 
@@ -44,8 +45,8 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// grpcLog counts what gRPC writes to stderr by default: a line for each connection that ends for
-// too many pings.
+// grpcLog counts the lines that gRPC writes to stderr by default. gRPC writes a line for each
+// connection that ends because of too many pings.
 var grpcLog counter
 
 func checkGRPCLog(t *testing.T) {
@@ -65,7 +66,7 @@ func ended(err error) error {
 	return err
 }
 
-// counter counts what is logged.
+// counter counts log lines.
 type counter struct{ n atomic.Int64 }
 
 func (c *counter) Write(b []byte) (int, error) {
@@ -73,7 +74,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// open returns a transport, and what it logs.
+// open returns a transport and the counter of its log.
 func (k *kind) open(t *testing.T, url string, intercepted bool) (*oslorpc.Transport, *counter) {
 	t.Helper()
 	log := &counter{}
@@ -94,12 +95,12 @@ func (k *kind) open(t *testing.T, url string, intercepted bool) (*oslorpc.Transp
 // deadline is the deadline of an operation.
 const deadline = 3 * time.Second
 
-// again lets few operations run at a time that are tried again. Those that ran before, a hundred at a
-// time, may have kept each other from the processor.
+// again limits how many operations are retried at a time. In the first attempt, a hundred
+// operations run at a time and may have kept each other from the processor.
 var again = make(chan struct{}, 2)
 
-// patiently tries again, with more time and fewer others beside it, what a machine that is slow may
-// have spoiled. What is wrong each time is wrong.
+// patiently retries what a slow machine may have disturbed, with a longer deadline and fewer
+// concurrent operations. A test that fails in each attempt fails.
 func patiently(t *testing.T, try func(deadline time.Duration) (problems []string)) {
 	t.Helper()
 	var problems []string
@@ -117,7 +118,8 @@ func patiently(t *testing.T, try func(deadline time.Duration) (problems []string
 	}
 }
 
-// Each kind of bad peer, alone: every operation ends in time, with an error that tells the truth.
+// TestBadPeer checks each kind of bad peer alone: every operation ends in time, with an error that
+// is true.
 func TestBadPeer(t *testing.T) {
 	checkGRPCLog(t)
 	for _, k := range allKinds() {
@@ -148,7 +150,7 @@ func TestBadPeer(t *testing.T) {
 	}
 }
 
-// operate sends one message to a peer, and returns what is wrong with what comes of it.
+// operate sends one message to a peer and returns the problems with the outcome.
 func (k *kind) operate(t *testing.T, name string, deadline time.Duration, intercepted bool) (problems []string) {
 	p := k.start(t)
 	transport, log := k.open(t, "static://agents="+p.addr(), intercepted)
@@ -172,7 +174,7 @@ func (k *kind) operate(t *testing.T, name string, deadline time.Duration, interc
 	return problems
 }
 
-// without returns what is wrong if err, or success, is none of the outcomes; empty if it is one.
+// without returns a description if err is not a permitted outcome, or "" if it is.
 func (o outcome) without(err error) string {
 	switch safe := oslorpc.SafeToRetry(err); {
 	case err == nil && !o.fine:
@@ -203,8 +205,8 @@ func checkText(t *testing.T, name string, err error) {
 	}
 }
 
-// checkOnce checks that no message was sent again that may have run, nor is said to be safe to
-// send again.
+// checkOnce checks that no message that may have run was sent again, or is reported as safe to send
+// again.
 func (k *kind) checkOnce(t *testing.T, p *badPeer, name string, err error) {
 	t.Helper()
 	for id, n := range p.times() {
@@ -217,8 +219,7 @@ func (k *kind) checkOnce(t *testing.T, p *badPeer, name string, err error) {
 	}
 }
 
-// watchHeap fails the test if the heap grows too much until the function that it returns is
-// called.
+// watchHeap returns a function that fails the test if the heap has grown too much until then.
 func watchHeap(t *testing.T) func() {
 	t.Helper()
 	before, stop := heap(), make(chan struct{})
@@ -252,7 +253,7 @@ func heap() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// healthy is a server that is well, and remembers what it ran.
+// healthy is a correct server that records the messages that it ran.
 type healthy struct {
 	typedtest.UnimplementedInventoryServiceServer
 
@@ -260,7 +261,7 @@ type healthy struct {
 	ran map[string]int
 }
 
-// work notes the message.
+// work records the message.
 func (h *healthy) work(ctx context.Context, _ args) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -268,7 +269,7 @@ func (h *healthy) work(ctx context.Context, _ args) (string, error) {
 	return "done", nil
 }
 
-// CreateVolume notes nothing: its messages have no id.
+// CreateVolume records nothing, since its messages have no ID.
 func (h *healthy) CreateVolume(context.Context, *typedtest.CreateVolumeRequest) (*typedtest.CreateVolumeResponse, error) {
 	return &typedtest.CreateVolumeResponse{}, nil
 }
@@ -283,7 +284,7 @@ func (h *healthy) times() map[string]int {
 	return maps.Clone(h.ran)
 }
 
-// start serves it until the test ends, and returns its address.
+// start serves until the test ends, and returns the address.
 func (h *healthy) start(t *testing.T, k *kind) string {
 	t.Helper()
 	transport, _ := k.open(t, "memory://"+strings.Map(lettersOf, t.Name()), false)
@@ -305,8 +306,8 @@ func lettersOf(r rune) rune {
 	return '-'
 }
 
-// Each kind of bad peer beside a healthy server: messages for any server go on, except messages
-// that the bad one may have run.
+// TestBadPeerBesideAHealthyServer checks each kind of bad peer beside a healthy server. Messages
+// for any server succeed, except for messages that the bad peer may have run.
 func TestBadPeerBesideAHealthyServer(t *testing.T) {
 	checkGRPCLog(t)
 	anyServer := []string{call, cast, monitored, multicall, typedCall, typedStream}
@@ -328,11 +329,11 @@ func TestBadPeerBesideAHealthyServer(t *testing.T) {
 	}
 }
 
-// rounds is how many messages are sent, one after the other.
+// rounds is how many messages are sent one after the other.
 const rounds = 4
 
-// goesOn sends messages to any of the peer and a healthy server, and returns what is wrong with
-// what comes of them.
+// goesOn sends messages that may go to the peer or a healthy server, and returns the problems with
+// the outcomes.
 func (k *kind) goesOn(t *testing.T, h *healthy, good, name string, deadline time.Duration) (problems []string) {
 	p := k.start(t)
 	transport, log := k.open(t, "static://agents="+p.addr()+",agents="+good, false)
@@ -372,8 +373,8 @@ func (k *kind) goesOn(t *testing.T, h *healthy, good, name string, deadline time
 	return problems
 }
 
-// vague reports whether a peer gets a part of messages, by which a client cannot know whether they
-// ran.
+// vague reports whether a peer receives only parts of messages, so that a client cannot know
+// whether they ran.
 func (b *behavior) vague() bool {
 	return b.begun != nil || b.stingy || len(b.settings) > 0 || b.greeted != nil
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestAnswers: the attacker is a server that gets messages rightfully, and answers with lies.
+// TestAnswers has an attacker that is a legitimate server and answers with lies.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -60,7 +60,7 @@ func (l *liar) Multicall(r *pb.MulticallRequest, _ grpc.ServerStreamingServer[pb
 	return l.lie(r.GetMessage())
 }
 
-// says sets the answer to messages that ask for some methods.
+// says sets the answer to messages for some methods.
 func (l *liar) says(t *testing.T, d *pb.ErrorDetail, methods ...string) {
 	t.Helper()
 	s, err := status.New(codes.Unavailable, d.GetMessage()).WithDetails(d)
@@ -74,7 +74,8 @@ func (l *liar) says(t *testing.T, d *pb.ErrorDetail, methods ...string) {
 	}
 }
 
-// lies starts a liar with the attacker's certificate, and announces it as what it is: printer-17.
+// lies starts a liar with the attacker's certificate and registers it under its true name,
+// printer-17.
 func (f *fleet) lies(t *testing.T) *liar {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -97,7 +98,7 @@ func (f *fleet) lies(t *testing.T) *liar {
 	return l
 }
 
-// kinds are all kinds of errors that a server can claim, and one that no client knows.
+// kinds returns all kinds of errors that a server can claim, and one that no client knows.
 func kinds() (list []pb.ErrorKind) {
 	for kind := range pb.ErrorKind_name {
 		list = append(list, pb.ErrorKind(kind))
@@ -105,7 +106,8 @@ func kinds() (list []pb.ErrorKind) {
 	return append(list, 99)
 }
 
-// errorsInTheNameOfOthers: whatever an error says, it is of the server that answered.
+// errorsInTheNameOfOthers checks that an error names the server that answered, whatever the error
+// says.
 func errorsInTheNameOfOthers(t *testing.T, f *fleet) int {
 	l := f.lies(t)
 	victim := f.instance("payments-1")
@@ -136,7 +138,8 @@ func errorsInTheNameOfOthers(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// endlessRefusals: a client that is told to try again does so until its deadline, and rarely.
+// endlessRefusals checks that a client that is told to try again does so only until its deadline,
+// and not often.
 func endlessRefusals(t *testing.T, f *fleet) int {
 	l := f.lies(t)
 	printers := f.clerks.Client(oslorpc.Target{Topic: "printers"}, oslorpc.WithTimeout(2*time.Second))
@@ -154,7 +157,7 @@ func endlessRefusals(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// poison is text that a terminal would obey.
+// poison is text with control characters that a terminal would interpret.
 const poison = "poison\x1b[31m\x7f\u009b2J\u202e\r\nFORGED line $(reboot)"
 
 func textForTerminals(t *testing.T, f *fleet) int {

@@ -22,16 +22,16 @@ import (
 
 // attack is one attempt of the attacker.
 type attack struct {
-	// name is short, and wants says what the attacker wants.
+	// name is a short name, and wants is the goal of the attacker.
 	name, wants string
-	// do attacks. It fails the test if it succeeds, and returns how many denials the audit log must
-	// have at least.
+	// do attacks, and fails the test if the attack succeeds. It returns the minimum number of
+	// denials in the audit log.
 	do func(t *testing.T, f *fleet) (denials int)
-	// may are the methods that the attack runs because the policy allows them.
+	// may are the methods that the attack may run because the policy allows them.
 	may []string
 }
 
-// play plays an attack against a fleet of its own.
+// play runs an attack against a separate fleet.
 func (a *attack) play(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -48,7 +48,7 @@ func (a *attack) play(t *testing.T) {
 	}
 }
 
-// tlsOf returns the TLS configuration of a program in the attacker's hands.
+// tlsOf returns the TLS configuration of a program that the attacker controls.
 func tlsOf(t *testing.T, files trust.Config) *tls.Config {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
@@ -64,7 +64,7 @@ func tlsOf(t *testing.T, files trust.Config) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, MinVersion: tls.VersionTLS13}
 }
 
-// dial connects to a server with the stolen certificate, by gRPC alone.
+// dial connects to a server with the stolen certificate and plain gRPC.
 func (f *fleet) dial(t *testing.T, server string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	return dialAt(t, f.instance(server).Addr, f.stolen, options...)
@@ -87,7 +87,7 @@ func message(method string) *pb.Message {
 	return &pb.Message{Target: &pb.Target{Topic: new("payments")}, Method: method, Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: "{}"}}}
 }
 
-// forms send a message by each RPC of the contract.
+// forms send a message with each RPC of the protocol.
 var forms = map[string]func(ctx context.Context, conn *grpc.ClientConn, m *pb.Message) error{
 	"Call": func(ctx context.Context, conn *grpc.ClientConn, m *pb.Message) error {
 		_, err := pb.NewRPCServiceClient(conn).Call(ctx, &pb.CallRequest{Message: m})
@@ -118,7 +118,7 @@ func drain[Item any](stream grpc.ServerStreamingClient[Item], err error) error {
 	return err
 }
 
-// wantDenied fails unless an RPC ended with the text of all denials.
+// wantDenied fails unless an RPC ended with the common text of denials.
 func wantDenied(t *testing.T, what string, err error) {
 	t.Helper()
 	s := status.Convert(err)

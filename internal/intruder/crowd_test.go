@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// TestCrowds: the attacker takes all that the policy lets it take.
+// TestCrowds has an attacker that uses as much as the policy allows.
 func TestCrowds(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -24,7 +24,7 @@ func TestCrowds(t *testing.T) {
 	}
 }
 
-// useMeanwhile has the clerk make calls over a new connection.
+// useMeanwhile makes the clerk call over a new connection.
 func (f *fleet) useMeanwhile(t *testing.T) {
 	t.Helper()
 	clerks := f.open(t, f.certificate(t, clerk), &log{})

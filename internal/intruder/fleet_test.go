@@ -19,8 +19,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// fleet is two payment servers and a clerk that uses them, each a process of its own for the
-// others, and what the attacker has got hold of: the certificate of printer-17.
+// fleet is two payment servers and a clerk that uses them, each a separate process for the others.
+// The attacker has the certificate of printer-17.
 type fleet struct {
 	url       string
 	authority *tlstest.Authority
@@ -53,7 +53,7 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
-// certificate returns the configuration of a program whose certificate has a name.
+// certificate returns the configuration of a program with a certificate for a name.
 func (f *fleet) certificate(t *testing.T, name string) trust.Config {
 	t.Helper()
 	config := f.authority.Issue(tlstest.Subject{URIs: []string{name}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}).Write(t.TempDir())
@@ -101,7 +101,7 @@ func (f *fleet) instance(server string) oslorpc.Instance {
 	return i
 }
 
-// checkServes fails unless the fleet serves the clerk, each server in turn.
+// checkServes fails unless each server in turn serves the clerk.
 func (f *fleet) checkServes(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"payments-1", "payments-2"} {
@@ -112,7 +112,7 @@ func (f *fleet) checkServes(t *testing.T) {
 	}
 }
 
-// volumes has the methods of a server. They note that they ran.
+// volumes has the methods of a server. They record that they ran.
 type volumes struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -130,25 +130,25 @@ func (v *volumes) payments() any { return payments{v} }
 // payments are the dynamic methods.
 type payments struct{ volumes *volumes }
 
-// Transfer is for clerks.
+// Transfer is allowed for clerks.
 func (p payments) Transfer(ctx context.Context) (string, error) {
 	p.volumes.ran(ctx)
 	return p.volumes.server, nil
 }
 
-// Quote is for printers, too, as a call.
+// Quote is also allowed for printers, as a call.
 func (p payments) Quote(ctx context.Context) (string, error) {
 	p.volumes.ran(ctx)
 	return p.volumes.server, nil
 }
 
-// Report is for printers, too, as a cast.
+// Report is also allowed for printers, as a cast.
 func (p payments) Report(ctx context.Context) error {
 	p.volumes.ran(ctx)
 	return nil
 }
 
-// Wait is for printers, too. It ends when its caller leaves.
+// Wait is also allowed for printers. It returns when its caller leaves.
 func (p payments) Wait(ctx context.Context) error {
 	p.volumes.ran(ctx)
 	<-ctx.Done()
@@ -161,31 +161,31 @@ func (p payments) Rates(ctx context.Context) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) { yield(1, nil) }
 }
 
-// GetVolume is for printers, too.
+// GetVolume is also allowed for printers.
 func (v *volumes) GetVolume(ctx context.Context, _ *v1.GetVolumeRequest) (*v1.GetVolumeResponse, error) {
 	v.ran(ctx)
 	return &v1.GetVolumeResponse{Name: v.server}, nil
 }
 
-// CreateVolume is for clerks.
+// CreateVolume is allowed for clerks.
 func (v *volumes) CreateVolume(ctx context.Context, _ *v1.CreateVolumeRequest) (*v1.CreateVolumeResponse, error) {
 	v.ran(ctx)
 	return &v1.CreateVolumeResponse{}, nil
 }
 
-// ReportUsage is for clerks, as a cast.
+// ReportUsage is allowed for clerks, as a cast.
 func (v *volumes) ReportUsage(ctx context.Context, _ *v1.ReportUsageRequest) (*emptypb.Empty, error) {
 	v.ran(ctx)
 	return &emptypb.Empty{}, nil
 }
 
-// WatchVolumes is for clerks.
+// WatchVolumes is allowed for clerks.
 func (v *volumes) WatchVolumes(_ *v1.WatchVolumesRequest, stream grpc.ServerStreamingServer[v1.WatchVolumesResponse]) error {
 	v.ran(stream.Context())
 	return stream.Send(&v1.WatchVolumesResponse{Name: v.server})
 }
 
-// soon bounds an attempt of the attacker.
+// soon limits the time of an attempt of the attacker.
 func soon(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

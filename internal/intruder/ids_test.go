@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestIDs: the attacker uses up the ids of messages of others.
+// TestIDs has an attacker that uses message IDs before others do.
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -29,7 +29,7 @@ func TestIDs(t *testing.T) {
 // casts is how many messages a clerk casts.
 const casts = 100
 
-// idsOfOthers: even an attacker that knows each id before it is used changes nothing.
+// idsOfOthers checks that an attacker changes nothing even if it knows each ID in advance.
 func idsOfOthers(t *testing.T, f *fleet) int {
 	conn := f.dial(t, "payments-1")
 	clerks := f.open(t, f.certificate(t, clerk), &log{}, oslorpc.WithInterceptors(oslorpc.Interceptor{
@@ -52,7 +52,7 @@ func idsOfOthers(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// idsThatFollow: no id looks like another.
+// idsThatFollow checks that no ID can be guessed from another.
 func idsThatFollow(t *testing.T, f *fleet) int {
 	var mu sync.Mutex
 	var seen []string
@@ -81,7 +81,7 @@ func idsThatFollow(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// common returns how many characters two ids have in common from their beginning.
+// common returns the length of the common prefix of two IDs.
 func common(a, b string) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
@@ -89,7 +89,7 @@ func common(a, b string) (n int) {
 	return n
 }
 
-// flood is more than a server remembers of one sender.
+// flood is more messages than a server remembers of one sender.
 const flood = 17000
 
 func floodOfIDs(t *testing.T, f *fleet) int {
@@ -116,8 +116,8 @@ func floodOfIDs(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// flood casts more messages than a server remembers of one sender. Some are refused, as the
-// attacker has only a share of the queue.
+// flood casts more messages than a server remembers of one sender. Some are refused, since the
+// attacker has only its share of the queue.
 func (f *fleet) flood(t *testing.T) {
 	t.Helper()
 	c := f.frames(t)

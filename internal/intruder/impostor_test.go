@@ -12,7 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestImpostors: the attacker can write to the registry, and announces itself as what it is not.
+// TestImpostors has an attacker that can write to the registry and registers as a server that it is
+// not.
 func TestImpostors(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -27,8 +28,8 @@ func TestImpostors(t *testing.T) {
 	}
 }
 
-// pose announces the attacker as a server of a topic, at an address of its own unless one is given.
-// It returns what comes to it.
+// pose registers the attacker as a server of a topic, at a separate address unless one is given. It
+// returns the journal of its messages.
 func (f *fleet) pose(t *testing.T, topic, name, address string) *journal {
 	t.Helper()
 	var options []oslorpc.TransportOption
@@ -50,7 +51,7 @@ func (f *fleet) pose(t *testing.T, topic, name, address string) *journal {
 	return got
 }
 
-// deliveries are ways to send a payment; each asks for one answer.
+// deliveries are ways to send a payment. Each asks for one answer.
 var deliveries = map[string]func(ctx context.Context, c *oslorpc.Client) error{
 	"call": func(ctx context.Context, c *oslorpc.Client) error {
 		_, err := oslorpc.Call[string](ctx, c, "transfer", nil)
@@ -80,7 +81,8 @@ var deliveries = map[string]func(ctx context.Context, c *oslorpc.Client) error{
 	},
 }
 
-// wantUntrusted fails unless an error says that a server did not prove its name, with both names.
+// wantUntrusted fails unless an error says that a server did not prove its name, and contains both
+// names.
 func wantUntrusted(t *testing.T, what string, err error, meant, proved string) {
 	t.Helper()
 	if rpc.KindOf(err) != rpc.Untrusted || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), "must prove "+meant+"; it proved "+proved) {
@@ -97,7 +99,8 @@ func wantNothing(t *testing.T, got *journal) {
 	}
 }
 
-// anotherServer: messages for any server go to the others, and those for the impostor fail at once.
+// anotherServer checks that messages for any server go to the others, and that messages for the
+// impostor fail at once.
 func anotherServer(t *testing.T, f *fleet) int {
 	got := f.pose(t, "payments", "payments-3", "")
 	for name, send := range deliveries {
@@ -127,8 +130,8 @@ func theSameServer(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// theAddressOfAnother: printer-17 is a printer at the address of a payment server. The clerk means
-// the printer.
+// theAddressOfAnother registers the printer printer-17 at the address of a payment server. The
+// clerk sends to the printer.
 func theAddressOfAnother(t *testing.T, f *fleet) int {
 	before := len(f.journal.of(clerk))
 	f.pose(t, "printers", "printer-17", f.instance("payments-1").Addr)
@@ -158,8 +161,8 @@ func aServerAtTheAddressOfAnother(t *testing.T, f *fleet) int {
 	return 0
 }
 
-// anOldServer: until a message was to be sent to it, the attacker may be what it says. Then it
-// counts for no version cap.
+// anOldServer checks that the attacker can hold the version cap down only until a client tries to
+// send to it. After that, it counts for no version cap.
 func anOldServer(t *testing.T, f *fleet) int {
 	c := f.clerks.Client(oslorpc.Target{Topic: "payments", Version: "1.1"}, oslorpc.WithTimeout(patience), oslorpc.WithVersionCap("auto"))
 	sends := func() bool {
@@ -233,8 +236,8 @@ func (f *fleet) list(t *testing.T, topic string) []oslorpc.Instance {
 	return slices.DeleteFunc(all, func(i oslorpc.Instance) bool { return i.Topic != topic })
 }
 
-// wantWarning fails unless the clerk's process logged that a server did not prove to be the one
-// that was meant.
+// wantWarning fails unless the clerk's process logged that a server did not prove the expected
+// name.
 func (f *fleet) wantWarning(t *testing.T, meant string) {
 	t.Helper()
 	if text := f.clerkLog.String(); !strings.Contains(text, "a server did not prove its name") || !strings.Contains(text, "must prove "+meant) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what should happen soon.
+// patience is how long a test waits for something that should happen soon.
 const patience = 20 * time.Second
 
 // await waits until a condition holds.
@@ -27,7 +27,7 @@ func await(t *testing.T, what string, holds func() bool) {
 // run is a message that ran.
 type run struct{ server, method, identity string }
 
-// journal has the messages that ran. It is safe for concurrent use.
+// journal records the messages that ran. It is safe for concurrent use.
 type journal struct {
 	mu  sync.Mutex
 	all []run
@@ -39,7 +39,7 @@ func (j *journal) add(r run) {
 	j.all = append(j.all, r)
 }
 
-// of returns what ran for an identity.
+// of returns the runs of an identity.
 func (j *journal) of(identity string) (list []run) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -127,8 +127,8 @@ func (l *log) wantDenials(t *testing.T, identity string, n int) {
 
 func (r run) String() string { return fmt.Sprintf("%s at %s for %s", r.method, r.server, r.identity) }
 
-// wantHandshakes fails unless the log has n lines about handshakes that failed, each with the
-// address of the client.
+// wantHandshakes fails unless the log has n lines about failed handshakes, each with the address of
+// the client.
 func (l *log) wantHandshakes(t *testing.T, n int) {
 	t.Helper()
 	failed := func() []line {

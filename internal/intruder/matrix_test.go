@@ -18,24 +18,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// pairing is a server and a client, each with what it trusts and shows.
+// pairing is a server and a client, with what each trusts and presents.
 type pairing struct {
-	// server returns what the server shows. The client has files, which grpcurl reads as well.
+	// server returns the server's configuration, and client the client's. The client's certificates
+	// are in files, which grpcurl also reads.
 	server func(m *matrix) trust.Config
 	client func(m *matrix) trust.Config
-	// works says that the message is delivered; says is in the errors otherwise, by client.
+	// works is true if the message is delivered. Otherwise, library and line are texts in the
+	// errors of this library and of grpcurl.
 	works         bool
 	library, line string
-	// unread says that this library refuses the client's files before it connects: the error is of
-	// kind Invalid.
+	// unread is true if this library refuses the client's files before it connects. The error then
+	// has the kind Invalid.
 	unread bool
-	// logs says that the server logs a failed handshake.
+	// logs is true if the server logs a failed handshake.
 	logs bool
-	// blind says that grpcurl cannot notice: it compares no identity.
+	// blind is true if grpcurl cannot notice the problem, since it does not check identities.
 	blind bool
 }
 
-// matrix is one server, and a client.
+// matrix is one server and a client.
 type matrix struct {
 	fleet
 
@@ -45,7 +47,7 @@ type matrix struct {
 
 var loopback = []net.IP{net.IPv4(127, 0, 0, 1)}
 
-// proves returns a configuration of the server, or of the clerk, with a change.
+// proves returns a certificate for a name with a period of validity.
 func (m *matrix) proves(by *tlstest.Authority, name string, from, to time.Duration) *tlstest.Certificate {
 	return by.Issue(tlstest.Subject{URIs: []string{name}, IPs: loopback, NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(to)})
 }
@@ -54,7 +56,8 @@ const (
 	past, soonest, later = -2 * time.Hour, -time.Hour, time.Hour
 )
 
-// serverWith returns a server with a certificate, which may be one that no file could have.
+// serverWith returns a server with a certificate, which may be one that cannot be loaded from a
+// file.
 func serverWith(by func(m *matrix) *tlstest.Authority, name string, from, to time.Duration) func(m *matrix) trust.Config {
 	return func(m *matrix) trust.Config {
 		config := m.proves(by(m), name, from, to).Mutual()
@@ -128,8 +131,8 @@ func pairings() map[string]pairing {
 	}
 }
 
-// TestTrustMatrix: each client is served, or refuses at once and says why, and the server says so,
-// too. Nothing is delivered that should not be.
+// TestTrustMatrix checks that each client is served or refused at once, and that both ends report
+// the cause of a refusal. Nothing is delivered that should not be.
 func TestTrustMatrix(t *testing.T) {
 	t.Parallel()
 	for name, p := range pairings() {
@@ -165,7 +168,7 @@ func newMatrix(t *testing.T, p *pairing) *matrix {
 	return m
 }
 
-// checkLog fails unless the server logged a failed handshake, if it should.
+// checkLog fails unless the server logged a failed handshake exactly if it should.
 func (m *matrix) checkLog(t *testing.T, logs bool) {
 	t.Helper()
 	n := 0
@@ -253,7 +256,7 @@ func grpcurl(t *testing.T) string {
 	return path
 }
 
-// execute runs a program, and returns its exit code and what it printed.
+// execute runs a program and returns its exit code and output.
 func execute(t *testing.T, path string, args ...string) (code int, out string) {
 	t.Helper()
 	cmd := exec.CommandContext(soon(t), path, args...)

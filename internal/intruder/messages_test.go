@@ -18,7 +18,7 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// TestMessages: the attacker sends messages by hand.
+// TestMessages has an attacker that builds messages itself.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -50,7 +50,8 @@ func anotherMethod(t *testing.T, f *fleet) int {
 	return 12
 }
 
-// anotherForm: quotes may be called, and reports may be cast.
+// anotherForm sends messages by deliveries that the policy does not allow: quotes may only be
+// called, and reports may only be cast.
 func anotherForm(t *testing.T, f *fleet) int {
 	conn := f.dial(t, "payments-1")
 	for _, c := range [][2]string{{"Cast", "quote"}, {"Multicall", "quote"}, {"Call", "report"}, {"Multicall", "report"}, {"MonitoredCall", "report"}} {
@@ -109,7 +110,7 @@ func userAgent(t *testing.T, f *fleet) int {
 	return 3
 }
 
-// forged are headers that might be believed.
+// forged returns headers that a server might believe.
 func forged() metadata.MD {
 	return metadata.Pairs("oslorpc-topic", "payments", "oslorpc-exchange", "openstack", "oslorpc-server", "payments-1", "oslorpc-caller", clerk,
 		"oslorpc-identity", clerk, "x-forwarded-client-cert", "URI="+clerk, "x-forwarded-for", "127.0.0.1", "x-spiffe-id", clerk,
@@ -141,8 +142,8 @@ func headers(t *testing.T, f *fleet) int {
 	return n
 }
 
-// envelopeAgainstHeaders: the gate and the server read the envelope alone. A message whose headers
-// contradict it is refused before both.
+// envelopeAgainstHeaders checks that the gate and the server read only the envelope. A message
+// whose headers contradict the envelope is refused before both.
 func envelopeAgainstHeaders(t *testing.T, f *fleet) int {
 	conn := f.dial(t, "payments-1")
 	allowed := metadata.NewOutgoingContext(soon(t), metadata.Pairs("oslorpc-topic", "payments", "oslorpc-method", "quote"))
@@ -162,10 +163,10 @@ func envelopeAgainstHeaders(t *testing.T, f *fleet) int {
 	return 1
 }
 
-// doubled is a message that was encoded already.
+// doubled is an encoded message.
 type doubled []byte
 
-// codec sends bytes as they are.
+// codec sends bytes unchanged.
 type codec struct{}
 
 func (codec) Marshal(v any) ([]byte, error) {
@@ -179,7 +180,7 @@ func (codec) Unmarshal(b []byte, v any) error { return proto.Unmarshal(b, v.(pro
 
 func (codec) Name() string { return "proto" }
 
-// duplicateFields: fields that come twice in a message mean the last one, for the gate as well.
+// duplicateFields checks that the last one of duplicate fields counts, for the gate as well.
 func duplicateFields(t *testing.T, f *fleet) int {
 	conn := f.dial(t, "payments-1", grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{})))
 	encode := func(m *pb.Message) []byte {
@@ -272,7 +273,7 @@ func services(t *testing.T, f *fleet) int {
 	return 11
 }
 
-// missed: messages that are denied tell servers nothing.
+// missed checks that denied messages do not tell servers that they missed messages.
 func missed(t *testing.T, f *fleet) int {
 	conn := f.dial(t, "payments-1")
 	for range 200 {

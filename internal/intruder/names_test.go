@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 )
 
-// TestNames: the attacker uses names that look like others.
+// TestNames has an attacker that uses names that look like others.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -25,8 +25,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// wantNoRun fails unless a message was denied, or refused since its target is malformed. It returns
-// how many denials that are.
+// wantNoRun fails unless a message was denied, or refused because its target is malformed. It
+// returns the number of denials.
 func wantNoRun(t *testing.T, what string, err error) int {
 	t.Helper()
 	switch status.Code(err) {
@@ -112,8 +112,8 @@ func fanoutTarget(t *testing.T, f *fleet) (denials int) {
 	return denials
 }
 
-// TestCertificatesThatNameOthers: the authority certifies what it is asked for, and the attacker
-// has a certificate that nearly names another server. None is taken for another's.
+// TestCertificatesThatNameOthers has an authority that certifies every request, and an attacker
+// whose certificate almost names another server. The name never passes for the other one.
 func TestCertificatesThatNameOthers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -156,7 +156,7 @@ func TestCertificatesThatNameOthers(t *testing.T) {
 	f.checkServes(t)
 }
 
-// TestCertificatesForServersOnly do not make clients.
+// TestCertificatesForServersOnly checks that such certificates do not authenticate clients.
 func TestCertificatesForServersOnly(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

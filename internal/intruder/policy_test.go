@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The template of the fleet, and the names of its programs.
+// These are the template of the fleet and the names of its programs.
 const (
 	template = "spiffe://cloud/exchange/{exchange}/topic/{topic}/server/{server}"
 	clerk    = "spiffe://cloud/user/clerk"
@@ -20,8 +20,8 @@ func serverName(topic, server string) string {
 	return strings.NewReplacer("{exchange}", "openstack", "{topic}", topic, "{server}", server).Replace(template)
 }
 
-// policyText is the policy of the fleet: what printers and clerks may do, among the rules of other
-// teams.
+// policyText returns the policy of the fleet: what printers and clerks may do, among the rules of
+// other teams.
 func policyText() string {
 	var b strings.Builder
 	b.WriteString("mode: enforce\nrules:\n")

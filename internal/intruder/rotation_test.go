@@ -15,8 +15,8 @@ import (
 
 var rotate = flag.Duration("rotate", 0, "how long TestRotation rotates certificates, which last 10 s, each second; 0 for a short form")
 
-// TestRotation: all programs of a fleet with names to prove and a policy get new certificates again
-// and again under 32 callers, and no call fails. A stolen certificate has expired soon.
+// TestRotation renews the certificates of all programs again and again, in a fleet with identities
+// and a policy, under the load of 32 callers. No call fails. A stolen certificate expires soon.
 func TestRotation(t *testing.T) {
 	f := newFleet(t)
 	long, interval, life := 3*time.Second, 300*time.Millisecond, time.Hour
@@ -48,7 +48,7 @@ func TestRotation(t *testing.T) {
 	f.checkServes(t)
 }
 
-// callSome makes calls: every fourth caller over new connections.
+// callSome makes calls. Every fourth caller uses new connections.
 func (f *fleet) callSome(t *testing.T, n int, calls *atomic.Int64) {
 	t.Helper()
 	c := f.clerk
@@ -66,7 +66,7 @@ func (f *fleet) callSome(t *testing.T, n int, calls *atomic.Int64) {
 	}
 }
 
-// rotate gives each program another certificate of the same name.
+// rotate gives each program a new certificate for the same name.
 func (f *fleet) rotate(life time.Duration) {
 	for name, config := range f.files {
 		f.authority.Issue(tlstest.Subject{URIs: []string{name}, IPs: loopback, NotAfter: time.Now().Add(life)}).Write(filepath.Dir(config.CA))

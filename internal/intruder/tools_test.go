@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// TestTools: the attacker uses the tools of operators, and HTTP/2 by hand.
+// TestTools has an attacker that uses the tools of operators, and HTTP/2 frames.
 func TestTools(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
@@ -65,7 +65,7 @@ func withGrpcurl(t *testing.T, f *fleet) int {
 	return 8
 }
 
-// frames returns a connection of the attacker's that speaks HTTP/2 in frames.
+// frames returns a connection of the attacker that speaks HTTP/2 in frames.
 func (f *fleet) frames(t *testing.T) *limitstest.Client {
 	t.Helper()
 	config := tlsOf(t, f.stolen)
@@ -82,7 +82,7 @@ func (f *fleet) frames(t *testing.T) *limitstest.Client {
 	return c
 }
 
-// oddHeaders sends RPCs with headers beside the usual ones.
+// oddHeaders sends RPCs with unusual headers.
 func oddHeaders(t *testing.T, f *fleet) int {
 	c := f.frames(t)
 	body, err := proto.Marshal(&pb.CallRequest{Message: message("transfer")})
