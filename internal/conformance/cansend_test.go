@@ -52,8 +52,8 @@ func TestCanSendVersion(t *testing.T) {
 	})
 }
 
-// Upstream refuses a malformed version when a client is prepared, and here each operation does, as
-// well as the question.
+// oslo.messaging refuses a malformed version when a client is prepared. Here each operation refuses
+// it, and so does CanSendVersion.
 func TestVersionsOfPrepare(t *testing.T) {
 	type test struct {
 		row

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The access policies, by upstream's names Default, Legacy and Explicit. A row that upstream runs
-// without one has the default.
+// These are the access policies, by their names in oslo.messaging: Default, Legacy and Explicit. A
+// row that oslo.messaging runs without a policy has the default.
 const (
 	public  = oslorpc.AllowPublic
 	all     = oslorpc.AllowAll
@@ -86,7 +86,7 @@ const (
 		"here they are values of a type of their own, and one that is none is refused at the start"
 )
 
-// Where a row names no endpoints, they are A, B and C; see abc.
+// Rows that name no endpoints use A, B and C (see abc).
 func TestDispatchExtra(t *testing.T) {
 	type test struct {
 		row
@@ -191,8 +191,8 @@ type (
 	}
 )
 
-// abc are three endpoints: A and B in one namespace with different versions, and C with neither
-// namespace nor version.
+// abc returns three endpoints: A and B are in one namespace with different versions, and C has
+// neither a namespace nor a version.
 func abc(w *witness) []oslorpc.Endpoint {
 	named := func(name string) map[string]oslorpc.Method {
 		return map[string]oslorpc.Method{
@@ -216,7 +216,7 @@ func abc(w *witness) []oslorpc.Endpoint {
 	}
 }
 
-// failing are two endpoints, of which the first fails as if the method were not there.
+// failing returns two endpoints. The first one fails as if the method did not exist.
 func failing(w *witness) []oslorpc.Endpoint {
 	first := oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (string, error) {
 		return w.see(ctx, "first.foo"), &oslorpc.Error{Kind: oslorpc.NoSuchMethod, Message: "as if"}
@@ -224,7 +224,7 @@ func failing(w *witness) []oslorpc.Endpoint {
 	return []oslorpc.Endpoint{{Methods: map[string]oslorpc.Method{"foo": first}}, {Methods: w.methods("second", "foo")}}
 }
 
-// halfExposed are two endpoints with the same method, which only the second exposes.
+// halfExposed returns two endpoints with the same method. Only the second one exposes it.
 func halfExposed(w *witness) []oslorpc.Endpoint {
 	second := w.methods("second", "f")
 	second["f"] = second["f"].Expose()

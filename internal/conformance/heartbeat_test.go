@@ -29,7 +29,7 @@ const (
 	beatsLeak = "upstream goes on giving signs of life for a message that it refused, until the process ends; here they end with the answer"
 )
 
-// line is a stream of which a test is the other end. It is used by one goroutine at a time.
+// line is a stream whose other end is the test. Only one goroutine uses it at a time.
 type line struct {
 	grpc.ServerStreamingServer[pb.MonitoredCallResponse]
 
@@ -52,8 +52,8 @@ func (l *line) Send(m *pb.MonitoredCallResponse) error {
 	return nil
 }
 
-// lasting returns a process as which the recorder posed, with a method foo that takes so long and
-// returns 7, or fails at once.
+// lasting returns a process in place of the recorder. Its method foo returns 7 after a time, or
+// fails at once.
 func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 	t.Helper()
 	foo := func(ctx context.Context, emit dispatch.Emit) error {
@@ -87,7 +87,7 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 	return service.New(in)
 }
 
-// What a client sends reaches a server as it is, and time is faked, so the signs of life can be
+// The test passes the client's message to a server unchanged. Time is faked, so heartbeats can be
 // counted.
 func TestHeartbeats(t *testing.T) {
 	type test struct {
@@ -107,8 +107,8 @@ func TestHeartbeats(t *testing.T) {
 		{row{id: "W1"}, monitor(2 * time.Second), "foo", "1.0", 3500 * ms, nil, ouch, 1, 0},
 		{row{id: "W2a"}, nil, "foo", "1.0", 100 * ms, nil, nil, 0, 0},
 		{row{id: "W2b"}, monitor(0), "foo", "1.0", 100 * ms, nil, nil, 0, 0},
-		// The method ends between two heartbeats, since at the moment of one it would be open which
-		// is first.
+		// The method ends between two heartbeats. If it ended at the time of a heartbeat, the order
+		// would be undefined.
 		{row{"W3a", short}, monitor(time.Second), "foo", "1.0", 1400 * ms, nil, nil, 2, 0},
 		{row{"W3b", short}, monitor(1900 * ms), "foo", "1.0", 1500 * ms, nil, nil, 1, 0},
 		{row{id: "W4"}, monitor(2 * time.Second), "foo", "1.0", 3200 * ms, nil, nil, 3, 0},
@@ -148,7 +148,7 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
-// ask brings a message to a process in the way that it was sent.
+// ask passes a message to a process by the RPC with which it was sent.
 func (l *line) ask(t *testing.T, process *service.Services, m sent) (err error) {
 	t.Helper()
 	switch m.kind {

@@ -21,8 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// recorder is a server that runs nothing: it writes down each message as it came over the wire, and
-// answers null.
+// recorder is a server that runs nothing. It records each message as it arrived, and answers null.
 type recorder struct {
 	pb.UnimplementedRPCServiceServer
 
@@ -42,8 +41,7 @@ type sent struct {
 	left time.Duration
 }
 
-// The recorder stands for all of these, so that a message without a place to go would not be
-// recorded.
+// The recorder registers as all of these. A message without a server would not be recorded.
 var (
 	exchanges = []string{"openstack", "testexchange"}
 	servers   = []string{"otherserver", "testserver"}
@@ -51,8 +49,8 @@ var (
 
 const topic = "testtopic"
 
-// record returns a recorder and a transport that reaches it. It must be called in a bubble, since
-// it has no sockets.
+// record returns a recorder and a transport that reaches it. The caller must be in a synctest
+// bubble, since the recorder has no sockets.
 func record(t *testing.T) (*recorder, *oslorpc.Transport) {
 	t.Helper()
 	var network peertest.Network
@@ -74,7 +72,7 @@ func record(t *testing.T) (*recorder, *oslorpc.Transport) {
 
 var registries atomic.Int64
 
-// publish announces what the recorder stands for, and returns the URL where it can be seen.
+// publish registers the servers of the recorder, and returns the URL of the registry.
 func publish(t *testing.T) string {
 	t.Helper()
 	u := &url.URL{Scheme: "memory", Host: fmt.Sprintf("recorder%d", registries.Add(1))}
@@ -123,7 +121,7 @@ func (r *recorder) response() *pb.CallResponse {
 	return &pb.CallResponse{Result: payload.JSON(cmp.Or(r.result, "null"))}
 }
 
-// MonitoredCall answers at once, so that no heartbeat is due.
+// MonitoredCall answers at once, so no heartbeat is due.
 func (r *recorder) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerStreamingServer[pb.MonitoredCallResponse]) error {
 	asked := sent{Message: m.GetMessage(), kind: "monitored call", heartbeat: m.GetHeartbeatInterval().AsDuration()}
 	if err := r.take(stream.Context(), asked); err != nil {

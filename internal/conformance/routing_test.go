@@ -14,21 +14,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// place is a server of the fleet that messages are routed in.
+// place is a server of the fleet in which messages are routed.
 type place struct{ exchange, topic, server string }
 
 func (p place) String() string { return p.exchange + "/" + p.topic + "/" + p.server }
 
-// The fleet has a server in each combination. One topic is named as another with a server, which
-// upstream mistakes for each other, and no name is unique, so that only all three together say who
-// is meant.
+// The fleet has a server for each combination. One topic is named like another topic with a server,
+// which oslo.messaging confuses. No name is unique, so only exchange, topic and server together
+// identify a server.
 var (
 	routedExchanges = []string{"x1", "x2"}
 	routedTopics    = []string{"t", "t.s1"}
 	routedServers   = []string{"s1", "s2"}
 )
 
-// places returns the servers of all given exchanges, topics and servers.
+// places returns the servers for all combinations of exchanges, topics and servers.
 func places(exchanges, topics, servers []string) []place {
 	var all []place
 	for _, exchange := range exchanges {
@@ -41,7 +41,7 @@ func places(exchanges, topics, servers []string) []place {
 	return all
 }
 
-// runs is where each message ran.
+// runs records where each message ran.
 type runs struct {
 	mu sync.Mutex
 	at map[string][]string
@@ -98,7 +98,8 @@ func routedFanout(ctx context.Context, c *oslorpc.Client, id noted) error {
 	return nil
 }
 
-// expect returns the servers of which a message may reach one, or with a fanout must reach all.
+// expect returns the servers that a message may reach. A fanout must reach all of them, and another
+// message must reach exactly one.
 func (d delivery) expect(to place) []string {
 	servers := routedServers
 	if d.pinned && !d.fanout {
@@ -111,12 +112,12 @@ func (d delivery) expect(to place) []string {
 	return names
 }
 
-// repeats is how often a message for any server is sent: often enough that each server of the topic
-// has its turn.
+// repeats is how often a message for any server is sent. It is often enough that each server of the
+// topic gets a turn.
 const repeats = 6
 
-// Every message runs where it is meant to, once, and nowhere else, though all names are used
-// several times over.
+// Every message runs once where it is meant to and nowhere else, although all names are used
+// several times.
 func TestRouting(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{
 		"memory": func(*testing.T) string { return "memory://routing" },
@@ -148,7 +149,8 @@ func testRouting(t *testing.T, url string) {
 			}
 		}
 	}
-	// A server that has stopped has run what it accepted, so that no message is still on its way.
+	// A stopped server has run every message that it accepted, so no message is on its way
+	// afterwards.
 	for _, transport := range transports {
 		if err := transport.Close(); err != nil {
 			t.Error(err)
@@ -162,7 +164,7 @@ func testRouting(t *testing.T, url string) {
 	}
 }
 
-// startRouted starts each server on a transport of its own, as another process would.
+// startRouted starts each server on a separate transport, like another process.
 func startRouted(t *testing.T, url string, ran *runs) []*oslorpc.Transport {
 	t.Helper()
 	var transports []*oslorpc.Transport
@@ -192,8 +194,8 @@ func openRouted(t *testing.T, url string) *oslorpc.Transport {
 	return transport
 }
 
-// check fails unless each message ran once at one of the servers expected, or with a fanout once at
-// each; and each of them had one.
+// check fails unless each message ran once on one of the expected servers, or for a fanout once on
+// each of them. Every expected server must have run a message.
 func (r *runs) check(t *testing.T, d delivery, expected, ids []string) {
 	t.Helper()
 	reached := map[string]bool{}

@@ -13,12 +13,12 @@ import (
 
 func TestMain(m *testing.M) { anycarrier.Main(m) }
 
-// row is what the rows of all tables have.
+// row has the fields that the rows of all tables have.
 type row struct {
-	// id is the case's. Letters after the number tell apart the parts of one case.
+	// id is the ID of the case. Letters after the number distinguish parts of one case.
 	id string
-	// because says how upstream differs from what the row expects, and why it does on purpose;
-	// empty if it does not.
+	// because says how oslo.messaging differs from the row, and why oslorpc differs on purpose. It
+	// is empty if there is no difference.
 	because string
 }
 
@@ -27,7 +27,7 @@ func (r row) header() row { return r }
 type headed interface{ header() row }
 
 // each runs check for each row of a table. The table must have the cases from prefix1 to prefixN,
-// but for those left out because what they ask for does not exist yet.
+// except for leftOut, which are cases about features that do not exist yet.
 func each[R headed](t *testing.T, prefix string, n int, leftOut []string, table []R, check func(*testing.T, R)) {
 	t.Helper()
 	ids := make([]string, 0, len(table))
@@ -56,7 +56,7 @@ func one(t *testing.T, r row, check func(*testing.T)) {
 	})
 }
 
-// complete returns an error unless the ids are exactly the cases of a table that are not left out,
+// complete returns an error unless the IDs are exactly the cases of a table that are not left out,
 // each once.
 func complete(prefix string, n int, leftOut, ids []string) error {
 	seen := map[string]bool{}
@@ -99,7 +99,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// wantKind fails unless err is of a kind, and proves that nothing ran.
+// wantKind fails unless err is of a kind and proves that nothing ran.
 func wantKind(t *testing.T, err error, kind oslorpc.Kind) {
 	t.Helper()
 	if oslorpc.KindOf(err) != kind || !oslorpc.SafeToRetry(err) {

@@ -14,8 +14,9 @@ import (
 
 type options = []oslorpc.ClientOption
 
-// Calls and casts carry method, arguments and context, and neither a version nor a namespace unless
-// they are given. Upstream's empty target gets the topic without which nothing is sent.
+// Calls and casts carry the method, the arguments and the context. They carry a version or a
+// namespace only if it is given. oslo.messaging's empty target gets a topic here, since nothing is
+// sent without a topic.
 func TestCastCall(t *testing.T) {
 	type test struct {
 		row
@@ -54,7 +55,7 @@ func TestCastCall(t *testing.T) {
 	})
 }
 
-// single returns the one message that was recorded.
+// single returns the only message that was recorded.
 func single(t *testing.T, r *recorder) sent {
 	t.Helper()
 	got := r.recorded()
@@ -64,9 +65,9 @@ func single(t *testing.T, r *recorder) sent {
 	return got[0]
 }
 
-// wantTarget fails unless a message has this target on the wire, and went to an instance that it
-// means. Upstream's recorder is above the driver, which puts in the default exchange, and ours is
-// below, so an exchange that is not given is the default one.
+// wantTarget fails unless a message has this target on the wire and went to a matching instance.
+// oslo.messaging's recorder is above the driver, which adds the default exchange. Ours is below, so
+// a missing exchange becomes the default one.
 func wantTarget(t *testing.T, m sent, want oslorpc.Target) {
 	t.Helper()
 	w := &pb.Target{Topic: &want.Topic, Exchange: &want.Exchange}
@@ -91,8 +92,8 @@ func wantTarget(t *testing.T, m sent, want oslorpc.Target) {
 	}
 }
 
-// wantJSON fails unless a payload is this JSON, with numbers as they are written; absent for the
-// empty string.
+// wantJSON fails unless a payload is this JSON, with numbers as written. If want is empty, the
+// payload must be absent.
 func wantJSON(t *testing.T, what string, p *pb.Payload, want string) {
 	t.Helper()
 	if want == "" {
@@ -121,7 +122,8 @@ const (
 	fanoutAway = "upstream sends one message that says fanout; here each server gets a message of its own, so that each can accept, refuse or skip it"
 )
 
-// Rows whose target has no topic upstream have one here; each row is prepared once and twice.
+// Rows whose target has no topic in oslo.messaging have one here. Each row is prepared once and
+// twice.
 func TestPrepare(t *testing.T) {
 	type test struct {
 		row
@@ -201,7 +203,8 @@ func TestPrepare(t *testing.T) {
 	})
 }
 
-// A call with fanout has no meaning. Multicall, which upstream has no more, does as call.
+// A call with fanout is an error. Multicall, which oslo.messaging no longer has, behaves like a
+// call.
 func TestCallFanout(t *testing.T) {
 	type test struct {
 		row

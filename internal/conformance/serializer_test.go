@@ -12,8 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// marker is a serializer that marks what passes, and writes down what it was asked, with whose
-// request context.
+// marker is a serializer that marks values. It records its calls with their request contexts.
 type marker struct {
 	dict oslorpc.RequestContext // what it makes of each request context
 
@@ -47,7 +46,7 @@ func (m *marker) DeserializeContext(ctx context.Context, dict oslorpc.RequestCon
 	return m.dict, nil
 }
 
-// wantAsked fails unless this is all that the serializer was asked, in this order.
+// wantAsked fails unless these are all calls of the serializer, in this order.
 func (m *marker) wantAsked(t *testing.T, want ...string) {
 	t.Helper()
 	m.mu.Lock()
@@ -57,7 +56,7 @@ func (m *marker) wantAsked(t *testing.T, want ...string) {
 	}
 }
 
-// At the client, the serializer sees everything with the caller's request context, once.
+// On the client, the serializer gets each value once, with the caller's request context.
 func TestSerializerOfClients(t *testing.T) {
 	type test struct {
 		row
@@ -95,8 +94,8 @@ func TestSerializerOfClients(t *testing.T) {
 	})
 }
 
-// At the server, the serializer sees arguments and result with the request context that it made,
-// once.
+// On the server, the serializer gets the arguments and the result once, with the request context
+// that it returned.
 func TestSerializerOfServers(t *testing.T) {
 	type test struct {
 		row

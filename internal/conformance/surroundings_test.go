@@ -17,8 +17,8 @@ const (
 		"what it starts by method, where `oslorpc info` and Transport.Info show it"
 )
 
-// What surrounds clients and servers upstream, and does not here: kinds of transports, and a
-// collector of metrics.
+// These cases cover features around clients and servers that oslo.messaging has and oslorpc does
+// not: kinds of transports, and a collector of metrics.
 func TestSurroundings(t *testing.T) {
 	one(t, row{"3.9a", oneTransport}, func(t *testing.T) {
 		transport, err := oslorpc.Open("notify://notifications")
@@ -41,7 +41,7 @@ func TestSurroundings(t *testing.T) {
 			t.Errorf("it logged %s", &log)
 		}
 	})
-	// A call to one topic and a cast to another: what is counted of them is not mixed up.
+	// A call to one topic and a cast to another topic are counted separately.
 	one(t, row{"3.10", serverCounts}, func(t *testing.T) {
 		o := opened(t, slog.New(slog.DiscardHandler))
 		first, second := o.serve(t, "topic1"), o.serve(t, "topic2")
@@ -98,7 +98,7 @@ func (s surroundings) serve(t *testing.T, topic string) counted {
 	return c
 }
 
-// wantStarted fails unless a server says that it started so many messages of each method.
+// wantStarted fails unless a server reports this many started messages for each method.
 func (s surroundings) wantStarted(t *testing.T, c counted, want map[string]int64) {
 	t.Helper()
 	instance, _ := c.Instance()

@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// open opens a transport for what needs no other program.
+// open opens a transport for tests that need no other program.
 func open(t *testing.T) *oslorpc.Transport {
 	t.Helper()
 	transport, err := oslorpc.Open("memory://")
@@ -25,7 +25,7 @@ func open(t *testing.T) *oslorpc.Transport {
 	return transport
 }
 
-// given returns the fields of a target that are given, by upstream's names.
+// given returns the fields of a target that are set, by their names in oslo.messaging.
 func given(target oslorpc.Target) map[string]any {
 	fields := map[string]any{}
 	for field, value := range reflect.ValueOf(target).Fields() {
@@ -36,7 +36,7 @@ func given(target oslorpc.Target) map[string]any {
 	return fields
 }
 
-// What is given to a target is what a client has, and nothing else.
+// A client has exactly the fields that its target sets.
 func TestTarget(t *testing.T) {
 	type test struct {
 		row
@@ -59,8 +59,8 @@ func TestTarget(t *testing.T) {
 	})
 }
 
-// Targets are derived by preparing a client. An override with "none" is in the table of what
-// reaches the wire.
+// Targets are derived by preparing a client. The table of what is sent covers an override with
+// "none".
 func TestTargetDerivation(t *testing.T) {
 	type test struct {
 		row
@@ -130,8 +130,8 @@ func TestTargetText(t *testing.T) {
 	})
 }
 
-// entry is a value that upstream's table of equality gives to a field: an object of its own, None,
-// and texts.
+// entry is a value that oslo.messaging's table of equality gives to a field: a distinct object,
+// None, or a text.
 type entry struct{ name, text string }
 
 var entries = []entry{{"object", "object"}, {"none", ""}, {"empty", ""}, {"foo", "foo"}, {"bar", "bar"}}
@@ -141,8 +141,8 @@ const (
 	fanoutIsYes = "upstream takes any value for fanout; here it is a bool, so there is only yes and no"
 )
 
-// Upstream: targets that differ in one field are equal if and only if the field's values are the
-// same entry; 25 pairs for each field.
+// In oslo.messaging, targets that differ in one field are equal if and only if the field's values
+// are the same entry. There are 25 pairs for each field.
 func TestTargetEquality(t *testing.T) {
 	for _, field := range []string{"Exchange", "Topic", "Namespace", "Version", "Server", "Fanout"} {
 		for _, a := range entries {
@@ -166,7 +166,7 @@ func TestTargetEquality(t *testing.T) {
 	}
 }
 
-// with returns a target with one field set; a fanout of any text is a yes.
+// with returns a target with one field set. Any text sets fanout to true.
 func with(field string, e entry) oslorpc.Target {
 	var target oslorpc.Target
 	f := reflect.ValueOf(&target).Elem().FieldByName(field)

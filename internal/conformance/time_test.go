@@ -65,7 +65,8 @@ func TestCallTimeout(t *testing.T) {
 	})
 }
 
-// The deadline of ctx and the timeout hold both, and the earlier counts. (Upstream has no ctx.)
+// Both the deadline of ctx and the timeout apply, and the earlier one counts. (oslo.messaging has
+// no ctx.)
 func TestEarlierDeadlineCounts(t *testing.T) {
 	for name, test := range map[string]struct{ ctx, timeout, want time.Duration }{
 		"ctx":     {5 * time.Second, 10 * time.Second, 5 * time.Second},
@@ -88,8 +89,8 @@ func TestEarlierDeadlineCounts(t *testing.T) {
 	}
 }
 
-// A retry is seen by a server that refuses: it is asked once, and then once more for each retry.
-// None means until the deadline.
+// A server that refuses sees the retries: it gets the message once, and once more for each retry.
+// None means retrying until the deadline.
 func TestCallRetry(t *testing.T) {
 	type test struct {
 		row

@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// answer is what comes of asking whether versions are compatible.
+// answer is the answer to the question whether versions are compatible.
 type answer string
 
 const (
@@ -22,8 +22,8 @@ const (
 	strict        = "upstream parses only as far as it compares, so that a malformed version passes or fails by what it meets; here it is an error at once"
 )
 
-// compatible asks as a server does: whether what it implements, if it says so, can serve what is
-// requested.
+// compatible asks like a server: can it serve the requested version with the version that it
+// implements, if it has one?
 func compatible(implemented, requested string) answer {
 	i, err := rpc.VersionOrDefault(implemented)
 	if err != nil {

@@ -21,13 +21,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// witness sees which methods run.
+// witness records which methods run.
 type witness struct {
 	mu   sync.Mutex
 	seen []string
 }
 
-// bob is the request context of every message; a method that does not get it says so.
+// bob is the request context of every message. A method that does not get it says so.
 var bob = oslorpc.RequestContext{"user": "bob"}
 
 func (w *witness) see(ctx context.Context, what string) string {
@@ -40,7 +40,7 @@ func (w *witness) see(ctx context.Context, what string) string {
 	return what
 }
 
-// methods returns methods of an endpoint that say their name.
+// methods returns methods of an endpoint that return their names.
 func (w *witness) methods(endpoint string, names ...string) map[string]oslorpc.Method {
 	methods := map[string]oslorpc.Method{}
 	for _, name := range names {
@@ -51,7 +51,7 @@ func (w *witness) methods(endpoint string, names ...string) map[string]oslorpc.M
 	return methods
 }
 
-// message is a message as it may be written by hand: nil fields are absent, and null is null.
+// message is a message that can be malformed: nil fields are absent, and null is null.
 type message struct {
 	namespace, version, method any
 	args                       string // empty for an empty object
@@ -60,10 +60,10 @@ type message struct {
 
 type nothing struct{}
 
-// null stands for null.
+// null stands for the JSON value null.
 var null nothing
 
-// noArgs are arguments that are absent.
+// noArgs means that the arguments are absent.
 const noArgs = "absent"
 
 // text returns the message as JSON.
@@ -99,7 +99,7 @@ func put(object map[string]any, name string, value any) {
 	}
 }
 
-// served is a server that hand-written messages can be sent to.
+// served is a server that accepts messages which the test encodes itself.
 type served struct{ conn *grpc.ClientConn }
 
 func serve(t *testing.T, options []oslorpc.ServerOption, endpoints ...oslorpc.Endpoint) (*served, error) {
@@ -127,7 +127,7 @@ func serve(t *testing.T, options []oslorpc.ServerOption, endpoints ...oslorpc.En
 	return &served{conn}, nil
 }
 
-// reply is what came of a message.
+// reply is the outcome of a message.
 type reply struct {
 	result string // JSON, or a value as JSON
 	err    error
@@ -155,7 +155,7 @@ func (s *served) ask(t *testing.T, m message) reply {
 	return reply{result: string(text)}
 }
 
-// outcome is what is expected of a message.
+// outcome is the expected outcome of a message.
 type outcome struct {
 	calls     string       // the one method that runs, if any
 	result    string       // its result as JSON, by default its name

@@ -27,7 +27,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// stranger is a program that makes RPCs by hand, with a certificate of its own.
+// stranger is a program with a valid certificate that makes RPCs without this library.
 type stranger struct {
 	conn     *grpc.ClientConn
 	instance oslorpc.Instance
@@ -46,17 +46,17 @@ func (f *fleet) stranger(t *testing.T, server string) stranger {
 	return stranger{conn, i}
 }
 
-// rpcCase is an RPC that a server answers, and what its interceptors see of it.
+// rpcCase is an RPC that a server answers, and what the server's interceptors see.
 type rpcCase struct {
 	method protoreflect.MethodDescriptor
-	// path is the method's, in gRPC's form.
+	// path is the path of the method in gRPC.
 	path string
-	// name and delivery are what interceptors see.
+	// name and delivery are the values that interceptors see.
 	name     string
 	delivery rpc.Delivery
 }
 
-// rpcs are all RPCs of the contract and of a typed service.
+// rpcs returns all RPCs of the protocol and of a typed service.
 func rpcs(t *testing.T) (list []rpcCase) {
 	t.Helper()
 	seen := map[string]rpc.Delivery{
@@ -94,7 +94,7 @@ func rpcs(t *testing.T) (list []rpcCase) {
 	return list
 }
 
-// request returns a message for the method.
+// request returns a request message for the method.
 func (c *rpcCase) request(t *testing.T, s stranger) *dynamicpb.Message {
 	t.Helper()
 	request := dynamicpb.NewMessage(c.method.Input())
@@ -108,7 +108,7 @@ func (c *rpcCase) request(t *testing.T, s stranger) *dynamicpb.Message {
 	return request
 }
 
-// do makes the RPC as plain gRPC does, and returns how it ended.
+// do makes the RPC with plain gRPC and returns its error.
 func (c *rpcCase) do(t *testing.T, s stranger) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "token", "x"), patience)
@@ -137,7 +137,7 @@ func (c *rpcCase) do(t *testing.T, s stranger) error {
 
 func (c *rpcCase) isSession() bool { return c.path == pb.RPCService_Session_FullMethodName }
 
-// doInSession sends a message in a session, and returns what became of it.
+// doInSession sends a message in a session and returns its outcome.
 func (c *rpcCase) doInSession(ctx context.Context, s stranger) error {
 	stream, err := pb.NewRPCServiceClient(s.conn).Session(ctx)
 	if err != nil {
@@ -170,8 +170,8 @@ func (c *rpcCase) doInSession(ctx context.Context, s stranger) error {
 	}
 }
 
-// Every RPC of the contract, and of a typed service, passes the interceptors before a message is
-// accepted, also if a program makes it without this library.
+// Every RPC of the protocol and of a typed service passes the interceptors before a message is
+// accepted, even if a program makes the RPC without this library.
 func TestNoRPCBypassesAccept(t *testing.T) {
 	f := newFleet(t, []string{"node1"})
 	s := f.stranger(t, "node1")
@@ -206,13 +206,13 @@ func TestNoRPCBypassesAccept(t *testing.T) {
 	}
 }
 
-// isOfGateway reports whether only gateways serve the RPC. Package gateway tests that what comes in
-// through it passes the gate and the interceptors.
+// isOfGateway reports whether only gateways serve the RPC. Package gateway tests that messages
+// which arrive through this RPC pass the gate and the interceptors.
 func (c *rpcCase) isOfGateway() bool {
 	return strings.HasPrefix(c.path, "/"+pb.GatewayService_ServiceDesc.ServiceName+"/")
 }
 
-// checkSeen fails unless the message was seen once before acceptance, as what it is.
+// checkSeen fails unless interceptors saw the message correctly and once before acceptance.
 func (c *rpcCase) checkSeen(t *testing.T, f *fleet) {
 	t.Helper()
 	list := f.journal.take(accept)
@@ -241,7 +241,7 @@ func checkDetail(t *testing.T, err error) {
 	}
 }
 
-// A server offers the services that the test above knows, and services of gRPC that run no
+// A server offers only the services that the test above knows, and services of gRPC that run no
 // messages.
 func TestNoOtherServices(t *testing.T) {
 	f := newFleet(t, []string{"node1"})
@@ -269,8 +269,8 @@ func TestNoOtherServices(t *testing.T) {
 	}
 }
 
-// Interceptors of gRPC around an RPC do not keep ours from seeing its message, nor show it to them
-// twice.
+// Interceptors of gRPC around an RPC neither hide its message from our interceptors nor show it to
+// them twice.
 func TestInterceptorsOfGRPCBesideOurs(t *testing.T) {
 	f := newFleet(t, nil)
 	handled := make(chan string, 100)
@@ -303,7 +303,7 @@ func TestInterceptorsOfGRPCBesideOurs(t *testing.T) {
 	}
 }
 
-// A process that its clients may not inspect still gets their messages.
+// A process that its clients must not inspect still receives their messages.
 func TestInspectionDenied(t *testing.T) {
 	f := newFleet(t, []string{"node1"})
 	f.setRefuse(func(at point, _ string, m *rpc.Message) error {

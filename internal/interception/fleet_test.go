@@ -26,14 +26,14 @@ const (
 	clientName = "client.example"
 )
 
-// fleet is a client and servers, each a process of its own for the others: they prove by
-// certificates who they are.
+// fleet is a client and servers. Each is a separate process for the others and proves its name by a
+// certificate.
 type fleet struct {
 	journal   *journal
 	authority *tlstest.Authority
 	client    *oslorpc.Client
 	servers   map[string]*oslorpc.Server
-	// refuse is asked at each point, and by each process, whether to refuse a message.
+	// refuse is called at each point by each process. It decides whether to refuse a message.
 	refuse atomic.Pointer[func(at point, process string, m *rpc.Message) error]
 }
 
@@ -49,7 +49,7 @@ func newFleet(t *testing.T, servers []string, options ...oslorpc.ServerOption) *
 	return f
 }
 
-// open opens a transport whose certificate is for a name.
+// open opens a transport whose certificate contains a name.
 func (f *fleet) open(t *testing.T, name string, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
@@ -80,7 +80,7 @@ func (f *fleet) serve(t *testing.T, name string, transport []oslorpc.TransportOp
 	return s
 }
 
-// marking is an interceptor of a client that adds metadata to messages.
+// marking returns a client interceptor that adds metadata to messages.
 func marking() oslorpc.Interceptor {
 	return oslorpc.Interceptor{
 		Send: func(ctx context.Context, m *rpc.Message, next rpc.Next) error {
@@ -95,17 +95,17 @@ func marking() oslorpc.Interceptor {
 	}
 }
 
-// userKey is the key of the name that a sender has proved.
+// userKey is the context key of the name that a sender proved.
 type userKey struct{}
 
-// identifying is an interceptor of a server that adds to the context who sent a message.
+// identifying returns a server interceptor that adds the sender's name to the context.
 func identifying() oslorpc.Interceptor {
 	return oslorpc.Interceptor{Accept: func(ctx context.Context, m *rpc.Message) (context.Context, error) {
 		return context.WithValue(ctx, userKey{}, provedBy(m.Peer.TLS)), nil
 	}}
 }
 
-// provedBy returns the name in the certificate of the other end of a connection.
+// provedBy returns the name in the peer's certificate.
 func provedBy(state *tls.ConnectionState) string {
 	if state == nil || len(state.VerifiedChains) == 0 {
 		return ""
@@ -113,10 +113,10 @@ func provedBy(state *tls.ConnectionState) string {
 	return strings.Join(state.PeerCertificates[0].DNSNames, " ")
 }
 
-// errForget has an interceptor forget to go on with a message.
+// errForget makes an interceptor end without calling next.
 var errForget = errors.New("forget")
 
-// refusing refuses what the fleet is told to refuse.
+// refusing returns an interceptor that refuses messages as the fleet's refuse function says.
 func (f *fleet) refusing(process string) oslorpc.Interceptor {
 	ask := func(at point, m *rpc.Message) error {
 		if refuse := f.refuse.Load(); refuse != nil {
@@ -147,7 +147,7 @@ func (f *fleet) refusing(process string) oslorpc.Interceptor {
 	}
 }
 
-// setRefuse has the fleet refuse messages; nil for none.
+// setRefuse makes the fleet refuse messages. If refuse is nil, it refuses none.
 func (f *fleet) setRefuse(refuse func(at point, process string, m *rpc.Message) error) {
 	if refuse == nil {
 		f.refuse.Store(nil)
@@ -156,7 +156,7 @@ func (f *fleet) setRefuse(refuse func(at point, process string, m *rpc.Message) 
 	f.refuse.Store(&refuse)
 }
 
-// inventory has the methods of a server, dynamic and typed. They note that they ran.
+// inventory has the dynamic and typed methods of a server. They record that they ran.
 type inventory struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -195,7 +195,7 @@ func (d dynamic) Count(ctx context.Context) iter.Seq2[int, error] {
 	}
 }
 
-// Block ends when its caller leaves.
+// Block returns when its caller leaves.
 func (d dynamic) Block(ctx context.Context) error {
 	d.inventory.ran(ctx)
 	<-ctx.Done()
@@ -208,13 +208,13 @@ func (i *inventory) GetVolume(ctx context.Context, _ *v1.GetVolumeRequest) (*v1.
 	return &v1.GetVolumeResponse{Name: i.name}, nil
 }
 
-// ReportUsage is a cast.
+// ReportUsage is called as a cast.
 func (i *inventory) ReportUsage(ctx context.Context, _ *v1.ReportUsageRequest) (*emptypb.Empty, error) {
 	i.ran(ctx)
 	return &emptypb.Empty{}, nil
 }
 
-// InvalidateCache is a fanout.
+// InvalidateCache is called as a fanout.
 func (i *inventory) InvalidateCache(ctx context.Context, _ *v1.InvalidateCacheRequest) (*emptypb.Empty, error) {
 	i.ran(ctx)
 	return &emptypb.Empty{}, nil
@@ -231,7 +231,7 @@ func (i *inventory) WatchVolumes(_ *v1.WatchVolumesRequest, stream grpc.ServerSt
 	return nil
 }
 
-// ImportVolumes takes any number of messages.
+// ImportVolumes accepts any number of messages.
 func (i *inventory) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolumesRequest, v1.ImportVolumesResponse]) error {
 	i.ran(stream.Context())
 	for n := int64(0); ; n++ {

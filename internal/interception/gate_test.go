@@ -40,7 +40,7 @@ func (a *auditLog) Write(p []byte) (int, error) {
 	return a.text.Write(p)
 }
 
-// take returns the lines of the audit log since the last time.
+// take returns the lines of the audit log since the last call.
 func (a *auditLog) take() (lines []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -53,7 +53,7 @@ func (a *auditLog) take() (lines []string) {
 	return lines
 }
 
-// all returns the log.
+// all returns the whole log.
 func (a *auditLog) all() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -134,11 +134,11 @@ func (g *guarded) counted(t *testing.T) (n int64) {
 	return n
 }
 
-// inspect lets anyone look at the counts, which a rule for messages does not.
+// inspect lets everyone read the request counts, which a rule for messages does not allow.
 var inspect = trust.Rule{Name: "inspect", From: []string{"anyone"}, Topic: []string{topic}, Delivery: []rpc.Delivery{rpc.DeliveryInspect}}
 
-// Denied messages run nowhere, are neither counted nor seen by interceptors, tell no server that it
-// missed something, and all leave a line in the audit log.
+// Denied messages do not run. They are neither counted nor seen by interceptors, they tell no
+// server that it missed messages, and each leaves a line in the audit log.
 func TestGateDenies(t *testing.T) { anycarrier.Each(t, testGateDenies) }
 
 func testGateDenies(t *testing.T) {
@@ -178,8 +178,8 @@ func testGateDenies(t *testing.T) {
 	}
 }
 
-// checkDenied fails unless an error, if there is one, is a denial by a policy. A gather has no
-// error beside its servers' errors.
+// checkDenied fails unless an error, if there is one, is a denial by a policy. A gather has only
+// the errors of its servers.
 func checkDenied(t *testing.T, r *row, err error) {
 	t.Helper()
 	if err == nil && r.sent == rpc.DeliveryGather {
@@ -191,7 +191,7 @@ func checkDenied(t *testing.T, r *row, err error) {
 	}
 }
 
-// checkAudit fails unless the audit log has a line for each server that got the message.
+// checkAudit fails unless the audit log has a line for each server that received the message.
 func (g *guarded) checkAudit(t *testing.T, r *row, verdict, rule string) {
 	t.Helper()
 	want := 1
@@ -217,7 +217,7 @@ func (g *guarded) checkAudit(t *testing.T, r *row, verdict, rule string) {
 	}
 }
 
-// Allowed messages run, as without a policy.
+// Allowed messages run as they do without a policy.
 func TestGateAllows(t *testing.T) { anycarrier.Each(t, testGateAllows) }
 
 func testGateAllows(t *testing.T) {
@@ -263,7 +263,7 @@ func (g *guarded) checkRuns(t *testing.T, r *row, o outcome) {
 	}
 }
 
-// In a dry run everything runs, and the log says what would be denied.
+// In a dry run everything runs, and the log shows the messages that would be denied.
 func TestGateDryRun(t *testing.T) { anycarrier.Each(t, testGateDryRun) }
 
 func testGateDryRun(t *testing.T) {
@@ -284,7 +284,7 @@ func testGateDryRun(t *testing.T) {
 	}
 }
 
-// A fanout that one of two servers denies runs at the other.
+// If one of two servers denies a fanout, the fanout runs on the other.
 func TestGateDeniesAtOneServer(t *testing.T) { anycarrier.Each(t, testGateDeniesAtOneServer) }
 
 func testGateDeniesAtOneServer(t *testing.T) {
@@ -301,8 +301,8 @@ func testGateDeniesAtOneServer(t *testing.T) {
 	}
 }
 
-// Every RPC of the contract and of a typed service passes the gate, also if a program makes it
-// without this library, and so do gRPC's own services.
+// Every RPC of the protocol and of a typed service passes the gate, even if a program makes the RPC
+// without this library. gRPC's own services pass the gate too.
 func TestNoRPCBypassesTheGate(t *testing.T) {
 	denied := newGuarded(t, proofs()[0], &trust.Policy{})
 	s := denied.stranger(t, "node1")
@@ -359,7 +359,7 @@ func useServices(ctx context.Context, conn *grpc.ClientConn) map[string]error {
 	}
 }
 
-// Rules with services let callers use gRPC's own.
+// Rules with services let callers use gRPC's own services.
 func TestGateAllowsServices(t *testing.T) {
 	g := newGuarded(t, proofs()[0], &trust.Policy{Rules: []trust.Rule{{
 		From: []string{"dns:" + strangerName}, Services: []string{"grpc.health.v1.Health/*", "grpc.reflection.*"},

@@ -29,17 +29,17 @@ type asGateway struct {
 
 func (a asGateway) Gateway() *gateway.Gateway { return a.gateway }
 
-// behind is how a fleet has a gateway between the client and the servers.
+// behind describes a fleet with a gateway between the client and the servers.
 type behind struct {
-	// gateway and servers are the policies; nil for none.
+	// gateway and servers are the policies. Each may be nil.
 	gateway, servers *trust.Policy
-	// attached servers open a stream to the gateway.
+	// attached makes the servers attach to the gateway by a stream.
 	attached bool
-	// options returns the options of the server with a name; nil for none.
+	// options returns the options of the server with a name. It may be nil.
 	options func(name string) []oslorpc.ServerOption
 }
 
-// newFleetBehind is newFleet with two servers, and with a gateway between the client and them.
+// newFleetBehind is like newFleet with two servers and a gateway between the client and the servers.
 func newFleetBehind(t *testing.T, b behind) *fleet {
 	t.Helper()
 	f := &fleet{journal: newJournal(), authority: tlstest.New(t), servers: map[string]*oslorpc.Server{}}
@@ -87,7 +87,7 @@ func newFleetBehind(t *testing.T, b behind) *fleet {
 	return f
 }
 
-// trace is the metadata of a trace that a message is part of, as W3C has them.
+// trace is the metadata of a trace that a message belongs to, in the format of W3C.
 var trace = map[string]string{
 	"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "congo=t61rcWkgMzE", "baggage": "user=ann",
 }
@@ -208,9 +208,9 @@ func checkDeadline(t *testing.T, r *row, e *event, deadline time.Time) {
 	}
 }
 
-// A server that could not get a message hears of that with the next one that comes through a
-// gateway, whatever that is, once. Other servers hear nothing. A typed stream does not tell, with a
-// gateway or without: it counts as sent before the server has answered.
+// If a server could not get a message, the next message of any kind through a gateway tells the
+// server so, once. Other servers are not told. A typed stream does not tell the server, with or
+// without a gateway, since it counts as sent before the server has answered.
 func TestMissedThroughAGateway(t *testing.T) { eachWay(t, testMissedThroughAGateway) }
 
 func testMissedThroughAGateway(t *testing.T, attached bool) {
@@ -257,7 +257,7 @@ func testMissedThroughAGateway(t *testing.T, attached bool) {
 	}
 }
 
-// miss has a server with one worker, and room for one message, miss a message of the client.
+// miss makes a server with one worker, and a queue of one message, miss a message of the client.
 func (f *fleet) miss(ctx context.Context, t *testing.T, server string) {
 	t.Helper()
 	to := f.client.Prepare(oslorpc.WithServer(server))
@@ -282,8 +282,8 @@ func (f *fleet) miss(ctx context.Context, t *testing.T, server string) {
 	f.journal.reset()
 }
 
-// The gates at the gateway and at the servers let each delivery of the original caller in, or deny
-// it with proof that it did not run.
+// The gates of the gateway and of the servers apply to the original caller of each delivery. A
+// denial proves that the message did not run.
 func TestGatesThroughAGateway(t *testing.T) { eachWay(t, testGatesThroughAGateway) }
 
 func testGatesThroughAGateway(t *testing.T, attached bool) {
@@ -329,7 +329,7 @@ func testGatesThroughAGateway(t *testing.T, attached bool) {
 	}
 }
 
-// The deadline of a caller, and the lack of one of a cast, come through a gateway.
+// A gateway forwards the deadline of a caller, and forwards a cast without a deadline.
 func TestDeadlinesThroughAGateway(t *testing.T) { eachWay(t, testDeadlinesThroughAGateway) }
 
 func testDeadlinesThroughAGateway(t *testing.T, attached bool) {

@@ -23,7 +23,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// arrived returns everything that a client has of an error, as text.
+// arrived returns all parts of an error that a client receives, as text.
 func arrived(t *testing.T, h heard) (st *status.Status, all string) {
 	t.Helper()
 	st, ok := status.FromError(h.err)
@@ -37,7 +37,7 @@ func arrived(t *testing.T, h heard) (st *status.Status, all string) {
 	return st, fmt.Sprintf("%q %v", wire, h.md)
 }
 
-// detailOf returns our detail of a status.
+// detailOf returns the error detail of our protocol in a status.
 func detailOf(t *testing.T, st *status.Status) *pb.ErrorDetail {
 	t.Helper()
 	for _, d := range st.Details() {
@@ -49,14 +49,14 @@ func detailOf(t *testing.T, st *status.Status) *pb.ErrorDetail {
 	return nil
 }
 
-// idIn returns the id of a failure in a text.
+// idIn returns the failure ID in a text.
 func idIn(text string) string {
 	_, id, _ := strings.Cut(text, "as failure ")
 	id, _, _ = strings.Cut(id, `"`)
 	return id
 }
 
-// failures are the ways in which methods fail, and that are hidden.
+// failures returns the failures of methods that are hidden.
 func failures() map[string]func() error {
 	return map[string]func() error{
 		"panic":               func() error { panic("password Hush") },
@@ -76,8 +76,8 @@ func failures() map[string]func() error {
 	}
 }
 
-// Nothing that a hidden failure says arrives at a program that reads everything there is to read,
-// whatever the delivery. The log has it, under the id that the error has.
+// No text of a hidden failure reaches a program that reads everything it receives, whatever the
+// delivery. The log has the text under the ID in the error.
 func TestHiddenFailures(t *testing.T) { anycarrier.Each(t, testHiddenFailures) }
 
 func testHiddenFailures(t *testing.T) {
@@ -103,16 +103,16 @@ func testHiddenFailures(t *testing.T) {
 	}
 }
 
-// first returns its arguments as one, so that a result with an error is one.
+// first combines its arguments into one value.
 func first(md metadata.MD, err error) heard { return heard{md, err} }
 
-// heard is what a client heard.
+// heard is what a client received.
 type heard struct {
 	md  metadata.MD
 	err error
 }
 
-// What a program wrote for its callers still arrives, but not what wraps it.
+// Text that a program wrote for its callers still arrives, but the errors around it do not.
 func TestToldFailures(t *testing.T) { anycarrier.Each(t, testToldFailures) }
 
 func testToldFailures(t *testing.T) {
@@ -147,7 +147,7 @@ func testToldFailures(t *testing.T) {
 	}
 }
 
-// Casts tell nothing, and errors about what is not there, or cannot be read, tell no names.
+// Casts reveal nothing. Errors about things that do not exist or cannot be read reveal no names.
 func TestHiddenNames(t *testing.T) {
 	conn, log := keep(t, func() error { panic("Hush") }, trust.Hidden{Failures: true})
 	for _, name := range []string{"who_hush", "none"} {
@@ -187,7 +187,7 @@ func TestHiddenNames(t *testing.T) {
 	}
 }
 
-// What an interceptor says that is not meant for callers does not arrive.
+// If an interceptor's error is not meant for callers, its text does not arrive.
 func TestHiddenRefusals(t *testing.T) { anycarrier.Each(t, testHiddenRefusals) }
 
 func testHiddenRefusals(t *testing.T) {
@@ -220,7 +220,7 @@ func testHiddenRefusals(t *testing.T) {
 	}
 }
 
-// With nothing hidden, all of it arrives: the tests above would notice.
+// If nothing is hidden, all of it arrives. So the tests above would notice a leak.
 func TestShownFailures(t *testing.T) {
 	conn, _ := keep(t, func() error { panic("password Hush") }, trust.Hidden{})
 	for _, d := range deliveries() {
@@ -231,7 +231,7 @@ func TestShownFailures(t *testing.T) {
 	}
 }
 
-// Introspection and reflection can be hidden, each for itself. Pings and health go on.
+// Introspection and reflection can be hidden separately. Pings and health checks still work.
 func TestHiddenIntrospection(t *testing.T) {
 	for _, hide := range []trust.Hidden{{}, {Introspection: true}, {Reflection: true}, {Introspection: true, Reflection: true}} {
 		t.Run(fmt.Sprint(hide.Introspection, "-", hide.Reflection), func(t *testing.T) {

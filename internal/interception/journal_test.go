@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// point is where an interceptor, or the method, sees a message.
+// point is a place where an interceptor or the method sees a message.
 type point string
 
 const (
@@ -29,19 +29,20 @@ type event struct {
 	point point
 	// process is the name of the server, or "client".
 	process string
-	// message is the message as it came to the point, and peer is what was known of the other end
-	// of the connection when it left the point.
+	// message is the message when it entered the point. peer is what was known about the other end
+	// when the message left the point.
 	message rpc.Message
 	peer    rpc.Peer
-	// began and ended count all events; ended is 0 until the message left the point.
+	// began and ended are sequence numbers over all events. ended is 0 until the message leaves the
+	// point.
 	began, ended int
 	err          error
-	// user is what the context says of the sender, and deadline when it ends; zero for never.
+	// user is the sender's name in the context. deadline is the deadline of the context, or zero.
 	user     string
 	deadline time.Time
 }
 
-// journal has what all processes of a fleet saw. It is safe for concurrent use.
+// journal records what all processes of a fleet saw. It is safe for concurrent use.
 type journal struct {
 	mu      sync.Mutex
 	changed chan struct{}
@@ -51,7 +52,8 @@ type journal struct {
 
 func newJournal() *journal { return &journal{changed: make(chan struct{})} }
 
-// begin notes that a message came to a point, and returns what notes that it left.
+// begin records that a message entered a point. It returns a function that records that the message
+// left.
 func (j *journal) begin(ctx context.Context, at point, process string, m *rpc.Message) (end func(error)) {
 	user, _ := ctx.Value(userKey{}).(string)
 	e := &event{point: at, process: process, message: copyOf(m), user: user}
@@ -82,7 +84,7 @@ func (j *journal) tell() {
 	j.changed = make(chan struct{})
 }
 
-// take returns the events of a point, in the order of the processes, and of time.
+// take returns the events of a point, ordered by process and time.
 func (j *journal) take(at point) (list []event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -95,7 +97,7 @@ func (j *journal) take(at point) (list []event) {
 	return list
 }
 
-// reset forgets everything.
+// reset removes all events.
 func (j *journal) reset() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -104,7 +106,7 @@ func (j *journal) reset() {
 
 const patience = 10 * time.Second
 
-// await waits until n messages left a point.
+// await waits until n messages have left a point.
 func (j *journal) await(t *testing.T, at point, n int) []event {
 	t.Helper()
 	return j.awaitThat(t, at, n, func(e event) bool { return e.ended > 0 })
@@ -131,7 +133,7 @@ func (j *journal) awaitThat(t *testing.T, at point, n int, is func(event) bool) 
 	}
 }
 
-// interceptor writes a journal for a process.
+// interceptor returns an interceptor that records what a process sees.
 func (j *journal) interceptor(process string) oslorpc.Interceptor {
 	around := func(at point) func(context.Context, *rpc.Message, rpc.Next) error {
 		return func(ctx context.Context, m *rpc.Message, next rpc.Next) (err error) {

@@ -40,7 +40,7 @@ func (e *tellError) Error() string { return "there is no volume " + e.Volume }
 
 var errAnswer = errors.New("the volume is busy")
 
-// keeper has methods, dynamic and typed, that all fail in one way.
+// keeper has dynamic and typed methods that all fail in the same way.
 type keeper struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -97,8 +97,7 @@ func (l *serverLog) String() string {
 	return l.text.String()
 }
 
-// keep starts a server whose methods fail, and connects to it as a program does that knows gRPC
-// only.
+// keep starts a server whose methods fail, and connects to it with plain gRPC.
 func keep(t *testing.T, fail func() error, hide trust.Hidden, interceptors ...oslorpc.Interceptor) (*grpc.ClientConn, *serverLog) {
 	t.Helper()
 	log := &serverLog{}
@@ -133,7 +132,7 @@ func keep(t *testing.T, fail func() error, hide trust.Hidden, interceptors ...os
 	return conn, log
 }
 
-// readHush has a field that reads itself.
+// readHush has a field with its own decoding.
 type readHush struct {
 	Level levelHush `json:"level"`
 }
@@ -143,13 +142,13 @@ type levelHush struct{}
 // UnmarshalJSON refuses everything.
 func (*levelHush) UnmarshalJSON([]byte) error { return errors.New("not in tableHush") }
 
-// unwritableHush cannot be JSON.
+// unwritableHush cannot be encoded as JSON.
 type unwritableHush struct{}
 
 // MarshalJSON fails.
 func (unwritableHush) MarshalJSON() ([]byte, error) { return nil, errors.New("no tableHush") }
 
-// asked is a way for a raw client to send a message, and to hear what came of it.
+// asked is a way for a plain gRPC client to send a message and get the outcome.
 type asked struct {
 	name string
 	send func(ctx context.Context, c grpc.ClientConnInterface) (md metadata.MD, err error)

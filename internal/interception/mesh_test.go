@@ -26,19 +26,19 @@ import (
 // ofTopic is the service of the topic in Consul.
 const ofTopic = "oslorpc-openstack-" + topic
 
-// mesh is a fleet in Consul's service mesh: two processes of the service "stores" that serve the
-// topic, and clients of other services.
+// mesh is a fleet in Consul's service mesh. Two processes of the service "stores" serve the topic.
+// The clients belong to other services.
 type mesh struct {
 	agent   *consultest.Agent
 	consul  *api.Client
 	carrier string
 	journal *journal
-	// more are more parameters of the URL of servers, and log is theirs.
+	// more has further parameters of the servers' URL. log is the log of the servers.
 	more string
 	log  *slog.Logger
 }
 
-// newMesh starts the servers. The intentions allow what nothing denies.
+// newMesh starts the servers. The intentions allow everything that is not denied.
 func newMesh(t *testing.T, carrier string) *mesh {
 	t.Helper()
 	return newMeshWith(t, &mesh{carrier: carrier, log: slog.New(slog.DiscardHandler)})
@@ -66,7 +66,7 @@ func (m *mesh) open(t *testing.T, service string, options ...oslorpc.TransportOp
 	return tr
 }
 
-// serve starts a server of a process of its own.
+// serve starts a server in a separate process.
 func (m *mesh) serve(t *testing.T, service, topic, name string) {
 	t.Helper()
 	s := m.open(t, service, oslorpc.WithInterceptors(m.journal.interceptor(name))).Server(oslorpc.Target{Topic: topic, Server: name})
@@ -84,7 +84,7 @@ func (m *mesh) client(t *testing.T, service string) *oslorpc.Client {
 	return m.open(t, service).Client(oslorpc.Target{Topic: topic, Version: "1.1"}, oslorpc.WithTimeout(patience))
 }
 
-// intend says what a service may do with the topic.
+// intend sets the intentions for the topic.
 func (m *mesh) intend(t *testing.T, sources ...*api.SourceIntention) {
 	t.Helper()
 	_, _, err := m.consul.ConfigEntries().Set(&api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: ofTopic, Sources: sources}, nil)
@@ -119,8 +119,8 @@ func await(t *testing.T, c *oslorpc.Client, allowed bool) {
 	}
 }
 
-// A service without the right is denied each delivery, on each carrier, and by each server of a
-// fanout; nothing of the message runs. A service with the right gets through.
+// A service without permission is denied each delivery, on each carrier and by each server of a
+// fanout. None of its messages runs. A service with permission can send.
 func TestIntentions(t *testing.T) {
 	for _, carrier := range []string{"unary", "session"} {
 		t.Run(carrier, func(t *testing.T) {
@@ -173,8 +173,8 @@ func wantDenied(t *testing.T, r row, o outcome) {
 	}
 }
 
-// In a dry run, the servers let in what the intentions deny, by each delivery, and the audit log has
-// it, with Consul's reason.
+// In a dry run, the servers accept messages that the intentions deny, for each delivery. The audit
+// log has the denials with Consul's reason.
 func TestIntentionsDryRun(t *testing.T) {
 	var log auditLog
 	m := newMeshWith(t, &mesh{carrier: "unary", more: "&intentions=dry-run", log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -207,8 +207,8 @@ func TestIntentionsDryRun(t *testing.T) {
 	}
 }
 
-// A change of an intention counts while connections stay, and an intention that only proxies can
-// judge denies, with that as the reason.
+// A changed intention takes effect on existing connections. An intention that only proxies can
+// evaluate denies, and the reason says so.
 func TestIntentionsChange(t *testing.T) {
 	m := newMesh(t, "unary")
 	web := m.client(t, "web")
@@ -231,7 +231,7 @@ func TestIntentionsChange(t *testing.T) {
 	}
 }
 
-// An agent that refuses a certificate says why, and what to do, at both ends, and at once.
+// If an agent refuses a certificate, both ends report the cause and the remedy at once.
 func TestAgentRefusesCertificates(t *testing.T) {
 	agent := consultest.Start(t, consultest.ACLs, "connect { enabled = true }")
 	open := func(policy string) *oslorpc.Transport {
@@ -263,15 +263,15 @@ func TestAgentRefusesCertificates(t *testing.T) {
 	if !errors.Is(callErr, rpc.Untrusted) {
 		t.Errorf("got %v", callErr)
 	}
-	// With ACLs, what no intention allows is denied.
+	// With ACLs, everything that no intention allows is denied.
 	_, err := oslorpc.Call[string](t.Context(), open(all).Client(oslorpc.Target{Topic: topic}), "echo", nil)
 	if !errors.Is(err, rpc.AccessDenied) || !strings.Contains(err.Error(), "consul intention create -allow stores "+ofTopic) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A server that does not prove that it serves the topic gets no message: here it has the
-// certificate of another topic of the same process's service.
+// A server that does not prove that it serves the topic gets no message. Here it has a certificate
+// for another topic of the same process and service.
 func TestServersProveTheirTopic(t *testing.T) {
 	m := newMesh(t, "unary")
 	m.serve(t, "stores", "billing", "node3")
@@ -279,7 +279,7 @@ func TestServersProveTheirTopic(t *testing.T) {
 	if err != nil || len(there) != 1 {
 		t.Fatal(there, err)
 	}
-	// The registry says that the server of billing serves the inventory, too.
+	// The registry claims that the server of billing also serves the inventory.
 	lie := &api.AgentServiceRegistration{
 		ID: "lie", Name: ofTopic, Address: there[0].Service.Address, Port: there[0].Service.Port, Meta: map[string]string{
 			"rpc-exchange": "openstack", "rpc-topic": topic, "rpc-server": "impostor", "rpc-instance": "b.1", "rpc-boot": "b", "rpc-state": "active",
@@ -296,8 +296,8 @@ func TestServersProveTheirTopic(t *testing.T) {
 	}
 }
 
-// A process serves several topics, each with a certificate of its own, and each message counts for
-// its topic.
+// A process serves several topics with a separate certificate for each, and each message is checked
+// for its topic.
 func TestTopicsOfOneProcess(t *testing.T) {
 	m := newMesh(t, "unary")
 	tr := m.open(t, "stores")
@@ -328,7 +328,7 @@ func TestTopicsOfOneProcess(t *testing.T) {
 	}
 }
 
-// The authority of the mesh is replaced while messages are on their way: none fails.
+// The authority of the mesh is replaced while messages are outstanding. None fails.
 func TestAuthorityRotates(t *testing.T) {
 	for _, carrier := range []string{"unary", "session"} {
 		t.Run(carrier, func(t *testing.T) {
@@ -354,7 +354,7 @@ func TestAuthorityRotates(t *testing.T) {
 				for at := calls.Load(); calls.Load() < at+100; time.Sleep(time.Millisecond) {
 				}
 			}
-			// Connections that are made now use the new authority at both ends.
+			// New connections use the new authority at both ends.
 			fresh := m.client(t, "web")
 			await(t, fresh, true)
 			stop()
@@ -367,7 +367,7 @@ func TestAuthorityRotates(t *testing.T) {
 	}
 }
 
-// authority returns the id of the authority that signs.
+// authority returns the ID of the authority that signs.
 func (m *mesh) authority(t *testing.T) string {
 	t.Helper()
 	roots, _, err := m.consul.Agent().ConnectCARoots(nil)

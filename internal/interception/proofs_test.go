@@ -14,14 +14,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// proof is how a client proves who it is.
+// proof is a way in which a client proves its identity.
 type proof struct {
 	name string
-	// client and server are what the ends of a connection trust.
+	// client and server return the trust configurations of the two ends.
 	client, server func(t *testing.T, a *tlstest.Authority) trust.Config
-	// listen is where a server listens, given a directory of its own.
+	// listen returns the address at which a server listens, given a separate directory.
 	listen func(dir string) string
-	// from is a pattern of the client for a rule, and identity is its name in the audit log.
+	// from is a pattern in a rule that matches the client. identity is the client's name in the
+	// audit log.
 	from, identity string
 }
 
@@ -40,7 +41,7 @@ func proofs() []proof {
 	}
 }
 
-// withToken has a client prove who it is by a token.
+// withToken returns a configuration of a client that proves its identity by a token.
 func withToken(t *testing.T, a *tlstest.Authority) trust.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
@@ -50,7 +51,8 @@ func withToken(t *testing.T, a *tlstest.Authority) trust.Config {
 	return trust.Config{TLS: &tls.Config{RootCAs: a.Pool, MinVersion: tls.VersionTLS13}, TokenFile: file}
 }
 
-// takingTokens has a server verify tokens, and certificates if there are any.
+// takingTokens returns a configuration of a server that verifies tokens and, if there are any,
+// certificates.
 func takingTokens(_ *testing.T, a *tlstest.Authority) trust.Config {
 	config := a.Mutual("node.example")
 	config.ClientAuth = tls.VerifyClientCertIfGiven

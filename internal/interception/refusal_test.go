@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// refusals are errors of interceptors, each with the kind that the sender sees.
+// refusals are errors of interceptors, each with the kind that the sender gets.
 func refusals() map[string]struct {
 	err  error
 	kind rpc.Kind
@@ -33,8 +33,8 @@ func refusals() map[string]struct {
 	return all
 }
 
-// What a server refuses before it accepts it, or once a worker is free, does not run, and the
-// sender knows the kind, the reason, and that the message is safe to send again.
+// A message that a server refuses before acceptance, or once a worker is free, does not run. The
+// sender learns the kind, the reason, and that the message is safe to send again.
 func TestServersRefuse(t *testing.T) { anycarrier.Each(t, testServersRefuse) }
 
 func testServersRefuse(t *testing.T) {
@@ -63,9 +63,9 @@ func testServersRefuse(t *testing.T) {
 	}
 }
 
-// checkAttempts fails unless a refused message was offered to the other server as well, and a copy
-// for one server again to the same one. A refusal of another kind is about the message. A stream of
-// the client goes to one server only.
+// checkAttempts checks how often a refused message was sent. If the kind is Refused, it was also
+// sent to the other server, and a copy for one server was sent to this server again. Other kinds
+// are about the message itself, so there is one attempt. A client stream goes to one server only.
 func (f *fleet) checkAttempts(t *testing.T, r *row, kind rpc.Kind) {
 	t.Helper()
 	list := f.journal.take(attempt)
@@ -89,8 +89,8 @@ func (f *fleet) checkAttempts(t *testing.T, r *row, kind rpc.Kind) {
 	}
 }
 
-// checkRefused fails unless a message did not run where it was refused: everywhere, or if it is for
-// every server, at node1.
+// checkRefused fails if a message ran where it was refused. A message for every server is refused
+// at node1, and any other message everywhere.
 func (f *fleet) checkRefused(t *testing.T, r *row, o outcome, kind rpc.Kind) {
 	t.Helper()
 	if !r.toAll {
@@ -117,8 +117,8 @@ func checkError(t *testing.T, err error, kind rpc.Kind) {
 	}
 }
 
-// A cast that an interceptor refuses once a worker is free does not run; its sender was told
-// already that it was accepted.
+// A cast that an interceptor refuses once a worker is free does not run. Its sender already learned
+// that it was accepted.
 func TestCastsRefusedAtTheirRun(t *testing.T) { anycarrier.Each(t, testCastsRefusedAtTheirRun) }
 
 func testCastsRefusedAtTheirRun(t *testing.T) {
@@ -144,7 +144,7 @@ func testCastsRefusedAtTheirRun(t *testing.T) {
 	}
 }
 
-// What a client refuses is sent to no server.
+// A message that a client interceptor refuses is not sent.
 func TestClientsRefuse(t *testing.T) { anycarrier.Each(t, testClientsRefuse) }
 
 func testClientsRefuse(t *testing.T) {
@@ -179,8 +179,8 @@ func testClientsRefuse(t *testing.T) {
 	}
 }
 
-// An interceptor that returns neither an error nor a context, or that does not call next, keeps the
-// message from running, and its sender learns of it.
+// If an interceptor returns neither an error nor a context, or does not call next, the message does
+// not run, and the sender gets an error.
 func TestInterceptorsThatForgetNext(t *testing.T) { anycarrier.Each(t, testInterceptorsThatForgetNext) }
 
 func testInterceptorsThatForgetNext(t *testing.T) {

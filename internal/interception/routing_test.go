@@ -21,7 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// proxy sees RPCs as a proxy at layer 7 does: their methods and their headers.
+// proxy sees the methods and headers of RPCs, like an HTTP proxy.
 type proxy struct {
 	mu   sync.Mutex
 	seen []passed
@@ -39,7 +39,7 @@ func (p *proxy) pass(ctx context.Context, server, method string) {
 	p.seen = append(p.seen, passed{server, method, md})
 }
 
-// take returns what passed since the last time.
+// take returns the RPCs since the last call.
 func (p *proxy) take() []passed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +48,7 @@ func (p *proxy) take() []passed {
 	return list
 }
 
-// before returns options that put the proxy before a server.
+// before returns options that put the proxy in front of a server.
 func (p *proxy) before(server string) oslorpc.TransportOption {
 	return oslorpc.WithServerOptions(
 		grpc.UnaryInterceptor(func(ctx context.Context, r any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -61,7 +61,7 @@ func (p *proxy) before(server string) oslorpc.TransportOption {
 		}))
 }
 
-// routed is a fleet whose client sends routing headers.
+// routed returns the transport of a client that sends routing headers.
 func routed(t *testing.T, options func(server string) []oslorpc.TransportOption, client ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	url := "memory://" + strings.ReplaceAll(t.Name(), "/", "-")
@@ -99,8 +99,8 @@ func instanceOf(t *testing.T, tr *oslorpc.Transport, server string) oslorpc.Inst
 	return list[at]
 }
 
-// Each RPC of each delivery says in headers which server it is for, and at which version; the server
-// finds no contradiction. Without the option, messages of the contract have no such header.
+// With routing headers, each RPC of each delivery names its server and version in headers, and the
+// server finds no contradiction. Without the option, messages of the protocol have no such headers.
 func TestRoutingHeaders(t *testing.T) {
 	p := &proxy{}
 	tr := routed(t, func(server string) []oslorpc.TransportOption { return []oslorpc.TransportOption{p.before(server)} })
@@ -131,7 +131,7 @@ func TestRoutingHeaders(t *testing.T) {
 	}
 }
 
-// Messages that are to be routed one by one do not share a stream, even if sessions are usual.
+// Messages that are routed one by one do not share a stream, even if sessions are the default.
 func TestRoutedMessagesUseNoSession(t *testing.T) {
 	t.Setenv("OSLORPC_CARRIER", "session")
 	tr := routed(t, func(string) []oslorpc.TransportOption { return nil })
@@ -150,7 +150,8 @@ func TestRoutedMessagesUseNoSession(t *testing.T) {
 	}
 }
 
-// Every RPC refuses headers that contradict what it asks for: a proxy may have routed by them.
+// Every RPC refuses headers that contradict its message, since a proxy may have routed by these
+// headers.
 func TestContradictions(t *testing.T) {
 	tr, err := oslorpc.Open("memory://"+t.Name(), oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -17,25 +17,25 @@ import (
 // row is a way to send a message.
 type row struct {
 	name string
-	// sent and got are the deliveries, as the client and the servers see them.
+	// sent and got are the deliveries that the client and the servers see.
 	sent, got rpc.Delivery
-	// service and method are what the message asks for, at a version. A typed stream opens at least
-	// at the version of the client.
+	// service, method and version are what the message asks for. A typed stream opens at least at
+	// the version of the client.
 	service, method, version string
 	monitored                bool
-	// toAll: the message goes to every server.
+	// toAll is true if the message goes to every server.
 	toAll bool
-	// accepted: the sender does not hear what came of the method.
+	// accepted is true if the sender does not learn the outcome of the method.
 	accepted bool
-	// anonymous: the message has no id.
+	// anonymous is true if the message has no ID.
 	anonymous bool
 	send      func(ctx context.Context, c *oslorpc.Client) outcome
 }
 
-// outcome is what the sender of a message hears.
+// outcome is what the sender of a message learns.
 type outcome struct {
 	err error
-	// servers has what came of each copy of a message for every server.
+	// servers has the error for each server, if the message is for every server.
 	servers map[string]error
 }
 
@@ -81,7 +81,7 @@ func rows() []row {
 	}
 }
 
-// unexpected returns an error if there is none, and a result is not as it should be.
+// unexpected returns an outcome with an error if err is nil and the result is wrong.
 func unexpected(err error, holds bool, got any) outcome {
 	if err == nil && !holds {
 		err = fmt.Errorf("got %v", got)
@@ -162,7 +162,7 @@ func typedFanout(ctx context.Context, c *oslorpc.Client) outcome {
 	return reported(report, err)
 }
 
-// items receives until the end of a stream.
+// items receives all items of a stream.
 func items[Item any](stream grpc.ServerStreamingClient[Item], err error) outcome {
 	n := 0
 	for ; err == nil; n++ {

@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Each interceptor sees each message once at each point, with the same content, and nothing of it
-// is lost on the way.
+// Each interceptor sees each message once at each point with the same content. Nothing is lost on
+// the way.
 func TestEachMessageIsSeenOnce(t *testing.T) { anycarrier.Each(t, testEachMessageIsSeenOnce) }
 
 func testEachMessageIsSeenOnce(t *testing.T) {
@@ -64,7 +64,7 @@ func (f *fleet) checkCounts(t *testing.T, copies int) {
 	}
 }
 
-// checkOrder fails unless the points were passed one within or after the other.
+// checkOrder fails unless the message passed the points in the right order and nesting.
 func (f *fleet) checkOrder(t *testing.T, r *row) {
 	t.Helper()
 	sent := f.journal.await(t, send, 1)[0]
@@ -84,7 +84,7 @@ func (f *fleet) checkOrder(t *testing.T, r *row) {
 	}
 }
 
-// checkMessage fails unless a message is described as it is.
+// checkMessage fails unless the description of a message is correct.
 func (f *fleet) checkMessage(t *testing.T, r *row, e *event) {
 	t.Helper()
 	m := &e.message
@@ -132,7 +132,7 @@ func checkArguments(t *testing.T, r *row, e *event) {
 	}
 }
 
-// checkEnds fails unless a message says who is at both ends.
+// checkEnds fails unless a message names both ends correctly.
 func (f *fleet) checkEnds(t *testing.T, e *event) {
 	t.Helper()
 	m := &e.message
@@ -166,7 +166,7 @@ func (f *fleet) checkEnds(t *testing.T, e *event) {
 	}
 }
 
-// checkIDs fails unless a message has the same id everywhere.
+// checkIDs fails unless a message has the same ID everywhere.
 func (f *fleet) checkIDs(t *testing.T, r *row) {
 	t.Helper()
 	id := f.journal.take(send)[0].message.ID

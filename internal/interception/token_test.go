@@ -23,8 +23,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// bearing returns a stranger whose RPCs have authorization headers, with the certificates that it
-// has.
+// bearing returns a stranger with the given certificates, whose RPCs have authorization headers.
 func (g *guarded) bearing(t *testing.T, certificates []tls.Certificate, headers ...string) stranger {
 	t.Helper()
 	add := func(ctx context.Context) context.Context {
@@ -54,8 +53,8 @@ const (
 	badToken = "access denied: the server does not accept the token of the caller"
 )
 
-// Every RPC of a server that verifies tokens needs a token that proves something, or a certificate,
-// also without a policy. What is refused comes to nothing of the program.
+// Every RPC of a server that verifies tokens needs a valid token or a certificate, even without a
+// policy. A refused RPC reaches no part of the program.
 func TestNoRPCBypassesTokens(t *testing.T) {
 	g := newGuarded(t, proofNamed("token"), nil)
 	certificates := []tls.Certificate{g.authority.Local(strangerName).TLS()}
@@ -113,14 +112,14 @@ func TestNoRPCBypassesTokens(t *testing.T) {
 	}
 }
 
-// proofNamed returns one of the proofs.
+// proofNamed returns the proof with this name.
 func proofNamed(name string) proof {
 	list := proofs()
 	return list[slices.IndexFunc(list, func(p proof) bool { return p.name == name })]
 }
 
-// Every RPC with a token is of the token's identity, before the names of the certificate. The token
-// itself is seen nowhere.
+// An RPC with a token has the identity of the token, which takes precedence over the certificate.
+// The token itself is visible nowhere.
 func TestTokenIdentity(t *testing.T) { anycarrier.Each(t, testTokenIdentity) }
 
 func testTokenIdentity(t *testing.T) {
@@ -180,7 +179,7 @@ func testTokenIdentity(t *testing.T) {
 	}
 }
 
-// A certificate does without a token, and a Unix socket proves the user.
+// A client with a certificate needs no token, and a Unix socket proves the user.
 func TestOtherProofsNeedNoToken(t *testing.T) {
 	t.Run("certificate", func(t *testing.T) {
 		g := newGuarded(t, proofNamed("token"), nil)
@@ -202,8 +201,8 @@ func TestOtherProofsNeedNoToken(t *testing.T) {
 	})
 }
 
-// The token of a caller is in neither the message nor the metadata of gRPC, and a client that has
-// a token of its own sends no other: not in the metadata of a context, and not from an interceptor.
+// The token of a caller is neither in the message nor in the metadata of gRPC. A client with a
+// token sends no other token, neither from the metadata of a context nor from an interceptor.
 func TestTokenGoesNoFurther(t *testing.T) {
 	g := newGuarded(t, proofNamed("token"), nil)
 	var seen []string
@@ -235,7 +234,7 @@ func TestTokenGoesNoFurther(t *testing.T) {
 	}
 }
 
-// An entry within a message is no token, and no method takes it for one that was verified.
+// A metadata entry within a message is not a token, and no method sees it as a verified token.
 func TestTokenWithinAMessage(t *testing.T) {
 	for proof, want := range map[string]string{"token": "", "mTLS": "Bearer the-token-of-client"} {
 		t.Run(proof, func(t *testing.T) {
@@ -258,8 +257,8 @@ func TestTokenWithinAMessage(t *testing.T) {
 	}
 }
 
-// Where the transport has no tokens, programs send tokens of their own with each message, and these
-// prove nothing to the library.
+// If the transport has no tokens, programs can send their own tokens with each message. These prove
+// nothing to the library.
 func TestTokensOfPrograms(t *testing.T) {
 	for _, name := range []string{"mTLS", "none"} {
 		t.Run(name, func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A message that waits in a held server was accepted with the context that it keeps: its values
-// reach the method when the server is released, whatever became of the sender. (The other tests see
-// the same of messages that do not wait.)
+// A message that waits in a held server keeps the context with which it was accepted. When the
+// server is released, the method gets the values of this context, whatever happened to the sender.
+// (The other tests check this for messages that do not wait.)
 func TestValuesOfHeldMessages(t *testing.T) { anycarrier.Each(t, testValuesOfHeldMessages) }
 
 func testValuesOfHeldMessages(t *testing.T) {
@@ -56,7 +56,7 @@ func testValuesOfHeldMessages(t *testing.T) {
 	}
 }
 
-// The context of a call has the deadline of its sender; a cast's has none.
+// The context of a call has the deadline of its sender. The context of a cast has none.
 func TestDeadlinesInInterceptors(t *testing.T) { anycarrier.Each(t, testDeadlinesInInterceptors) }
 
 func testDeadlinesInInterceptors(t *testing.T) {
@@ -84,8 +84,8 @@ func testDeadlinesInInterceptors(t *testing.T) {
 	}
 }
 
-// A server that is full refuses a message after its interceptors accepted it. Each attempt is seen,
-// by the client and by the server that it went to, and the message has one Send.
+// A full server refuses a message after its interceptors accepted it. The client and each server
+// see every attempt, and the message has one Send.
 func TestAttemptsAfterAFullServer(t *testing.T) { anycarrier.Each(t, testAttemptsAfterAFullServer) }
 
 func testAttemptsAfterAFullServer(t *testing.T) {
@@ -128,7 +128,7 @@ func testAttemptsAfterAFullServer(t *testing.T) {
 	t.Error("no message was offered to the full server first")
 }
 
-// stop stops the servers by force: methods of theirs block.
+// stop stops the servers by force, since some of their methods block.
 func (f *fleet) stop(t *testing.T) {
 	t.Helper()
 	over, cancel := context.WithCancel(t.Context())
@@ -138,8 +138,8 @@ func (f *fleet) stop(t *testing.T) {
 	}
 }
 
-// An interceptor of a client may call next on another goroutine, or twice. The message is sent once
-// at most, and the error says truthfully whether it was.
+// A client interceptor may call next on another goroutine, or twice. The message is sent at most
+// once, and the error says correctly whether it was.
 func TestNextOnAnotherGoroutine(t *testing.T) { anycarrier.Each(t, testNextOnAnotherGoroutine) }
 
 func testNextOnAnotherGoroutine(t *testing.T) {

@@ -115,7 +115,7 @@ func TestReadRefusesWhatIsNoEvent(t *testing.T) {
 	}
 }
 
-// Tests that are not there must not pass.
+// A run without any tests must not pass.
 func TestRunFailsWithoutTests(t *testing.T) {
 	var out strings.Builder
 	passed, err := run(t.Context(), &out, []string{"github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"})
