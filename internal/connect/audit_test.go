@@ -26,7 +26,7 @@ func (j *journal) Write(b []byte) (int, error) {
 	return j.text.Write(b)
 }
 
-// take returns the lines of the audit log since the last time.
+// take returns the lines of the audit log since the last call.
 func (j *journal) take(t *testing.T) (lines []map[string]any) {
 	t.Helper()
 	j.mu.Lock()
@@ -45,7 +45,7 @@ func (j *journal) take(t *testing.T) (lines []map[string]any) {
 	return lines
 }
 
-// wantLine checks that the audit log has one line since the last time, which says this.
+// wantLine checks that the audit log has exactly one new line, with these values.
 func (j *journal) wantLine(t *testing.T, verdict, reason, identity string) {
 	t.Helper()
 	lines := j.take(t)
@@ -62,8 +62,8 @@ func (j *journal) wantLine(t *testing.T, verdict, reason, identity string) {
 	}
 }
 
-// What intentions say is in the audit log, with Consul's reason. A dry run lets in what they deny,
-// and says so; a sender that is no member of the mesh is denied in a dry run, too.
+// The decisions of intentions are in the audit log, with Consul's reason. A dry run allows what
+// they deny and logs it. A sender outside the mesh is denied even in a dry run.
 func TestAudit(t *testing.T) {
 	authority := tlstest.New(t)
 	for name, dryRun := range map[string]bool{"enforced": false, "dry run": true} {
@@ -110,7 +110,7 @@ func audited(t *testing.T, authority *tlstest.Authority, dryRun bool) {
 	j.wantLine(t, verdict, "connection refused", idOf("cart"))
 }
 
-// A caller that is denied often does not fill the log, and what is left out is counted.
+// A caller that is denied often does not fill the log. Omitted lines are counted.
 func TestAuditIsRateLimited(t *testing.T) {
 	authority := tlstest.New(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ const domain = "11111111-2222-3333-4444-555555555555.consul"
 
 func idOf(service string) string { return "spiffe://" + domain + "/ns/default/dc/dc1/svc/" + service }
 
-// agent is an agent that a test changes.
+// agent is a fake agent.
 type agent struct {
 	authority *tlstest.Authority
 
@@ -44,7 +44,7 @@ func newAgent(t *testing.T) *agent {
 	return &agent{authority: tlstest.New(t), denies: map[string]string{}, changed: make(chan struct{}), index: 1}
 }
 
-// set changes the agent.
+// set changes the state of the agent.
 func (a *agent) set(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -54,7 +54,7 @@ func (a *agent) set(change func()) {
 	a.changed = make(chan struct{})
 }
 
-// wait waits until the agent is newer than an index.
+// wait waits until the agent's index is larger than index.
 func (a *agent) wait(ctx context.Context, index uint64) (uint64, error) {
 	for {
 		a.mu.Lock()
@@ -110,7 +110,7 @@ func (a *agent) questions() int {
 	return a.asked
 }
 
-// join returns a member of the mesh, which ends with the test.
+// join returns a member of the mesh, until the test ends.
 func (a *agent) join(t *testing.T) *Native {
 	t.Helper()
 	return a.joinWith(t, Config{Log: slog.New(slog.DiscardHandler)})
@@ -126,7 +126,7 @@ func (a *agent) joinWith(t *testing.T, c Config) *Native {
 	return n
 }
 
-// message is one of a service.
+// message returns a message from a service.
 func (a *agent) message(service string) *rpc.Message {
 	leaf := a.authority.Issue(tlstest.Subject{URIs: []string{idOf(service)}}).Leaf
 	return &rpc.Message{
@@ -147,7 +147,8 @@ func wantError(t *testing.T, err error, kind rpc.Kind, parts ...string) {
 	}
 }
 
-// A verdict counts for a second; then the agent is asked again, once for all messages that wait.
+// A verdict is cached for a second. After that, one request to the agent serves all waiting
+// messages.
 func TestVerdictsAreKept(t *testing.T) {
 	a := newAgent(t)
 	m := a.message("cart")
@@ -172,8 +173,9 @@ func TestVerdictsAreKept(t *testing.T) {
 	})
 }
 
-// While the agent is away, the last verdict counts for a while, whatever it is. Then messages are
-// refused, and may go to another server. Without a verdict they are refused at once.
+// While the agent is away, the last verdict stays valid for a while, whatever it is. After that,
+// messages are refused, and may go to another server. Without a cached verdict they are refused at
+// once.
 func TestAgentIsAway(t *testing.T) {
 	for name, gone := range map[string]func(a *agent){
 		"away":  func(a *agent) { a.away = errors.New("connection refused") },
@@ -223,7 +225,7 @@ func TestAgentIsAway(t *testing.T) {
 	}
 }
 
-// A message whose sender waits no longer does not wait for the agent.
+// If the sender of a message gives up, the message does not wait for the agent.
 func TestSenderGivesUp(t *testing.T) {
 	a := newAgent(t)
 	m := a.message("cart")
@@ -238,7 +240,7 @@ func TestSenderGivesUp(t *testing.T) {
 	})
 }
 
-// The memory for verdicts is bounded, however many callers ask.
+// The memory for verdicts is bounded, however many callers there are.
 func TestVerdictsAreBounded(t *testing.T) {
 	a := newAgent(t)
 	c := a.authority.Issue(tlstest.Subject{URIs: []string{idOf("x")}}).Leaf
@@ -253,8 +255,7 @@ func TestVerdictsAreBounded(t *testing.T) {
 	}
 }
 
-// A sender that proved no service of the mesh is denied. A question whether an instance is there is
-// for every service.
+// A sender that proved no service of the mesh is denied. Every service may ping an instance.
 func TestSendersProveAService(t *testing.T) {
 	a := newAgent(t)
 	n := a.join(t)
@@ -274,7 +275,7 @@ func TestSendersProveAService(t *testing.T) {
 	wantError(t, err, rpc.AccessDenied)
 }
 
-// Only certificates of services of this mesh count.
+// Only certificates of services in this mesh are accepted.
 func TestVerify(t *testing.T) {
 	a, other := newAgent(t), tlstest.New(t)
 	n := a.join(t)
@@ -299,7 +300,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// A server must have the certificate of the topic that is meant, in the data center that is meant.
+// A server must have a certificate for the expected topic in the expected data center.
 func TestCheck(t *testing.T) {
 	a := newAgent(t)
 	n := a.join(t)
@@ -322,7 +323,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A process has a certificate for each topic that it serves, and for none that it serves no more.
+// A process has a certificate for each topic that it serves, and none for a topic that it no longer
+// serves.
 func TestCertificates(t *testing.T) {
 	a := newAgent(t)
 	n := a.join(t)
@@ -353,7 +355,7 @@ func TestCertificates(t *testing.T) {
 	want("oslorpc-e-t", "web")
 }
 
-// New authorities and certificates are taken in: for the process itself, and for its topics.
+// New authorities and certificates take effect, for the process itself and for its topics.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, second := newAgent(t), tlstest.New(t)
@@ -379,7 +381,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// What the agent gives late is waited for, and what it refuses is not.
+// The process waits for certificates that the agent delivers late, but not for certificates that it
+// refuses.
 func TestAwait(t *testing.T) {
 	a := newAgent(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -401,7 +404,7 @@ func TestAwait(t *testing.T) {
 	})
 }
 
-// What cannot be used is not taken in.
+// Unusable certificates are ignored.
 func TestBrokenMaterial(t *testing.T) {
 	t.Parallel()
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}))

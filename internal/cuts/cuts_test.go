@@ -36,16 +36,16 @@ func TestMain(m *testing.M) {
 const (
 	messages = 10_000
 	callers  = 32
-	// deadline bounds a message. A server that lives is reachable again long before.
+	// deadline limits a message. A living server is reachable again long before.
 	deadline = 40 * time.Second
 	// maxLength is how long a method takes at most.
 	maxLength = 4 * time.Millisecond
-	// maxLife is how long a server lives at most that is killed.
+	// maxLife is how long a server lives at most before it is killed.
 	maxLife = 2 * time.Second
 )
 
-// carriers are how the messages travel. Those that ask for outcomes leave none unknown while the
-// server lives.
+// carriers are the carriers of the messages. A carrier that asks for outcomes leaves none unknown
+// while the server lives.
 var carriers = []struct {
 	name string
 	asks bool
@@ -94,7 +94,7 @@ func TestCutsAndKills(t *testing.T) {
 	}
 }
 
-// run is one run: the history of it, and what is random.
+// run is one run, with its history and its random decisions.
 type run struct {
 	seed  uint64
 	dir   string
@@ -121,7 +121,7 @@ func newRun(t *testing.T) *run {
 	return r
 }
 
-// kill kills the server again and again, and starts another in its place, until the load is over.
+// kill kills the server again and again and replaces it, until the load is over.
 func (r *run) kill(t *testing.T, c *child, over <-chan struct{}) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(r.seed, 1))
@@ -144,7 +144,7 @@ func (r *run) kill(t *testing.T, c *child, over <-chan struct{}) {
 	}
 }
 
-// load sends all messages while connections are cut, and writes down what became of each.
+// load sends all messages while connections are cut, and records the outcome of each.
 func (r *run) load(t *testing.T, carrier string) {
 	t.Helper()
 	transport, err := oslorpc.Open("static://"+topic+"="+r.proxy.addr()+"?carrier="+carrier, oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
@@ -184,8 +184,8 @@ func (r *run) load(t *testing.T, carrier string) {
 	r.proxy.setGentle(true)
 }
 
-// warmUp calls until there is a session, if the carrier has them: the first messages do not wait for
-// it, and so nothing can be asked about them.
+// warmUp makes calls until there is a session, if the carrier has sessions. The first messages do
+// not wait for the session, so the client could not ask for their outcomes.
 func (r *run) warmUp(t *testing.T, client *oslorpc.Client) {
 	t.Helper()
 	for i := range 50 {
@@ -213,10 +213,11 @@ func (r *run) send(client *oslorpc.Client, op *history.Operation, length time.Du
 	r.out.Write(history.Record{Operation: op})
 }
 
-// promised are the promises that a cut connection, or a killed server, does not release from.
+// promised are the promises that must hold in spite of cut connections and killed servers.
 var promised = []string{check.AtMostOnce, check.ExactlyOnce, check.NeverRan, check.CastRan, check.Deadline}
 
-// verify checks the history. Asks says whether the client asks servers what became of messages.
+// verify checks the history. Asks says whether the client asks servers for the outcomes of
+// messages.
 func (r *run) verify(t *testing.T, asks bool) {
 	t.Helper()
 	h := r.read(t)
@@ -250,7 +251,7 @@ func (r *run) verify(t *testing.T, asks bool) {
 		len(h.Operations), kinds["OutcomeUnknown"], unknownThatRan(h), strings.Join(cuts, ", "), len(h.Executions))
 }
 
-// unknownThatRan counts the messages with an unknown outcome that a server had.
+// unknownThatRan counts the messages with an unknown outcome that ran on a server.
 func unknownThatRan(h *history.History) (n int) {
 	ran := map[string]bool{}
 	for _, e := range h.Executions {
@@ -264,16 +265,16 @@ func unknownThatRan(h *history.History) (n int) {
 	return n
 }
 
-// diedMeanwhile reports whether a server was killed that may have had the message: the client had
-// begun it before it noticed the end of the connection, and did not know its result. Nothing tells
-// the client which of the messages on their way had arrived when the process died.
+// diedMeanwhile reports whether a server that may have had the message was killed: the client sent
+// the message before it noticed the end of the connection, and did not know the result. The client
+// cannot know which of its outstanding messages had arrived when the process died.
 func diedMeanwhile(h *history.History, op *history.Operation) bool {
 	return slices.ContainsFunc(h.Events, func(e *history.Event) bool {
 		return e.What == history.Killed && !e.At.Add(check.Default.Noticed).Before(op.Begin) && !e.At.After(op.End)
 	})
 }
 
-// read reads the history, once all casts have run that were accepted and can run.
+// read reads the history when all accepted casts that can run have run.
 func (r *run) read(t *testing.T) *history.History {
 	t.Helper()
 	for end := time.Now().Add(check.Default.Queued); ; time.Sleep(50 * time.Millisecond) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// way is how a connection is cut.
+// way is a way to cut a connection.
 type way int
 
 const (
@@ -25,16 +25,16 @@ func (w way) String() string {
 	return [...]string{"reset", "reset within a frame", "requests lost", "responses lost", "hung up"}[w]
 }
 
-// How a proxy cuts.
+// These are the ways in which a proxy cuts.
 const (
-	// minBytes and maxBytes are how much passes in one direction until a connection is cut.
+	// minBytes and maxBytes are how much data passes in one direction before a connection is cut.
 	minBytes, maxBytes = 64, 32 << 10
 	// maxLoss is how long one direction is lost at most.
 	maxLoss = 300 * time.Millisecond
 )
 
-// proxy is between a client and a server, and cuts connections at random unless it is
-// gentle. It is safe for concurrent use.
+// proxy is between a client and a server. It cuts connections at random unless it is gentle. It is
+// safe for concurrent use.
 type proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
@@ -67,14 +67,14 @@ func newProxy(t *testing.T, seed uint64) *proxy {
 
 func (p *proxy) addr() string { return p.listener.Addr().String() }
 
-// lead makes new connections lead to an address.
+// lead makes new connections go to an address.
 func (p *proxy) lead(to string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.to = to
 }
 
-// setGentle ends the cuts, or has them begin.
+// setGentle stops or starts the cuts.
 func (p *proxy) setGentle(gentle bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// line is a connection through the proxy, with what is to become of it.
+// line is a connection through the proxy, with its random plan.
 type line struct {
 	proxy          *proxy
 	client, server net.Conn
@@ -150,7 +150,7 @@ func (p *proxy) drop(conns ...net.Conn) {
 	}
 }
 
-// copy passes on one direction, and cuts the connection once enough has passed.
+// copy forwards one direction, and cuts the connection once enough data has passed.
 func (l *line) copy(to, from net.Conn, back bool) {
 	defer to.Close()
 	defer from.Close()
@@ -180,7 +180,7 @@ func (p *proxy) cutsNow(w way) bool {
 	return true
 }
 
-// cut cuts the connection when b came in the direction that counts.
+// cut cuts the connection after b arrived in the direction that counts.
 func (l *line) cut(to, from net.Conn, b []byte) {
 	switch l.way {
 	case within:

@@ -16,20 +16,20 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The target of all messages.
+// These are the target of all messages.
 const (
 	topic   = "cuts"
 	version = "1.0"
 	method  = "work"
 )
 
-// job is what the method takes.
+// job has the arguments of the method.
 type job struct {
 	ID     string        `json:"id"`
 	Length time.Duration `json:"length"`
 }
 
-// serve starts a server that writes what it runs to a history, and returns its address.
+// serve starts a server that records its runs in a history, and returns its address.
 func serve(ctx context.Context, out *history.Writer, process string) (addr string, t *oslorpc.Transport, err error) {
 	t, err = oslorpc.Open("memory://"+process, oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -60,14 +60,14 @@ func serve(ctx context.Context, out *history.Writer, process string) (addr strin
 	return i.Addr, t, nil
 }
 
-// processVariable and historyVariable make a process of the test binary a server: they have its name
-// and the directory to write to.
+// processVariable and historyVariable make a process of the test binary a server. They contain its
+// name and the directory of its history.
 const (
 	processVariable = "OSLORPC_CUTS_PROCESS"
 	historyVariable = "OSLORPC_CUTS_HISTORY"
 )
 
-// serveAsProcess is what a process does that is a server. It prints its address.
+// serveAsProcess runs a server in this process. It prints the address.
 func serveAsProcess(process string) error {
 	out, err := history.Create(os.Getenv(historyVariable), process)
 	if err != nil {
@@ -84,13 +84,13 @@ func serveAsProcess(process string) error {
 	return t.Close()
 }
 
-// child is a process that is a server.
+// child is a server process.
 type child struct {
 	name, addr string
 	cmd        *exec.Cmd
 }
 
-// startChild starts a server as a process, which is to be killed.
+// startChild starts a server process that the test can kill.
 func startChild(ctx context.Context, dir, name string) (*child, error) {
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), processVariable+"="+name, historyVariable+"="+dir)
@@ -111,7 +111,7 @@ func startChild(ctx context.Context, dir, name string) (*child, error) {
 	return &child{name, strings.TrimSpace(line), cmd}, nil
 }
 
-// kill kills the process, and writes down when.
+// kill kills the process and records the time.
 func (c *child) kill(out *history.Writer) {
 	_ = c.cmd.Process.Kill()
 	out.Write(history.Record{Event: &history.Event{What: history.Killed, Process: c.name, At: time.Now()}})

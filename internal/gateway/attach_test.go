@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// attaching starts a gateway that takes attached servers.
+// attaching starts a gateway that accepts attached servers.
 func (f *fleet) attaching(t *testing.T, name string, options ...oslorpc.TransportOption) *gate {
 	t.Helper()
 	g := gateway.New()
@@ -32,7 +32,7 @@ func (f *fleet) attaching(t *testing.T, name string, options ...oslorpc.Transpor
 	return gate
 }
 
-// attached starts a server that is attached to one of the gateways.
+// attached starts a server that attaches to one of the gateways.
 func attached(t *testing.T, name string, gates ...*gate) *shop {
 	t.Helper()
 	addrs := make([]string, len(gates))
@@ -51,7 +51,7 @@ func attached(t *testing.T, name string, gates ...*gate) *shop {
 	return s
 }
 
-// await waits until something is true.
+// await waits until a condition holds.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
@@ -78,8 +78,8 @@ func names(t *testing.T, transport *oslorpc.Transport) string {
 	return strings.Join(names, ", ")
 }
 
-// Servers that attach themselves are as all others: to clients in discovery, to clients of the
-// gateway, by topic, by name and in a fanout, for dynamic messages and typed ones.
+// Attached servers are like all others for clients that use discovery and for clients of the
+// gateway: by topic, by name and in a fanout, for dynamic and typed messages.
 func TestAttachedServersAreAsOthers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -147,8 +147,8 @@ func TestAttachedServersAreAsOthers(t *testing.T) {
 	}
 }
 
-// A message that runs when the attached process vanishes has no known outcome, soon. One that was
-// not sent goes to another server.
+// If the attached process disappears while a message runs, the message soon has an unknown outcome.
+// A message that was not sent goes to another server.
 func TestAttachedProcessVanishes(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -186,7 +186,7 @@ func TestAttachedProcessVanishes(t *testing.T) {
 	}
 }
 
-// While callers send, one of two gateways stops and another starts: every call is answered, and
+// While callers send, one of two gateways stops and another starts. Every call is answered, and
 // nothing runs twice.
 func TestAttachedServersMove(t *testing.T) {
 	t.Parallel()
@@ -251,7 +251,7 @@ func isAttached(t *testing.T, f *fleet, g *gate) bool {
 	return slices.ContainsFunc(list, func(i oslorpc.Instance) bool { return i.Topic == topic && i.Addr == g.addr })
 }
 
-// A gateway without the option takes no servers, and says so.
+// A gateway without the option accepts no attached servers, and says so.
 func TestGatewayWithoutAttach(t *testing.T) {
 	t.Parallel()
 	g := newFleet(t).gateway(t, "gw")
@@ -265,8 +265,8 @@ func TestGatewayWithoutAttach(t *testing.T) {
 	}
 }
 
-// A message that comes to one gateway reaches a server that is attached to another, the first time
-// as well, whether it names the instance or not.
+// A message at one gateway reaches a server that is attached to another gateway, even the first
+// message, and whether or not the message names the instance.
 func TestAttachedToAnotherGateway(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// With TLS, the gateway takes a server whose certificate has its name, and no other. The connection
-// in the stream has TLS, too: the server sees the certificate of the gateway.
+// With TLS, the gateway accepts a server whose certificate contains its name, and no other. The
+// connection inside the stream uses TLS too: the server sees the certificate of the gateway.
 func TestAttachedServerProvesItsName(t *testing.T) {
 	t.Parallel()
 	f, authority := newFleet(t), tlstest.New(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// behind returns a client that reaches the fleet through gateways alone.
+// behind returns a client that reaches the fleet only through gateways.
 func behind(t *testing.T, target oslorpc.Target, gates ...*gate) (*oslorpc.Client, *oslorpc.Transport) {
 	t.Helper()
 	url := "gateway://"
@@ -26,7 +26,7 @@ func behind(t *testing.T, target oslorpc.Target, gates ...*gate) (*oslorpc.Clien
 	return transport.Client(target, oslorpc.WithTimeout(patience)), transport
 }
 
-// TestClientBehindAGateway: every delivery works as without the gateway.
+// TestClientBehindAGateway checks that every delivery works as without the gateway.
 func TestClientBehindAGateway(t *testing.T) {
 	f := newFleet(t)
 	a, b := f.serve(t, "a"), f.serve(t, "b")
@@ -34,8 +34,8 @@ func TestClientBehindAGateway(t *testing.T) {
 	checkDeliveries(t, a, b, 1, g)
 }
 
-// checkDeliveries checks that a client that knows an address of gateways alone, of which there are
-// some, can do with the servers a and b what it could without them.
+// checkDeliveries checks that a client that knows only the address of some gateways can use the
+// servers a and b as it could without gateways.
 func checkDeliveries(t *testing.T, a, b *shop, gateways int, g *gate) {
 	t.Helper()
 	c, transport := behind(t, oslorpc.Target{Topic: topic}, g)
@@ -133,8 +133,8 @@ func checkDeliveries(t *testing.T, a, b *shop, gateways int, g *gate) {
 	}
 }
 
-// TestFailover: a client moves to the next gateway when the one that it uses stops, and no message
-// fails.
+// TestFailover checks that a client moves to the next gateway when its gateway stops, and that no
+// message fails.
 func TestFailover(t *testing.T) {
 	f := newFleet(t)
 	f.serve(t, "a")
@@ -157,7 +157,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestNoGateway: an error says which gateways do not answer.
+// TestNoGateway checks that an error names the gateways that do not answer.
 func TestNoGateway(t *testing.T) {
 	transport := open(t, "gateway://127.0.0.1:1")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -168,9 +168,9 @@ func TestNoGateway(t *testing.T) {
 	}
 }
 
-// TestGatewayRestartsAtItsAddress: a client that has one gateway goes on with the next one at its
-// address, although the first refused messages since it stopped. The next one knows nothing of the
-// topic when a typed message comes that says only the instance.
+// TestGatewayRestartsAtItsAddress checks that a client of one gateway continues with the next
+// gateway at its address, although the first one refused messages while it stopped. The new gateway
+// does not know the topic when it gets a typed message that names only the instance.
 func TestGatewayRestartsAtItsAddress(t *testing.T) {
 	f := newFleet(t)
 	f.serve(t, "a")
@@ -205,8 +205,8 @@ func TestGatewayRestartsAtItsAddress(t *testing.T) {
 	}
 }
 
-// TestTypedMessagesNameTheirTopic: a gateway that never heard of an instance knows where to look for
-// it, since typed messages for it say the topic, in headers or in their session.
+// TestTypedMessagesNameTheirTopic checks that a gateway that does not know an instance can find it,
+// since typed messages name the topic in headers or in their session.
 func TestTypedMessagesNameTheirTopic(t *testing.T) {
 	f := newFleet(t)
 	f.serve(t, "a")

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// BenchmarkCall compares calls through a gateway with direct ones, in one process: of each round, it
-// makes half of the calls directly. It reports the median of the ratios.
+// BenchmarkCall compares calls through a gateway with direct calls in one process. In each round,
+// half of the calls are direct. It reports the median of the ratios.
 func BenchmarkCall(b *testing.B) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers-%d", callers), func(b *testing.B) {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// cable is a way to an address that can be cut: connections end, and further ones are refused.
+// cable is a connection to an address that can be cut: existing connections end, and new ones are
+// refused.
 type cable struct {
 	addr, to string
 
@@ -31,7 +32,7 @@ func newCable(t *testing.T, to string) *cable {
 	return c
 }
 
-// mend lets connections through.
+// mend accepts connections again.
 func (c *cable) mend() error {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.addr)
 	if err != nil {

@@ -24,7 +24,7 @@ type secured struct {
 	authority *tlstest.Authority
 }
 
-// as is the option for the certificate of a process.
+// as returns the option for the certificate of a process.
 func (s *secured) as(name string, gateways ...string) oslorpc.TransportOption {
 	return oslorpc.WithTrust(trust.Config{TLS: s.authority.Mutual(name), Gateways: gateways})
 }
@@ -42,8 +42,8 @@ func (s *secured) stub(t *testing.T, name, addr string) pb.RPCServiceClient {
 	return pb.NewRPCServiceClient(conn)
 }
 
-// TestCaller: a server that trusts a gateway sees who sent a message; another one sees the gateway.
-// What senders say of themselves counts nowhere.
+// TestCaller checks that a server that trusts a gateway sees the sender of a message, and that
+// another server sees the gateway. The senders' claims about themselves have no effect.
 func TestCaller(t *testing.T) {
 	f := &secured{newFleet(t), tlstest.New(t)}
 	trusting := f.serve(t, "trusting", f.as("trusting.example", "dns:gw.example"))
@@ -85,8 +85,8 @@ func TestCaller(t *testing.T) {
 	}
 }
 
-// TestPolicyOfOriginalCallers: the policy of a server that trusts a gateway is about the callers
-// behind it; the policy of the gateway is about them as well.
+// TestPolicyOfOriginalCallers checks that the policy of a server that trusts a gateway applies to
+// the callers behind it, like the policy of the gateway itself.
 func TestPolicyOfOriginalCallers(t *testing.T) {
 	f := &secured{newFleet(t), tlstest.New(t)}
 	allow := func(names ...string) *trust.Policy {
@@ -118,7 +118,7 @@ func TestPolicyOfOriginalCallers(t *testing.T) {
 	}
 }
 
-// TestLoop: a message that comes back, or that another gateway forwarded, is refused.
+// TestLoop checks that a message that comes back, or that another gateway forwarded, is refused.
 func TestLoop(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -138,7 +138,7 @@ func TestLoop(t *testing.T) {
 	if a.count() != 0 {
 		t.Error("a message that was refused ran")
 	}
-	// A gateway that finds servers through another one is such a case.
+	// A gateway that finds servers through another gateway is such a case.
 	outer := &fleet{"static://" + topic + "/a=" + g.addr}
 	far := outer.gateway(t, "far")
 	m := to("a", "whoami")

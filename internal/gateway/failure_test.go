@@ -18,7 +18,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// begin has a server run wait for a stub, and returns what the call returns.
+// begin sends a call of wait from a stub, waits until a server runs it, and returns a channel for
+// its error.
 func begin(ctx context.Context, t *testing.T, c pb.RPCServiceClient, s *shop, m *pb.Message) <-chan error {
 	t.Helper()
 	came := make(chan error, 1)
@@ -34,7 +35,7 @@ func begin(ctx context.Context, t *testing.T, c pb.RPCServiceClient, s *shop, m 
 	return came
 }
 
-// TestCancellation: the end of a caller reaches the method.
+// TestCancellation checks that a method is canceled when its caller leaves.
 func TestCancellation(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -52,8 +53,8 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
-// TestDeadline: the deadline reaches the method, and its sender gets a Timeout that says that the
-// method may have run.
+// TestDeadline checks that the deadline reaches the method, and that its sender gets a Timeout that
+// says that the method may have run.
 func TestDeadline(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -67,8 +68,8 @@ func TestDeadline(t *testing.T) {
 	<-a.gone
 }
 
-// TestServerLost: what ran at a server that is lost may have run; what was not sent goes to another
-// server.
+// TestServerLost checks that a message that ran on a lost server has an unknown outcome, and that a
+// message that was not sent goes to another server.
 func TestServerLost(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -98,8 +99,8 @@ func TestServerLost(t *testing.T) {
 	}
 }
 
-// TestTooLarge: a message that is too large is refused before it is sent, and a result that is too
-// large says that the method ran.
+// TestTooLarge checks that a message that is too large is refused before it is sent, and that the
+// error of a result that is too large says that the method ran.
 func TestTooLarge(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -117,7 +118,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestStopping: a gateway that stops answers what it has, and refuses the rest with proof.
+// TestStopping checks that a stopping gateway answers its outstanding messages, and refuses others
+// with a proof.
 func TestStopping(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -149,8 +151,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// TestTwoGateways: with 32 callers, one of two gateways stops and comes back, again and again. No
-// call fails, none takes longer than it may, and nothing runs twice.
+// TestTwoGateways has 32 callers while one of two gateways stops and comes back, again and again.
+// No call fails, none exceeds its time limit, and nothing runs twice.
 func TestTwoGateways(t *testing.T) {
 	f := newFleet(t)
 	shops := []*shop{f.serve(t, "a"), f.serve(t, "b")}
@@ -207,7 +209,8 @@ func TestTwoGateways(t *testing.T) {
 	}
 }
 
-// TestQuestionsAboutOtherTopics: a gateway finds an instance of a topic that nothing was sent to.
+// TestQuestionsAboutOtherTopics checks that a gateway finds an instance of a topic to which nothing
+// was sent yet.
 func TestQuestionsAboutOtherTopics(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")

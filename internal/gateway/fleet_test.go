@@ -28,13 +28,13 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// patience bounds what must not take long.
+// patience limits operations that must not take long.
 const patience = 20 * time.Second
 
 // topic is the topic of the servers.
 const topic = "inventory"
 
-// fleet is a fleet of its own for each test, found through a registry in memory.
+// fleet is a separate fleet for each test, with an in-memory registry.
 type fleet struct {
 	url string
 }
@@ -71,7 +71,7 @@ type asGateway struct {
 
 func (a asGateway) Gateway() *gateway.Gateway { return a.gateway }
 
-// gate is a gateway that runs.
+// gate is a running gateway.
 type gate struct {
 	transport *oslorpc.Transport
 	server    *oslorpc.Server
@@ -91,7 +91,7 @@ func (f *fleet) gateway(t testing.TB, name string, options ...oslorpc.TransportO
 	return g
 }
 
-// restart starts a gateway again at its address.
+// restart restarts a gateway at its address.
 func (f *fleet) restart(t *testing.T, g *gate) *gate {
 	t.Helper()
 	instance := &gate{transport: f.open(t, asGateway{oslorpc.WithListen(g.addr), gateway.New()}), addr: g.addr}
@@ -102,13 +102,13 @@ func (f *fleet) restart(t *testing.T, g *gate) *gate {
 	return instance
 }
 
-// stubOf returns a plain stub of a server, or of a gateway.
+// stubOf returns a plain stub for a server or a gateway.
 func (*fleet) stubOf(t *testing.T, addr string) pb.RPCServiceClient {
 	t.Helper()
 	return pb.NewRPCServiceClient((&gate{addr: addr}).connect(t))
 }
 
-// connect returns a plain connection of gRPC to a gateway.
+// connect returns a plain gRPC connection to a gateway.
 func (g *gate) connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(g.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUserAgent("thin"))
@@ -119,7 +119,7 @@ func (g *gate) connect(t *testing.T) *grpc.ClientConn {
 	return conn
 }
 
-// shop is the methods of a server.
+// shop has the methods of a server.
 type shop struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -163,7 +163,7 @@ func (s *shop) count() int {
 	return len(s.seen)
 }
 
-// errShop is what the method fail returns.
+// errShop is the error of the method fail.
 var errShop = errors.New("out of stock")
 
 type none = oslorpc.NoArgs
@@ -220,7 +220,7 @@ func (s *shop) WatchVolumes(_ *v1.WatchVolumesRequest, stream grpc.ServerStreami
 	return nil
 }
 
-// ImportVolumes takes any number of messages.
+// ImportVolumes accepts any number of messages.
 func (s *shop) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolumesRequest, v1.ImportVolumesResponse]) error {
 	s.note(stream.Context())
 	for n := int64(0); ; n++ {
@@ -264,7 +264,7 @@ func (f *fleet) serve(t testing.TB, name string, options ...oslorpc.TransportOpt
 	return s
 }
 
-// to returns a message for a topic.
+// to returns a message for the topic.
 func to(server, method string) *pb.Message {
 	name := topic
 	m := &pb.Message{Target: &pb.Target{Topic: &name}, Method: method}
@@ -289,7 +289,7 @@ func detail(t *testing.T, err error) *pb.ErrorDetail {
 	return nil
 }
 
-// bounded returns a context that ends, should a test hang.
+// bounded returns a context with a deadline, in case a test hangs.
 func bounded(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -39,7 +39,8 @@ func stacks() []byte {
 	return text[:runtime.Stack(text, true)]
 }
 
-// TestRelayHasNoGoroutines: messages that wait for their servers have no goroutine in the gateway.
+// TestRelayHasNoGoroutines checks that messages that wait for their servers have no goroutine in
+// the gateway.
 func TestRelayHasNoGoroutines(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -62,7 +63,7 @@ func TestRelayHasNoGoroutines(t *testing.T) {
 	}
 }
 
-// TestRelayOutcomes: what is relayed has the outcomes of everything else.
+// TestRelayOutcomes checks that relayed messages have the same outcomes as others.
 func TestRelayOutcomes(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -110,8 +111,8 @@ func TestRelayOutcomes(t *testing.T) {
 	}
 }
 
-// TestRelayEnds: the end of a caller, and its deadline, reach the method, and what ran at a server
-// that is lost may have run.
+// TestRelayEnds checks that the caller's cancellation and deadline reach the method, and that a
+// message that ran on a lost server has an unknown outcome.
 func TestRelayEnds(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -153,7 +154,7 @@ func TestRelayEnds(t *testing.T) {
 	}
 }
 
-// TestRelayStops: a gateway that stops answers what it relays.
+// TestRelayStops checks that a stopping gateway answers the messages that it relays.
 func TestRelayStops(t *testing.T) {
 	f := newFleet(t)
 	release := make(chan struct{})
@@ -193,8 +194,8 @@ func TestRelayStops(t *testing.T) {
 	}
 }
 
-// TestRelayPolicy: the policy of a gateway is asked once about what is relayed, and the original
-// caller is passed on.
+// TestRelayPolicy checks that the policy of a gateway is applied once to a relayed message, and
+// that the original caller is forwarded.
 func TestRelayPolicy(t *testing.T) {
 	f := &secured{newFleet(t), tlstest.New(t)}
 	a := f.serve(t, "a", f.as("a.example", "dns:gw.example"))

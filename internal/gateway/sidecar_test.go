@@ -19,8 +19,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// sidecar is nginx as a proxy at layer 7, as a mesh puts it before a program. It runs as one
-// process, in the foreground.
+// sidecar is a configuration of nginx as an HTTP proxy, which a mesh puts in front of a program.
+// nginx runs as one process in the foreground.
 const sidecar = `
 daemon off;
 master_process off;
@@ -52,8 +52,8 @@ http {
 }
 `
 
-// proxied starts a sidecar before gateways, and returns it as if it were a gateway: they have one
-// address.
+// proxied starts a sidecar in front of gateways and returns it as if it were a gateway. The
+// gateways share its address.
 func proxied(t *testing.T, gates ...*gate) *gate {
 	t.Helper()
 	nginx := findNginx(t)
@@ -97,7 +97,7 @@ func proxied(t *testing.T, gates ...*gate) *gate {
 	}
 }
 
-// findNginx returns nginx of this machine, or the one that make has unpacked.
+// findNginx returns the path of nginx on this machine, or of the one that make has unpacked.
 func findNginx(t *testing.T) string {
 	t.Helper()
 	if path, err := exec.LookPath("nginx"); err == nil {
@@ -112,8 +112,8 @@ func findNginx(t *testing.T) string {
 	return ""
 }
 
-// A sidecar before gateways changes nothing: a gateway chooses by what a message says, whatever
-// connection it came on.
+// A sidecar in front of gateways changes nothing: a gateway chooses the server by the message,
+// whatever the connection.
 func TestSidecar(t *testing.T) {
 	for name, gateways := range map[string]int{"one gateway": 1, "two gateways at one address": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -128,8 +128,8 @@ func TestSidecar(t *testing.T) {
 	}
 }
 
-// The sidecar loses a gateway that has a message: its caller hears at once that the outcome is not
-// known, and the message is not sent again. The next message takes the gateway that is back.
+// If the sidecar loses a gateway that has a message, the caller learns at once that the outcome is
+// unknown, and the message is not sent again. The next message uses the gateway that is back.
 func TestSidecarLosesItsGateway(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")

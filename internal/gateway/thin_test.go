@@ -17,8 +17,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// TestThinStub: what a plain stub sends to a gateway goes where its target says, with all that it
-// carries.
+// TestThinStub checks that a gateway forwards the message of a plain stub to its target, with
+// everything that the message contains.
 func TestThinStub(t *testing.T) {
 	f := newFleet(t)
 	a, b := f.serve(t, "a"), f.serve(t, "b")
@@ -112,8 +112,8 @@ func TestThinStub(t *testing.T) {
 	})
 }
 
-// TestThinStubOfATypedService: messages of services that the gateway does not know pass through it
-// as bytes.
+// TestThinStubOfATypedService checks that a gateway forwards messages of services that it does not
+// know, as bytes.
 func TestThinStubOfATypedService(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")
@@ -178,7 +178,7 @@ func TestThinStubOfATypedService(t *testing.T) {
 	}
 }
 
-// TestService: GatewayService reaches all servers, and says who they are.
+// TestService checks that GatewayService reaches all servers and returns their names.
 func TestService(t *testing.T) {
 	f := newFleet(t)
 	a, b := f.serve(t, "a"), f.serve(t, "b")
@@ -245,7 +245,8 @@ func TestService(t *testing.T) {
 	}
 }
 
-// TestUnsupportedVersion: what a server says it implements comes through a gateway.
+// TestUnsupportedVersion checks that a gateway forwards the versions that a server says it
+// implements.
 func TestUnsupportedVersion(t *testing.T) {
 	f := newFleet(t)
 	a := f.serve(t, "a")

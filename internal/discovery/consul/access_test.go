@@ -19,7 +19,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestAccess has Consul behind TLS and with ACLs, and replaces the token.
+// TestAccess uses Consul with TLS and ACLs, and replaces the token.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, consultest.ACLs)
@@ -71,7 +71,8 @@ func TestAccess(t *testing.T) {
 	observer.list(one)
 }
 
-// TestHidden has a token that may do everything but see the nodes, which is what one forgets.
+// TestHidden uses a token that has all permissions except for reading nodes, a permission that is
+// easily forgotten.
 func TestHidden(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, consultest.ACLs)
@@ -103,13 +104,13 @@ func TestTokenFromEnvironment(t *testing.T) {
 	watchCompute(t, r).list(one)
 }
 
-// TestBusy has an agent that has no connection left for us.
+// TestBusy has an agent without a free connection.
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, "limits { http_max_conns_per_client = 8 }")
 	r := open(t, agent.URL())
 	var taken []net.Conn
-	// How many it takes depends on how soon the agent sees that others are closed.
+	// The number depends on how soon the agent notices that others are closed.
 	eventually(t, "List fails for want of a connection", func() bool {
 		conn, err := net.Dial("tcp", agent.Addr())
 		must(t, err)

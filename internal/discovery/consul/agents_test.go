@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// lan stands for agents: which of them cannot be connected to, and whom requests went to.
+// lan stands for agents. It records the requests, and some of its agents cannot be connected to.
 type lan struct {
 	down  map[string]error
 	asked []string
@@ -26,7 +26,7 @@ func (l *lan) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 }
 
-// ask makes a request and returns whom it went to, in order.
+// ask makes a request and returns the agents that it went to, in order.
 func (l *lan) ask(t *testing.T, ctx context.Context, a *agents) (string, error) {
 	t.Helper()
 	l.asked = nil
@@ -66,8 +66,8 @@ func TestAgentsAreTriedInOrder(t *testing.T) {
 	expect("c a b", false)
 }
 
-// An agent that hangs can be connected to. What was asked fails, and the next request goes
-// elsewhere.
+// An agent that hangs accepts connections. The request to it fails, and the next request goes to
+// another agent.
 func TestSilentAgentIsLeft(t *testing.T) {
 	l := &lan{down: map[string]error{"a": context.DeadlineExceeded}}
 	a := newAgents([]string{"a", "b"})
@@ -81,7 +81,7 @@ func TestSilentAgentIsLeft(t *testing.T) {
 	}
 }
 
-// dialError returns how it fails to connect to where nothing listens.
+// dialError returns the error of connecting to an address where nothing listens.
 func dialError(t *testing.T) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/", http.NoBody)
@@ -94,7 +94,7 @@ func dialError(t *testing.T) error {
 	return err
 }
 
-// TestSeveralAgents has the first of two missing, then the one that has the registrations.
+// TestSeveralAgents first has a missing agent and then the agent that has the registrations.
 func TestSeveralAgents(t *testing.T) {
 	t.Parallel()
 	first, second := consultest.Start(t), consultest.Start(t) // of two clusters, so that it shows who was asked

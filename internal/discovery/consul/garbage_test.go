@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// pretend starts what answers like Consul, with these lists of names and of services.
+// pretend starts a server that answers like Consul, with these lists of names and of services.
 func pretend(t *testing.T, names, services string) (address string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -60,7 +60,7 @@ func TestNulls(t *testing.T) {
 	}
 }
 
-// What is no list is no empty list either.
+// A value that is not a list does not count as an empty list.
 func TestNull(t *testing.T) {
 	t.Parallel()
 	for _, names := range []string{"null", `{"oslorpc-nova-compute": []}`, "", "<html>", "[]"} {
@@ -74,9 +74,8 @@ func TestNull(t *testing.T) {
 	}
 }
 
-// TestEndlessTopic has one topic that is too large to read. List has the others. The bound is small
-// here: to read 64 MiB takes longer than an agent may on a machine that is busy, however often it is
-// tried.
+// TestEndlessTopic has one topic that is too large to read. List returns the others. The limit is
+// small in this test: to read 64 MiB takes longer than an agent may on a busy machine.
 func TestEndlessTopic(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
@@ -119,7 +118,7 @@ func TestEndlessTopic(t *testing.T) {
 	}
 }
 
-// A program that announces other broken services again and again does not fill the logs of others.
+// A program that keeps registering different broken services does not fill the logs of others.
 func TestBrokenServicesDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
@@ -145,7 +144,7 @@ func TestBrokenServicesDoNotFillTheLog(t *testing.T) {
 	}
 }
 
-// TestEndlessAnswer has an answer that does not end.
+// TestEndlessAnswer has an answer without an end.
 func TestEndlessAnswer(t *testing.T) {
 	t.Parallel()
 	piece := fmt.Appendf(nil, "%q:[],", "oslorpc-"+strings.Repeat("x", 1<<20))

@@ -55,7 +55,7 @@ func toGolden(i rpc.Instance) goldenInstance {
 	return g
 }
 
-// Other languages name services as we do.
+// Implementations in other languages use the same service names.
 func TestGoldenNames(t *testing.T) {
 	type named struct {
 		Exchange string `json:"exchange"`
@@ -74,7 +74,7 @@ func TestGoldenNames(t *testing.T) {
 	golden.Save(t, goldenFile, "consul_names", cases)
 }
 
-// Other languages register what we register.
+// Implementations in other languages register the same services.
 func TestGoldenServices(t *testing.T) {
 	type registered struct {
 		Instance goldenInstance                  `json:"instance"`
@@ -101,7 +101,7 @@ func TestGoldenServices(t *testing.T) {
 	golden.Save(t, goldenFile, "consul_services", cases)
 }
 
-// Other languages find alive what we find alive, and skip what we skip.
+// Implementations in other languages agree which entries are alive, and which to skip.
 func TestGoldenEntries(t *testing.T) {
 	type read struct {
 		Case      string            `json:"case"`

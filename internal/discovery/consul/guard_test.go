@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// within fails the test if something took too long since start.
+// within fails the test if more than most has passed since start.
 func within(t *testing.T, start time.Time, most time.Duration, what string) {
 	t.Helper()
 	took := time.Since(start)
@@ -27,7 +27,7 @@ func within(t *testing.T, start time.Time, most time.Duration, what string) {
 	}
 }
 
-// TestHungAgent has the only agent stand still, while watches of both kinds wait, and go on.
+// TestHungAgent freezes and resumes the only agent while watches of both kinds wait.
 func TestHungAgent(t *testing.T) {
 	for name, prepare := range map[string]func(*Registry){"own query": func(*Registry) {}, "shared query": shareAll} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestHungAgent(t *testing.T) {
 	}
 }
 
-// TestHungAgentOfTwo has the agent stand still that the watch waits at.
+// TestHungAgentOfTwo freezes the agent at which the watch waits.
 func TestHungAgentOfTwo(t *testing.T) {
 	t.Parallel()
 	second := consultest.Start(t)
@@ -81,7 +81,7 @@ func TestHungAgentOfTwo(t *testing.T) {
 	w.list(one)
 }
 
-// TestSlowAgent has an agent that takes half a second to answer anything.
+// TestSlowAgent has an agent that takes half a second for every answer.
 func TestSlowAgent(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

@@ -49,8 +49,8 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// TestReports has Consul away for several beats. The log says once that it is, and once that it is
-// back.
+// TestReports makes Consul unreachable for several beats. The log says so once, and says once that
+// Consul is back.
 func TestReports(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -72,7 +72,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// TestLostInstance deregisters an instance behind its process's back.
+// TestLostInstance deregisters an instance without its process.
 func TestLostInstance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

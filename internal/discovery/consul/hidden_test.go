@@ -17,8 +17,9 @@ import (
 
 const anonymousToken = "00000000-0000-0000-0000-000000000002"
 
-// TestPermissions has tokens that may read more or less, and topics with and without a server.
-// What may not be read is no empty fleet, and an empty topic that may be read is no error.
+// TestPermissions has tokens with different read permissions, and topics with and without a server.
+// Without the permission there is an error and not an empty fleet. A readable topic without servers
+// is not an error.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, consultest.ACLs)
@@ -56,7 +57,7 @@ func TestPermissions(t *testing.T) {
 		write(t, file, token.SecretID)
 		for kind, r := range map[string]*Registry{"token": open(t, agent.URL()+"?consul-token-file="+file), "no token": open(t, agent.URL())} {
 			name := kind + " for " + test.name
-			// Consul keeps what a token may do for a while.
+			// Consul caches the permissions of a token for a while.
 			eventually(t, name+": List as wanted", func() bool {
 				listed, err := r.List(t.Context())
 				return asWanted(t, name, err, test.list) && (err != nil || registry.Same(listed, []rpc.Instance{one}))
@@ -81,8 +82,8 @@ func asWanted(t *testing.T, name string, err error, readable bool) bool {
 	return readable == (err == nil)
 }
 
-// TestPermissionsTaken has a watch that may no longer read its topic, and nodes without a server
-// that any token may read.
+// TestPermissionsTaken has a watch that loses the permission to read its topic, and nodes without a
+// server that any token may read.
 func TestPermissionsTaken(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, consultest.ACLs)
@@ -118,7 +119,7 @@ func TestPermissionsTaken(t *testing.T) {
 	}
 }
 
-// A query that waits is answered from a copy that does not tell that something is hidden.
+// A blocking query may be answered from a copy that does not report that something is hidden.
 func TestHiddenWhileWaiting(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {

@@ -58,7 +58,7 @@ func besiege(t *testing.T) *siege {
 	return s
 }
 
-// entries returns what a program sees of the topic pay.
+// entries returns the entries of the topic pay that a program sees.
 func (s *siege) entries(by *api.Client) []*api.ServiceEntry {
 	s.Helper()
 	entries, _, err := by.Health().Service(serviceName(pay), "", false, nil)
@@ -66,7 +66,7 @@ func (s *siege) entries(by *api.Client) []*api.ServiceEntry {
 	return entries
 }
 
-// untouched fails the test if the callers saw the server go, or change.
+// untouched fails the test if the callers saw the server leave or change.
 func (s *siege) untouched() {
 	s.Helper()
 	for {
@@ -82,8 +82,8 @@ func (s *siege) untouched() {
 	}
 }
 
-// holdsChecks waits until the agent and the catalog have the checks of the server's services again,
-// as their own and passing.
+// holdsChecks waits until the agent and the catalog have the server's own checks again, and the
+// checks pass.
 func (s *siege) holdsChecks() {
 	s.Helper()
 	admin := s.agent.Client(s.T, consultest.Token)
@@ -109,7 +109,7 @@ func (s *siege) holdsChecks() {
 	})
 }
 
-// TestHostileRequests has a hostile program try what Consul must refuse.
+// TestHostileRequests has a hostile program that tries requests which Consul must refuse.
 func TestHostileRequests(t *testing.T) {
 	t.Parallel()
 	s := besiege(t)
@@ -170,8 +170,8 @@ func (s *siege) fromCatalog(d *api.CatalogDeregistration) error {
 	return err
 }
 
-// TestStolenChecks has a hostile program take the checks of the server, which Consul allows: at the
-// agent, and in the catalog.
+// TestStolenChecks has a hostile program that takes over the checks of the server, which Consul
+// allows, at the agent and in the catalog.
 func TestStolenChecks(t *testing.T) {
 	t.Parallel()
 	s := besiege(t)
@@ -195,7 +195,7 @@ func TestStolenChecks(t *testing.T) {
 		must(t, s.hostile.Agent().UpdateTTL(check, "", api.HealthCritical))
 		s.holdsChecks()
 	}
-	// The hostile program cannot know this id, so nothing but the test does this.
+	// The hostile program cannot know this ID, so only the test can do this.
 	must(t, s.hostile.Agent().ServiceRegister(stealing(s.server.publisher.wanted[0].Check.CheckID)))
 	s.holdsChecks()
 
@@ -208,7 +208,8 @@ func TestStolenChecks(t *testing.T) {
 	s.untouched()
 }
 
-// TestStolenIDs has Consul lose the server, and a hostile program take its ids before it is back.
+// TestStolenIDs has a hostile program that takes the IDs of the server while Consul has lost the
+// server.
 func TestStolenIDs(t *testing.T) {
 	t.Parallel()
 	s := besiege(t)
@@ -222,7 +223,7 @@ func TestStolenIDs(t *testing.T) {
 	s.holdsChecks()
 	s.watch.list(s.one)
 
-	// Only in the catalog.
+	// This changes only the catalog.
 	r = registrationOf(t, s.server, s.one)
 	_, err := admin.Catalog().Deregister(&api.CatalogDeregistration{Node: s.node, ServiceID: r.ID}, nil)
 	must(t, err)
@@ -234,8 +235,8 @@ func TestStolenIDs(t *testing.T) {
 	}
 }
 
-// TestContradiction has a service whose metadata says another topic than its name. It is ignored,
-// and logged once.
+// TestContradiction has a service whose metadata names another topic than its service name. The
+// service is ignored, which is logged once.
 func TestContradiction(t *testing.T) {
 	t.Parallel()
 	s := besiege(t)

@@ -18,7 +18,7 @@ func many(count int) []rpc.Instance {
 	return list
 }
 
-// What a process publishes costs what changes, not what there is.
+// The cost of publishing depends on what changes, and not on the number of instances.
 func TestManyInstancesOneByOne(t *testing.T) {
 	t.Parallel()
 	proxy := consultest.Count(t, consultest.Start(t))

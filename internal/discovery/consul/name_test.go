@@ -53,7 +53,7 @@ func FuzzServiceName(f *testing.F) {
 				t.Errorf("%q is not a name for a topic", name)
 			}
 		}
-		// A name with a hash could also be given, but that does not happen by chance.
+		// A name with a hash could also be registered directly, but not by chance.
 		if nameA == nameB && a != b {
 			t.Errorf("%+v and %+v are both called %q", a, b, nameA)
 		}

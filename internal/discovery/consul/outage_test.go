@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// age has the agent's index grow beyond the index of an agent that just started.
+// age increases the agent's index beyond the index of an agent that has just started.
 func age(t *testing.T, r *Registry) {
 	t.Helper()
 	for n := range 200 {
@@ -23,7 +23,7 @@ func age(t *testing.T, r *Registry) {
 	}
 }
 
-// TestOutage has Consul die, and come back without its data.
+// TestOutage kills Consul and starts it again without its data.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -44,7 +44,7 @@ func TestOutage(t *testing.T) {
 	if _, err := b.List(t.Context()); !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("List: %v, want an error of kind %q", err, rpc.Unreachable)
 	}
-	// Who comes now gets the last list, and only then the error.
+	// A new watch gets the last list first, and the error only after that.
 	late := watchCompute(t, b)
 	late.list(one)
 	late.failure()
@@ -72,13 +72,13 @@ func TestOutage(t *testing.T) {
 	if reason := <-lapses; !strings.Contains(reason, "lost the registration") && !strings.Contains(reason, "no sign of life") {
 		t.Errorf("the lapse was because %s", reason)
 	}
-	// A Publish that failed changed nothing.
+	// The Publish that failed changed nothing.
 	eventually(t, "both instances and their process are registered", func() bool { return len(registered(t, b)) == 3 })
 	publish(t, a)
 	w.list()
 }
 
-// TestStartDuringOutage has watchers there before Consul is.
+// TestStartDuringOutage starts watches before Consul.
 func TestStartDuringOutage(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

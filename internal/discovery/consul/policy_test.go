@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// The documented policies are what the functions give.
+// The documented policies equal the results of the functions.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	documented := consultest.Policies(t, "../../../docs/discovery.md")
@@ -24,7 +24,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// A topic gets the names under which it registers, also one with a hash.
+// The rules of a topic contain the names under which it registers, even if a name has a hash.
 func TestRulesHaveTheNamesOfTopics(t *testing.T) {
 	t.Parallel()
 	hashed := registry.Topic{Exchange: "nova", Name: "compute.host_1"}

@@ -13,11 +13,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// publishTo is the environment variable that has the test binary publish an instance there, and
-// nothing else.
+// publishTo is an environment variable that makes the test binary publish an instance at an
+// address, and do nothing else.
 const publishTo = "OSLORPC_TEST_PUBLISH_TO"
 
-// publishUntilKilled publishes an instance, prints it, and waits for its input to end.
+// publishUntilKilled publishes an instance, prints it, and waits for the end of its input.
 func publishUntilKilled(address string) {
 	r, err := Open(address, slog.Default())
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/freeze"
 )
 
-// TestProcess has a process that is stopped for longer than its TTL, goes on, and is killed.
+// TestProcess has a process that is stopped for longer than its TTL, continues, and is killed.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// modified returns Consul's index of the last change of each service, by id.
+// modified returns Consul's index of the last change of each service, by ID.
 func modified(t *testing.T, r *Registry, name string) map[string]uint64 {
 	t.Helper()
 	entries, _, err := r.client.api.Health().Service(name, "", false, nil)
@@ -52,7 +52,7 @@ func TestPublishUnchanged(t *testing.T) {
 	}
 }
 
-// TestTwoHandles has one program open Consul twice.
+// TestTwoHandles opens Consul twice in one program.
 func TestTwoHandles(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -70,7 +70,7 @@ func TestTwoHandles(t *testing.T) {
 	}
 }
 
-// TestPublishRefused has Consul refuse the second of two instances.
+// TestPublishRefused makes Consul refuse the second of two instances.
 func TestPublishRefused(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -94,7 +94,7 @@ func TestPublishRefused(t *testing.T) {
 	watchCompute(t, r).list(good)
 }
 
-// TestMaintenance has an operator drain an instance, while the publisher repairs all the time.
+// TestMaintenance has an operator who drains an instance while the publisher constantly repairs.
 func TestMaintenance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -124,7 +124,8 @@ func TestMaintenance(t *testing.T) {
 	w.list(drained, other)
 }
 
-// TestWarning has a check of the node warn, such as of a disk that is nearly full, and then fail.
+// TestWarning has a check of the node that warns, for example about a disk that is nearly full, and
+// then fails.
 func TestWarning(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -186,7 +187,7 @@ func TestPublishUnreachable(t *testing.T) {
 	}
 }
 
-// TestFrozen has a Consul that takes connections and never answers.
+// TestFrozen has a Consul that accepts connections and never answers.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

@@ -17,11 +17,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// patience is how long a change may take to show. It only bounds a failure, so it is generous.
+// patience is how long a change may take to become visible. It is generous, since it matters only
+// for a failure.
 const patience = 2 * time.Minute
 
-// slack is how much longer than on an idle machine a change may take. What the tests that measure
-// guard against takes minutes.
+// slack is how much longer a change may take than on an idle machine. The faults that these tests
+// detect take minutes.
 const slack = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// open opens a handle, which logs to the test and is closed when it ends.
+// open opens a handle that logs to the test. The handle is closed when the test ends.
 func open(t *testing.T, address string) *Registry {
 	t.Helper()
 	r := openUnclosed(t, address)
@@ -52,7 +53,7 @@ func openUnclosed(t *testing.T, address string) *Registry {
 	return r
 }
 
-// instance returns an instance of the topic compute, of a process of its own.
+// instance returns an instance of the topic compute in a separate process.
 func instance(server string) rpc.Instance {
 	return rpc.Instance{
 		ID: rand.Text(), BootID: rand.Text(), Exchange: "nova", Topic: "compute", Server: server, Addr: "127.0.0.1:5000",
@@ -71,7 +72,7 @@ func publish(t *testing.T, r *Registry, list ...rpc.Instance) {
 	}
 }
 
-// watched is the updates of a watch.
+// watched receives the updates of a watch.
 type watched struct {
 	t       *testing.T
 	updates chan registry.Update
@@ -84,7 +85,7 @@ func watchCompute(t *testing.T, r *Registry) watched {
 	return w
 }
 
-// until returns the next update that is as wanted, and drops those before.
+// until returns the next update that wanted accepts, and drops the updates before.
 func (w watched) until(what string, wanted func(registry.Update) bool) registry.Update {
 	w.t.Helper()
 	timeout := time.After(patience)
@@ -125,7 +126,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// registrationOf returns what r has registered for an instance.
+// registrationOf returns r's registration of an instance.
 func registrationOf(t *testing.T, r *Registry, i rpc.Instance) *registration {
 	t.Helper()
 	p := r.publisher
@@ -140,7 +141,7 @@ func registrationOf(t *testing.T, r *Registry, i rpc.Instance) *registration {
 	return nil
 }
 
-// registered returns the ids of the services that the agent has.
+// registered returns the IDs of the services at the agent.
 func registered(t *testing.T, r *Registry) []string {
 	t.Helper()
 	services, err := r.client.api.Agent().Services()

@@ -19,12 +19,12 @@ func example() rpc.Instance {
 	}
 }
 
-// entry returns what Consul says of a service.
+// entry returns the entry that Consul returns for a service.
 func entry(s *api.AgentServiceRegistration) *api.ServiceEntry {
 	return &api.ServiceEntry{Service: &api.AgentService{ID: s.ID, Service: s.Name, Meta: s.Meta, Address: s.Address, Port: s.Port}}
 }
 
-// roundTrip returns the instance that is read back, through what Consul keeps of a service.
+// roundTrip converts an instance to a service in Consul and back.
 func roundTrip(t *testing.T, i rpc.Instance) rpc.Instance {
 	t.Helper()
 	s, err := instanceService(i, newIDs(i.ID), "P")
@@ -88,7 +88,7 @@ func TestUnpublishable(t *testing.T) {
 	}
 }
 
-// A service without an address is where its node is.
+// A service without an address has the address of its node.
 func TestAddressOfNode(t *testing.T) {
 	s, err := instanceService(example(), newIDs("I"), "P")
 	must(t, err)

@@ -19,7 +19,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// crowd is the updates of many topics.
+// crowd receives the updates of many topics.
 type crowd struct {
 	t *testing.T
 
@@ -45,15 +45,15 @@ func watchMany(t *testing.T, r *Registry, count int) *crowd {
 	return c
 }
 
-// shareAll has no topic get a query of its own.
+// shareAll makes all topics share a query.
 func shareAll(r *Registry) { r.topics.most, r.topics.crowdedAt = 0, time.Now() }
 
 func numbered(n int) registry.Topic {
 	return registry.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
 }
 
-// hears waits until all topics are known, and the topics of the instances have exactly these, soon
-// after start.
+// hears waits until all topics are known and together have exactly these instances. That must not
+// take longer than most.
 func (c *crowd) hears(what string, most time.Duration, want ...rpc.Instance) {
 	c.t.Helper()
 	start := time.Now()
@@ -75,7 +75,7 @@ func (c *crowd) count() int {
 	return count
 }
 
-// TestManyTopics watches 400 topics of an agent that allows 200 connections.
+// TestManyTopics watches 400 topics at an agent that allows 200 connections.
 func TestManyTopics(t *testing.T) {
 	t.Parallel()
 	const soon = 4 * time.Second
@@ -166,7 +166,7 @@ func TestWatchesLeaveHeartbeatsAlone(t *testing.T) {
 	}
 }
 
-// TestCrowdedHost starts a server where others have all connections that the agent allows.
+// TestCrowdedHost starts a server while others use all connections that the agent allows.
 func TestCrowdedHost(t *testing.T) {
 	t.Parallel()
 	const limit = 8
@@ -211,7 +211,8 @@ func TestCrowdedHost(t *testing.T) {
 	}
 }
 
-// TestCrowdedAgentThatFallsSilent says what was wrong as long as there were answers.
+// TestCrowdedAgentThatFallsSilent checks that the error is the last answer that the agent gave
+// before it fell silent.
 func TestCrowdedAgentThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// lapsesOf collects the lapses that a registry tells of.
+// lapsesOf collects the lapses that a registry reports.
 func lapsesOf(r *Registry) <-chan string {
 	lapses := make(chan string, 100)
 	r.Lapses(func(reason string) { lapses <- reason })
@@ -41,8 +41,8 @@ func noneTold(t *testing.T, lapses <-chan string) {
 	}
 }
 
-// TestTakenFromCatalog removes a server from the catalog of the cluster, as an operator may. Its
-// agent thinks that all is well.
+// TestTakenFromCatalog removes a server from the catalog of the cluster, as an operator may do. The
+// server's agent does not notice.
 func TestTakenFromCatalog(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -51,7 +51,7 @@ func TestTakenFromCatalog(t *testing.T) {
 	one, two := instance("one"), instance("two")
 	two.BootID = one.BootID
 	w := watchCompute(t, observer)
-	// What we do ourselves is no lapse.
+	// Our own changes are not lapses.
 	for _, state := range []rpc.State{rpc.StateHeld, rpc.StateActive, rpc.StateDraining, rpc.StateActive} {
 		one.State = state
 		publish(t, r, one, two)
@@ -80,7 +80,7 @@ func TestTakenFromCatalog(t *testing.T) {
 	noneTold(t, lapses)
 }
 
-// TestDeregisteredByHand has an operator deregister a server at its agent.
+// TestDeregisteredByHand has an operator who deregisters a server at its agent.
 func TestDeregisteredByHand(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -99,8 +99,8 @@ func TestDeregisteredByHand(t *testing.T) {
 	told(t, lapses, "lost the registration")
 }
 
-// TestTakenFromCatalogInMaintenance removes a server that is in maintenance. The maintenance must
-// outlast that.
+// TestTakenFromCatalogInMaintenance removes a server that is in maintenance. It must still be in
+// maintenance afterwards.
 func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -128,8 +128,8 @@ func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	}
 }
 
-// TestLostSightOf has the cluster take the host of a server for dead, and see it again. Its TTL
-// does not end.
+// TestLostSightOf makes the cluster consider a server's host dead and then alive again. The TTL
+// does not expire.
 func TestLostSightOf(t *testing.T) {
 	t.Parallel()
 	server := consultest.Start(t)
@@ -165,7 +165,7 @@ func TestLostSightOf(t *testing.T) {
 	look()
 	noneTold(t, lapses)
 
-	// A check of the host that is critical while we look.
+	// A check of the host is critical while we look.
 	operator := r.client.own.Agent()
 	must(t, operator.CheckRegister(&api.AgentCheckRegistration{
 		ID: "disk", Name: "disk", AgentServiceCheck: api.AgentServiceCheck{TTL: "1h", Status: api.HealthCritical},
@@ -179,8 +179,8 @@ func TestLostSightOf(t *testing.T) {
 	told(t, lapses, `the check "disk" was critical`)
 }
 
-// TestRenamedHost has the host of a server have another name in Consul than before, as after its
-// agent was restarted with that.
+// TestRenamedHost gives a server's host another name in Consul, as after a restart of its agent
+// with this name.
 func TestRenamedHost(t *testing.T) {
 	t.Parallel()
 	r := open(t, consultest.Start(t).URL()+"?ttl=5m")
@@ -205,10 +205,10 @@ func TestRenamedHost(t *testing.T) {
 	noneTold(t, lapses)
 }
 
-// fast has the agent of a cluster be missed soon.
+// fast makes the cluster notice a missing agent soon.
 const fast = `gossip_lan { probe_interval = "100ms" probe_timeout = "100ms" suspicion_mult = 1 }`
 
-// TestSight has checks change between looks.
+// TestSight has checks that change between looks.
 func TestSight(t *testing.T) {
 	t.Parallel()
 	check := func(status, output string, index uint64) *api.HealthCheck {

@@ -14,13 +14,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// secured is an agent that wants client certificates.
+// secured is an agent that requires client certificates.
 type secured struct {
 	agent     *consultest.Agent
 	authority *tlstest.Authority
-	// files are a program's, in a directory of their own.
+	// files are the files of a program, in a separate directory.
 	files trust.Config
-	// url has no parameters.
+	// url is the URL without parameters.
 	url string
 }
 
@@ -47,7 +47,7 @@ func logged(t *testing.T, address string) (*Registry, *lockedBuffer) {
 	return r, log
 }
 
-// TestTLS has an agent that wants client certificates, and replaces the files of a program.
+// TestTLS has an agent that requires client certificates, and replaces the files of a program.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := startSecured(t)
@@ -90,7 +90,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSFromEnvironment takes TLS from the variables that Consul's own command line takes.
+// TestTLSFromEnvironment configures TLS with the variables of Consul's own command line.
 func TestTLSFromEnvironment(t *testing.T) {
 	s := startSecured(t)
 	for name, value := range map[string]string{
@@ -116,7 +116,7 @@ func TestTLSFromEnvironment(t *testing.T) {
 		t.Errorf("List with a directory of authorities: %v, and logged %q", err, log)
 	}
 
-	// Verification is not turned off in silence.
+	// Verification must not be turned off silently.
 	foreign := tlstest.New(t).Local().Write(t.TempDir())
 	t.Setenv("CONSUL_CAPATH", "")
 	t.Setenv("CONSUL_CACERT", foreign.CA)

@@ -52,7 +52,7 @@ func TestOpenMalformed(t *testing.T) {
 		// Intentions may be enforced or not.
 		"consul://h?intentions=dry-run":                        "no effect without connect=native",
 		"consul://h?connect=native&service=web&intentions=off": "write intentions=enforce",
-		// The name of a service is plain.
+		// The name of a service must be simple.
 		"consul://h?connect=native&service=a/b":      "no name for a service",
 		"consul:h":                                   "consul://HOST:PORT",
 		"consul://user:secret@h":                     "consul://HOST:PORT",
@@ -95,8 +95,8 @@ func TestOpenMalformed(t *testing.T) {
 	}
 }
 
-// A token is taken without the blanks around it, wherever it is from, and cannot be anything that
-// no header can hold.
+// Blanks around a token are removed, wherever it comes from. A token that is invalid in a header is
+// refused.
 func TestToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	for _, test := range []struct{ text, want string }{

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestServicesOfOthers has services under the name of a topic that are no instances of the topic.
+// TestServicesOfOthers has services under the name of a topic that are not instances of the topic.
 func TestServicesOfOthers(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -68,7 +68,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// TestSharedQuery has two watches of a topic, and others of another.
+// TestSharedQuery has two watches of one topic, and watches of another topic.
 func TestSharedQuery(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -98,8 +98,8 @@ func TestSharedQuery(t *testing.T) {
 	again.list()
 }
 
-// TestStreaming checks that our queries do not make Consul fall back to what wakes for each change
-// of any service.
+// TestStreaming checks that our queries do not make Consul use the backend that wakes for each
+// change of any service.
 func TestStreaming(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -122,7 +122,7 @@ func TestDataCenter(t *testing.T) {
 	if err := watchCompute(t, r).failure(); !errors.Is(err, rpc.Unreachable) {
 		t.Errorf("Watch: %v, want an error of kind %q", err, rpc.Unreachable)
 	}
-	// What is published is the agent's.
+	// The agent itself has what is published.
 	publish(t, r, instance("one"))
 	here := open(t, agent.URL()+"?dc=dc1")
 	if listed, err := here.List(t.Context()); err != nil || len(listed) != 1 {

@@ -33,7 +33,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// gatewayEnd is a gateway that takes attached servers, and announces them nowhere.
+// gatewayEnd is a gateway that accepts attached servers and does not register them anywhere.
 type gatewayEnd struct {
 	pb.UnimplementedGatewayServiceServer
 
@@ -61,7 +61,7 @@ func (g *gatewayEnd) announce() error {
 	return g.failure
 }
 
-// names returns the servers that are announced, with their states.
+// names returns the announced servers with their states.
 func (g *gatewayEnd) names() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -102,7 +102,7 @@ func (w *world) gateway(addr string, changes ...func(*attached.Config)) *gateway
 	return g
 }
 
-// process returns a process that is to be attached to one of the gateways, and what ends it.
+// process returns a process that attaches to one of the gateways, and a function that ends it.
 func (w *world) process(addrs ...string) (h *host.Host, lapses chan string, end func()) {
 	options := append(w.network.Options(), grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}))
 	r := gateway.NewPublishing(addrs, options)
@@ -124,7 +124,7 @@ func (w *world) process(addrs ...string) (h *host.Host, lapses chan string, end 
 	}
 }
 
-// told hides the lapses from the host: the test is told of them.
+// told passes lapses to the test instead of the host.
 type told struct {
 	*gateway.Publishing
 
@@ -144,7 +144,7 @@ func (w *world) start(s *host.Server) rpc.Instance {
 	return i
 }
 
-// reach returns whether the gateway reaches an instance through its tunnel.
+// reach returns an error unless the gateway reaches an instance through its tunnel.
 func (g *gatewayEnd) reach(ctx context.Context, id string) error {
 	for _, p := range g.servers.List() {
 		for _, i := range p.Instances {
@@ -163,14 +163,14 @@ func (g *gatewayEnd) reach(ctx context.Context, id string) error {
 	return errors.New("it is not attached")
 }
 
-// bubble runs a test where time is faked.
+// bubble runs a test in faked time.
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { f(t, &world{T: t}) })
 }
 
-// await waits until something is true; the clock of the bubble goes on meanwhile.
+// await waits until a condition holds. Meanwhile the clock of the bubble advances.
 func (w *world) await(what string, is func() bool) {
 	w.Helper()
 	for end := time.Now().Add(5 * time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
@@ -180,7 +180,7 @@ func (w *world) await(what string, is func() bool) {
 	}
 }
 
-// A server that is attached is reached by the gateway, and announced with the states that it has.
+// The gateway reaches an attached server, and announces it with its current state.
 func TestAttachedServersAreServed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		g := w.gateway("gw")
@@ -225,8 +225,8 @@ func TestAttachedServersAreServed(t *testing.T) {
 	})
 }
 
-// When a gateway dies, its processes attach to another one, and hear that messages may have been
-// missed.
+// When a gateway dies, its processes attach to another one, and learn that they may have missed
+// messages.
 func TestFailover(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		first, second := w.gateway("a"), w.gateway("b")
@@ -250,8 +250,8 @@ func TestFailover(t *testing.T) {
 	})
 }
 
-// A gateway that is about to stop loses its processes to another one before, so that each server is
-// always announced by one of them. Messages on the way end at the first.
+// Before a gateway stops, its processes move to another gateway, so that each server is always
+// announced by one of them. Outstanding messages end at the first gateway.
 func TestMoveBeforeStop(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a, b := w.gateway("a"), w.gateway("b")
@@ -284,8 +284,8 @@ func TestMoveBeforeStop(t *testing.T) {
 	})
 }
 
-// Where there is no other gateway, the processes stay as long as the gateway lets them, and come
-// back to the one that takes its place.
+// Without another gateway, the processes stay as long as the gateway allows, and then attach to its
+// successor.
 func TestRestartOfTheOnlyGateway(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		g := w.gateway("gw")
@@ -305,8 +305,8 @@ func TestRestartOfTheOnlyGateway(t *testing.T) {
 	})
 }
 
-// A network that is lost without a sign ends the attachment at both ends in half a minute, and the
-// process comes back when the network does.
+// If the network is lost silently, both ends end the attachment within half a minute. The process
+// attaches again when the network is back.
 func TestLostNetwork(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		g := w.gateway("gw")
@@ -330,7 +330,7 @@ func TestLostNetwork(t *testing.T) {
 	})
 }
 
-// A start says why no gateway takes the server.
+// A start reports why no gateway accepts the server.
 func TestRefusals(t *testing.T) {
 	unchanged := func(*attached.Config) {}
 	identify := func(c *attached.Config) {
@@ -379,7 +379,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What cannot be announced is not attached, and what was announced before holds.
+// A server that cannot be announced is not attached. Earlier announcements stay valid.
 func TestDiscoveryIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		g := w.gateway("gw")

@@ -12,14 +12,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Publishing is a registry that can do nothing but publish.
+// Publishing is a registry that can only publish.
 type Publishing struct {
 	registry.Registry
 
 	publisher *publisher
 }
 
-// NewPublishing returns one for gateways at some addresses.
+// NewPublishing returns a registry that publishes at gateways.
 func NewPublishing(addrs []string, options []grpc.DialOption) *Publishing {
 	dial := func(addr string) (Conn, error) { return peer.Config{Options: options}.Connection(addr) }
 	return &Publishing{publisher: newPublisher(addrs, dial, slog.New(slog.DiscardHandler))}

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Nothing of an instance is lost on the way to a gateway and back, but for its address.
+// An instance loses nothing but its address on the way to a gateway and back.
 func TestInstance(t *testing.T) {
 	t.Parallel()
 	for _, state := range []rpc.State{"", rpc.StateActive, rpc.StateHeld, rpc.StateDraining} {

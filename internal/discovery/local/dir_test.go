@@ -53,12 +53,12 @@ func TestUnsafeDirectory(t *testing.T) {
 	}
 }
 
-// mkdir makes a directory of this mode, whatever the umask.
+// mkdir makes a directory with this mode, whatever the umask.
 func mkdir(dir string, mode os.FileMode) error {
 	return errors.Join(os.Mkdir(dir, mode), os.Chmod(dir, mode))
 }
 
-// TestBecomesUnsafe opens the directory to others while it is in use.
+// TestBecomesUnsafe gives others access to the directory while it is in use.
 func TestBecomesUnsafe(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)

@@ -9,8 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/golden"
 )
 
-// Other languages read the files that we write, and take for files of processes what we take for
-// such.
+// Implementations in other languages can read our files, and agree which files belong to processes.
 func TestGoldenFiles(t *testing.T) {
 	type file struct {
 		Case   string          `json:"case"`

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// patience bounds waiting for what must happen; only a failure takes so long.
+// patience limits waiting for things that must happen. Only a failure takes so long.
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func publish(t *testing.T, r *handle, instances ...rpc.Instance) {
 	}
 }
 
-// ids returns the ids of all instances, sorted.
+// ids returns the IDs of all instances, sorted.
 func ids(t *testing.T, r *handle) []string {
 	t.Helper()
 	all, err := r.List(t.Context())
@@ -84,7 +84,7 @@ func wantIDs(t *testing.T, r *handle, want ...string) {
 	}
 }
 
-// eventually waits for a condition that something else brings about.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -110,7 +110,7 @@ func files(t *testing.T, dir string) []string {
 	return names
 }
 
-// updates watches the topic of instance, and returns the updates as they come.
+// updates watches the topic of instance and returns a channel of updates.
 func updates(t *testing.T, r *handle) <-chan registry.Update {
 	t.Helper()
 	ch := make(chan registry.Update, 1000)
@@ -118,7 +118,7 @@ func updates(t *testing.T, r *handle) <-chan registry.Update {
 	return ch
 }
 
-// until takes updates until one has exactly these instances, and returns it.
+// until receives updates until one has exactly these instances, and returns it.
 func until(t *testing.T, ch <-chan registry.Update, want ...string) registry.Update {
 	t.Helper()
 	timeout := time.NewTimer(patience)

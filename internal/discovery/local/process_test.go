@@ -15,23 +15,23 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The environment of a helper process: its directory and its id, and whether it starts a child that
-// outlives it.
+// These are environment variables of a helper process: its directory, its ID, and whether it starts
+// a child that outlives it.
 const (
 	helperDir    = "OSLORPC_TEST_LOCAL_DIR"
 	helperID     = "OSLORPC_TEST_LOCAL_ID"
 	helperParent = "OSLORPC_TEST_LOCAL_PARENT"
 )
 
-// helper is a process that publishes an instance, says so, and closes the registry at the end of
-// its input.
+// helper is a process that publishes an instance, reports this, and closes the registry at the end
+// of its input.
 func helper(dir string) {
 	r, err := Open(&url.URL{Scheme: "local", Path: dir})
 	if err == nil {
 		err = r.Publish(context.Background(), []rpc.Instance{instance(os.Getenv(helperID))})
 	}
 	if err == nil && os.Getenv(helperParent) != "" {
-		// It has our standard input, so it ends with the test.
+		// The child has our standard input, so it ends with the test.
 		child := exec.Command("cat")
 		child.Stdin = os.Stdin
 		err = child.Start()
@@ -79,7 +79,7 @@ func start(t *testing.T, dir, id string, env ...string) *process {
 	return &process{Cmd: cmd, t: t, stdin: stdin}
 }
 
-// kill ends the process as kill -9 does.
+// kill ends the process with SIGKILL.
 func (p *process) kill() {
 	p.t.Helper()
 	if err := p.Process.Kill(); err != nil {
@@ -126,8 +126,8 @@ func TestKilledBeforeFirstLook(t *testing.T) {
 	wantIDs(t, openAt(t, dir))
 }
 
-// TestChildDoesNotInheritLock kills a process that has a child, which must not keep its parent
-// alive for others.
+// TestChildDoesNotInheritLock kills a process that has a child. The child must not make its parent
+// look alive.
 func TestChildDoesNotInheritLock(t *testing.T) {
 	dir := newDir(t)
 	p := start(t, dir, "a", helperParent+"=1")

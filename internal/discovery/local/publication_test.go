@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// removeDir removes a directory, into which its owner may put its file again meanwhile.
+// removeDir removes a directory. Its owner may concurrently write its file again.
 func removeDir(dir string) (err error) {
 	for range 1000 {
 		if err = os.RemoveAll(dir); err == nil {
@@ -28,7 +28,7 @@ func removeDir(dir string) (err error) {
 	return err
 }
 
-// currentPath returns the path of the file, which the poller may be writing anew.
+// currentPath returns the path of the file, which the poller may be rewriting.
 func currentPath(r *handle) string {
 	r.own.mu.Lock()
 	defer r.own.mu.Unlock()
@@ -73,8 +73,8 @@ func TestFileVanishes(t *testing.T) {
 	}
 }
 
-// TestDirectoryVanishes has a watcher that must not take the loss of the directory for servers that
-// left.
+// TestDirectoryVanishes has a watcher that must not mistake the loss of the directory for servers
+// that left.
 func TestDirectoryVanishes(t *testing.T) {
 	dir := newDir(t)
 	watcher := openAt(t, dir)
@@ -88,7 +88,7 @@ func TestDirectoryVanishes(t *testing.T) {
 	if u := until(t, ch); u.Reset {
 		t.Error("the end of a process is a reset")
 	}
-	// While it is frozen, it cannot write its file again before the watcher looks.
+	// A frozen process cannot rewrite its file before the watcher looks.
 	b := start(t, dir, "b")
 	until(t, ch, "b")
 	must(t, freeze.Process(b.Process))
@@ -156,9 +156,9 @@ func TestAnotherBootIDMovesTheFile(t *testing.T) {
 	}
 }
 
-// TestRewritesAreNotMissed has processes rewrite their files among many others while readers look:
-// one that knows the directory, and new ones. All must always see all; on tmpfs, a single listing
-// would miss some.
+// TestRewritesAreNotMissed has processes that rewrite their files among many others while readers
+// look: a reader that knows the directory, and new ones. All readers must always see all processes.
+// On tmpfs, a single listing would miss some.
 func TestRewritesAreNotMissed(t *testing.T) {
 	dir := newDir(t)
 	want := make([]string, 200)
@@ -190,7 +190,7 @@ func TestRewritesAreNotMissed(t *testing.T) {
 	}
 }
 
-// TestPublishFails has something in the way of the file: what was published before stays.
+// TestPublishFails blocks the path of the file. The earlier publication stays.
 func TestPublishFails(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
@@ -205,7 +205,7 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
-// TestCannotComeBack has the owner fail to write its file again, until it can.
+// TestCannotComeBack makes the owner fail to rewrite its file, for a while.
 func TestCannotComeBack(t *testing.T) {
 	dir := newDir(t)
 	p := newPublication(dir)

@@ -28,7 +28,7 @@ func benchScanner(b *testing.B) *scanner {
 	return &s
 }
 
-// BenchmarkScan is what each poll costs with 1,000 processes.
+// BenchmarkScan measures each poll with 1,000 processes.
 func BenchmarkScan(b *testing.B) {
 	s := benchScanner(b)
 	for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstScan is what a command costs, which knows nothing yet.
+// BenchmarkFirstScan measures the first scan of a command, which has no cache yet.
 func BenchmarkFirstScan(b *testing.B) {
 	dir := benchScanner(b).dir
 	for b.Loop() {

@@ -19,7 +19,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// put makes a file, and holds its lock if it is alive.
+// put makes a file, and holds its lock if alive is true.
 func put(t *testing.T, dir, name, text string, alive bool) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -36,7 +36,7 @@ func put(t *testing.T, dir, name, text string, alive bool) string {
 	return path
 }
 
-// logged returns what is logged from now on. Tests that use it cannot be parallel.
+// logged captures the log from now on. Tests that use it cannot be parallel.
 func logged(t *testing.T) *bytes.Buffer {
 	t.Helper()
 	var text bytes.Buffer
@@ -46,7 +46,7 @@ func logged(t *testing.T) *bytes.Buffer {
 	return &text
 }
 
-// named returns the name of a process's file.
+// named returns the file name of a process.
 func named(bootID string) string { return fileName(bootID, strings.Repeat("A", uniqueLength)) }
 
 const someone = `{"format":1,"instances":[{"id":"a","boot_id":"b","exchange":"openstack","topic":"compute","state":"active"}]}`
@@ -101,8 +101,8 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 	wantIDs(t, r, "a")
 }
 
-// TestWhatScansRemove has all that may lie in the directory. Only what a dead process left is
-// removed.
+// TestWhatScansRemove has all kinds of files in the directory. Only files that a dead process left
+// are removed.
 func TestWhatScansRemove(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
@@ -179,7 +179,7 @@ func TestDeadVerdict(t *testing.T) {
 	wantIDs(t, r, "a")
 }
 
-// TestReadersDoNotFoolEachOther has a reader look at a dead file while another one does.
+// TestReadersDoNotFoolEachOther has two readers that look at a dead file at the same time.
 func TestReadersDoNotFoolEachOther(t *testing.T) {
 	path := put(t, t.TempDir(), "x", "", false)
 	for range 2 {
@@ -207,8 +207,8 @@ func TestUnchangedFilesAreNotParsedAgain(t *testing.T) {
 	if second := scan(); second != first || s.generation != generation {
 		t.Error("a scan without changes made another entry or generation")
 	}
-	// The same size, within a tick of the clock of files, and possibly the inode of the file
-	// before.
+	// The file has the same size, its time differs by less than the clock's resolution, and it may
+	// have the same inode.
 	for n := range 50 {
 		i.Server = string(rune('a' + n%26))
 		publish(t, owner, i)

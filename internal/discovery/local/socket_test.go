@@ -26,7 +26,7 @@ func privateDir(t *testing.T) string {
 	return dir
 }
 
-// abandon leaves a socket behind on which no process listens.
+// abandon leaves a socket on which no process listens.
 func abandon(t *testing.T, path string, age time.Duration) {
 	t.Helper()
 	l, err := net.Listen("unix", path)
@@ -70,7 +70,8 @@ func TestSocketPathThatIsTooLong(t *testing.T) {
 	}
 }
 
-// A process that died before it published anything leaves a socket. Nothing else is removed.
+// A process that died before it published anything leaves a socket, which is removed. Nothing else
+// is removed.
 func TestOpenRemovesAbandonedSockets(t *testing.T) {
 	dir := privateDir(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -103,7 +104,8 @@ func TestOpenRemovesAbandonedSockets(t *testing.T) {
 	}
 }
 
-// The sockets of a dead process go with its file, but none that is elsewhere or not ours.
+// The sockets of a dead process are removed with its file, except for sockets that are elsewhere or
+// not ours.
 func TestSocketsOfTheDeadAreRemoved(t *testing.T) {
 	dir, elsewhere := privateDir(t), privateDir(t)
 	ours, foreign, named := filepath.Join(dir, "00000001.sock"), filepath.Join(elsewhere, "00000001.sock"), filepath.Join(dir, "app.sock")

@@ -59,8 +59,8 @@ func parse(t *testing.T, address string) *url.URL {
 	return u
 }
 
-// Whatever the URL, the directory is an absolute path in its shortest form, or the error says that
-// the library was used wrongly.
+// For every URL, the directory is an absolute path in its shortest form, or the error says that the
+// library was misused.
 func FuzzDirectory(f *testing.F) {
 	for _, address := range []string{"local://", "local:", "local:///dir", "local:///a/../b?x=1", "local://dir", "local:///%2e%2e/%00", "LOCAL:///a#b"} {
 		f.Add(address)

@@ -77,7 +77,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestWithoutPolling has the clock stand still: whatever waits for time would not come.
+// TestWithoutPolling stops the clock: nothing that waits for time would happen.
 func TestWithoutPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := open(t, "memory://"+t.Name()), open(t, "memory://"+t.Name())

@@ -132,7 +132,7 @@ func TestWatch(t *testing.T) {
 		} {
 			var updates []registry.Update
 			stop := r.Watch(test.topic, func(u registry.Update) { updates = append(updates, u) })
-			// What is published is not seen elsewhere.
+			// Other handles do not see a publication.
 			if err := r.Publish(t.Context(), []rpc.Instance{at("openstack", "compute", "mine", "d:1")}); err != nil {
 				t.Errorf("Publish: %v", err)
 			}
@@ -145,7 +145,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestClose leaves the watch to Close; package leak sees that its goroutine ends.
+// TestClose does not stop the watch before Close. Package leak checks that its goroutine ends.
 func TestClose(t *testing.T) {
 	r := open(t, "compute=a:1")
 	stop := r.Watch(registry.Topic{Exchange: "openstack", Name: "compute"}, func(u registry.Update) { clear(u.Instances) })
@@ -167,7 +167,7 @@ func FuzzOpen(f *testing.F) {
 			}
 			return
 		}
-		// What was read, written again, reads the same.
+		// Entries that were parsed and formatted again parse to the same entries.
 		var entries []string
 		for _, i := range instances {
 			name := url.PathEscape(i.Topic)
@@ -194,8 +194,8 @@ func written(addr string) string {
 	return addr
 }
 
-// A server on a topic that the URL has must be where the URL says; else no message would reach it,
-// and nothing would say so.
+// A server on a topic in the URL must be at the address that the URL gives. Otherwise no message
+// would reach it, and no error would say so.
 func TestPublishElsewhere(t *testing.T) {
 	r, err := Open("demo=127.0.0.1:7000,demo/v2=node2.example:7000,mesh=vip.example:80,file=unix:%2Frun%2Fs", "openstack")
 	if err != nil {

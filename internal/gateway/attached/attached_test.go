@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// stream is the stream of a process that a test plays.
+// stream is the stream of a process that the test simulates.
 type stream struct {
 	Stream
 
@@ -57,7 +57,7 @@ func (s *stream) Send(m *pb.AttachResponse) error {
 	return nil
 }
 
-// links are a carrier that connects to what is attached.
+// links is a carrier that connects to attached processes.
 type links struct {
 	carrier.Carrier
 
@@ -104,7 +104,7 @@ func bubble(t *testing.T, f func(w *world)) {
 	})
 }
 
-// attach has a process come that proves a name.
+// attachAs attaches a process that proves a name.
 func (w *world) attachAs(name string) *stream {
 	s := &stream{requests: make(chan *pb.AttachRequest), answers: make(chan *pb.AttachPublished, 10), ended: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -119,7 +119,7 @@ func (w *world) attachAs(name string) *stream {
 	return s
 }
 
-// publish publishes instances, and returns what the gateway says of that.
+// publish publishes instances and returns the gateway's answer.
 func (s *stream) publish(list ...*pb.Instance) *spb.Status {
 	s.requests <- &pb.AttachRequest{Frame: &pb.AttachRequest_Publish{Publish: &pb.AttachPublish{Instances: list}}}
 	select {
@@ -150,7 +150,7 @@ func (w *world) names() string {
 	return strings.Join(names, " ")
 }
 
-// What a process must not publish is refused, and what it published before holds.
+// Instances that a process must not publish are refused, and its earlier publication stays.
 func TestWrongPublications(t *testing.T) {
 	bubble(t, func(w *world) {
 		s := w.attachAs("")
@@ -183,7 +183,7 @@ func TestWrongPublications(t *testing.T) {
 	})
 }
 
-// A process takes the place of its own earlier stream, and of no other process's.
+// A process can replace its own earlier stream, but not the stream of another process.
 func TestSameBootID(t *testing.T) {
 	bubble(t, func(w *world) {
 		first := w.attachAs("dns:a")
@@ -211,8 +211,7 @@ func TestSameBootID(t *testing.T) {
 	})
 }
 
-// A frame that is too large ends the stream. So does a stream that breaks, and a gateway that
-// closes.
+// A frame that is too large ends the stream. So does a broken stream, and a gateway that closes.
 func TestEnds(t *testing.T) {
 	for name, end := range map[string]func(w *world, s *stream){
 		"a large frame": func(_ *world, s *stream) {
@@ -240,7 +239,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// outer is a registry that says what a test has it say.
+// outer is a registry whose updates the test sets.
 type outer struct {
 	registry.Registry
 
@@ -255,7 +254,8 @@ func (o *outer) Watch(_ registry.Topic, notify func(registry.Update)) (stop func
 
 func (o *outer) List(context.Context) ([]rpc.Instance, error) { return o.list, nil }
 
-// The clients of the gateway see what is attached at once, nothing twice, and what others have.
+// The clients of the gateway see attached servers immediately, no server twice, and also the
+// servers of the registry.
 func TestView(t *testing.T) {
 	bubble(t, func(w *world) {
 		o := &outer{}

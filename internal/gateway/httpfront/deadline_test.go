@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// connection is a response on a connection that had others before.
+// connection is a response on a connection that had earlier responses.
 type connection struct {
 	http.ResponseWriter
 
 	deadlines []time.Time // of writing, as they were set
 }
 
-// SetWriteDeadline is what [http.ResponseController] calls.
+// SetWriteDeadline is the method that [http.ResponseController] calls.
 func (c *connection) SetWriteDeadline(deadline time.Time) error {
 	c.deadlines = append(c.deadlines, deadline)
 	return nil
 }
 
-// TestWriteDeadlineIsForgotten: the write deadline of the response before, on the same connection,
-// is none of the next response, which may have no body that sets another.
+// TestWriteDeadlineIsForgotten checks that the write deadline of a response does not apply to the
+// next response on the connection, which may have no body that sets another deadline.
 func TestWriteDeadlineIsForgotten(t *testing.T) {
 	f := newFleet(t, []string{"a"}, nil)
 	for path, want := range map[string]int{"/v1/cast/volumes/note": http.StatusAccepted, "/v1/call/volumes/whoami": http.StatusOK} {

@@ -27,7 +27,7 @@ func TestCall(t *testing.T) {
 	f.post(t, "/v1/call/volumes/note?order_key=k", "").check(t, 200, `null`)
 }
 
-// TestTextIsUntouched shows that neither the arguments nor the result are decoded on the way.
+// TestTextIsUntouched checks that neither the arguments nor the result are decoded on the way.
 func TestTextIsUntouched(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, nil)
@@ -117,7 +117,7 @@ func TestMulticall(t *testing.T) {
 	f.post(t, "/v1/multicall/volumes/whoami", "").check(t, 200, `{"item":"a"}`+"\n"+`{"end":{"items":1}}`+"\n")
 }
 
-// TestMulticallThatFails shows that a stream that was cut short does not pass for a complete one.
+// TestMulticallThatFails checks that a stream that was cut does not look complete.
 func TestMulticallThatFails(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, nil)
@@ -131,7 +131,7 @@ func TestMulticallThatFails(t *testing.T) {
 	}
 }
 
-// TestClientThatLeaves shows that a method is canceled when the client closes the connection.
+// TestClientThatLeaves checks that a method is canceled when the client closes the connection.
 func TestClientThatLeaves(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, nil)

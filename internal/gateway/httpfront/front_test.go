@@ -23,7 +23,7 @@ func byToken(c *httpfront.Config) {
 	}
 }
 
-// TestGate shows that the policy holds for every delivery, and for what callers see.
+// TestGate checks that the policy applies to every delivery, and to what callers can list.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	f := newGuardedFleet(t, []string{"a"}, &trust.Policy{Rules: []trust.Rule{
@@ -78,7 +78,7 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// TestStop shows that a front that stops says that its messages may go elsewhere.
+// TestStop checks that a stopping front says that its messages may go elsewhere.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, nil)
@@ -92,7 +92,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestTooManyRequests shows that requests beyond the bound are refused at once.
+// TestTooManyRequests checks that requests beyond the limit are refused at once.
 func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, func(c *httpfront.Config) { c.MaxRequests = 1 })

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/gateway/httpfront"
 )
 
-// TestMistakes shows what a client is told that makes a mistake. No mistake reaches a method.
+// TestMistakes checks the errors for clients that make mistakes. No such request reaches a method.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, func(c *httpfront.Config) { c.MaxBody = 1 << 10 })

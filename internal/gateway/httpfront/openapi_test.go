@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/testbin"
 )
 
-// described is what an OpenAPI document says of a method.
+// described is the description of a method in an OpenAPI document.
 type described struct {
 	Post struct {
 		Parameters []struct {
@@ -32,7 +32,8 @@ type described struct {
 	}
 }
 
-// TestOpenAPI shows that the document is valid, and says what the servers say of themselves.
+// TestOpenAPI checks that the document is valid, and contains the servers' descriptions of
+// themselves.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a", "b"}, nil)

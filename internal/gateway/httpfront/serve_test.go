@@ -21,7 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// verifier takes the token "good".
+// verifier accepts the token "good".
 type verifier struct{}
 
 func (verifier) Verify(_ context.Context, token string) (subject string, expires time.Time, err error) {
@@ -60,7 +60,7 @@ func (f *fleet) secured(t *testing.T, config trust.Config) (url string, server *
 	return "https://" + plain.Addr().String(), server
 }
 
-// TestProofs shows that a policy sees what a certificate or a token proves.
+// TestProofs checks that a policy sees the names that a certificate or a token proves.
 func TestProofs(t *testing.T) {
 	t.Parallel()
 	authority := tlstest.New(t)
@@ -121,7 +121,7 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// TestShutdown shows that requests on their way are answered before the server is gone.
+// TestShutdown checks that outstanding requests are answered before the server is gone.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, nil)
@@ -147,7 +147,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestShutdownThatTakesTooLong shows that what is left is canceled.
+// TestShutdownThatTakesTooLong checks that remaining requests are canceled.
 func TestShutdownThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, []string{"a"}, nil)

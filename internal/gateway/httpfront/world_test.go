@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// fleet is a fleet of servers on the topic volumes, with a front before it.
+// fleet is a fleet of servers on the topic volumes, with a front.
 type fleet struct {
 	url      string // of the registry
 	http     string // of the front
@@ -40,13 +40,13 @@ type volume struct {
 	Size int64  `json:"size"`
 }
 
-// newFleet starts servers, and a front that the change may set up.
+// newFleet starts servers and a front. The function change may change the front's configuration.
 func newFleet(t *testing.T, servers []string, change func(*httpfront.Config)) *fleet {
 	t.Helper()
 	return newGuardedFleet(t, servers, nil, change)
 }
 
-// newGuardedFleet is newFleet with a policy of the gateway.
+// newGuardedFleet is like newFleet, with a policy of the gateway.
 func newGuardedFleet(t *testing.T, servers []string, policy *trust.Policy, change func(*httpfront.Config)) *fleet {
 	t.Helper()
 	f := &fleet{
@@ -76,7 +76,7 @@ func (f *fleet) serve(t *testing.T, transport *oslorpc.Transport, name string) {
 	}
 }
 
-// creation are the arguments of a method.
+// creation has the arguments of a method.
 type creation struct {
 	Name string                `json:"name"`
 	Size int64                 `json:"size"`
@@ -123,7 +123,7 @@ func (f *fleet) methods(server string) map[string]oslorpc.Method {
 	}
 }
 
-// listing are the arguments of a method that yields items.
+// listing has the arguments of a method that yields items.
 type listing struct {
 	Count      int64
 	Fail, Hang oslorpc.Opt[bool]
@@ -138,7 +138,7 @@ type asGateway struct {
 
 func (a asGateway) Gateway() *gateway.Gateway { return a.gateway }
 
-// front serves a front of a gateway. The policy is the gateway's; nil for none.
+// front serves a front of a gateway. The policy belongs to the gateway, and may be nil.
 func (f *fleet) front(t *testing.T, policy *trust.Policy, change func(*httpfront.Config)) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -172,7 +172,7 @@ type answer struct {
 	body   string
 }
 
-// problem is the problem of a response.
+// problem is the problem document of a response.
 type problem struct {
 	Title, Detail, Kind, Server, Method, Path string
 	Status                                    int
@@ -212,7 +212,7 @@ func (f *fleet) do(t *testing.T, method, path, body string, headers ...string) a
 	return answer{response.StatusCode, response.Header, string(text)}
 }
 
-// problem reads the problem of a response.
+// problem decodes the problem document of a response.
 func (a answer) problem(t *testing.T) problem {
 	t.Helper()
 	var p problem
