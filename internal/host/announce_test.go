@@ -14,10 +14,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// nothing is what a host without servers announces.
+// nothing is the list of a host without servers.
 func nothing() []rpc.Instance { return nil }
 
-// blocked is a registry whose Publish returns when the test lets it.
+// blocked is a registry whose Publish returns when the test allows it.
 type blocked struct {
 	registry.Registry
 
@@ -31,7 +31,7 @@ func (b *blocked) Publish(context.Context, []rpc.Instance) error {
 	return <-b.leave
 }
 
-// Changes that are made while a Publish runs are told by one more, which all their callers share.
+// Changes during a Publish are announced by one more Publish, which all their callers share.
 func TestChangesAreToldTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestChangesAreToldTogether(t *testing.T) {
 	})
 }
 
-// A caller whose ctx ends while it waits for its turn leaves the registry alone.
+// If the context of a caller ends while it waits for its turn, it does not use the registry.
 func TestTellingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestTellingEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// What could not be told is told in the background, as soon as the registry is back, and once.
+// A failed announcement is repeated in the background once, as soon as the registry is back.
 func TestSettling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestSettling(t *testing.T) {
 	})
 }
 
-// The end does not wait for a registry that is away.
+// Closing does not wait for a registry that is away.
 func TestEndOfSettling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestEndOfSettling(t *testing.T) {
 	})
 }
 
-// besides is a gateway that has an instance beside the servers of the process, or none.
+// besides is a gateway that may have an instance in addition to the servers of the process.
 type besides struct {
 	Gateway
 
@@ -159,7 +159,7 @@ func (b *besides) Open(*intake.Intake)        {}
 func (b *besides) Leave()                     {}
 func (b *besides) Stop(context.Context) error { return nil }
 
-// What is announced beside the servers is told with them, and anew when it changes.
+// Additional instances are announced together with the servers, and again when they change.
 func TestBeside(t *testing.T) {
 	t.Parallel()
 	r := newHandle()

@@ -45,8 +45,8 @@ const (
 	patience = 10 * time.Second
 )
 
-// Headers beyond the limit are refused before a program sees them, and headers up to the limit are
-// not. Headers far beyond it may end the connection.
+// Headers beyond the limit are refused before a program sees them. Headers up to the limit are not.
+// Headers far beyond it may close the connection.
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	addr := limited(t, rpc.Limits{})
@@ -69,7 +69,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	}
 }
 
-// A connection has no more streams than the limit.
+// A connection has no more streams than the limit allows.
 func TestStreamsOfAConnectionAreBounded(t *testing.T) {
 	t.Parallel()
 	c := attacker(t, limited(t, rpc.Limits{Streams: 5}), true)
@@ -90,7 +90,7 @@ func TestStreamsOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// A connection that does not greet is closed when the time for it is over, whatever it sends.
+// A connection that does not greet is closed when the time limit is over, whatever it sends.
 func TestHandshakeIsBounded(t *testing.T) {
 	t.Parallel()
 	addr := limited(t, rpc.Limits{Handshake: 50 * time.Millisecond})
@@ -117,8 +117,8 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
-// A request that is not finished in time is reset, and so is one that comes too slowly. Other
-// requests on the connection go on.
+// A request that is not finished in time is reset, and so is a request that arrives too slowly.
+// Other requests on the connection go on.
 func TestUnfinishedRequestsAreReset(t *testing.T) {
 	t.Parallel()
 	c := attacker(t, limited(t, rpc.Limits{Progress: 100 * time.Millisecond}), true)
@@ -155,7 +155,7 @@ func TestUnfinishedFrameEndsConnection(t *testing.T) {
 	}
 }
 
-// Large requests of one caller, more of them than its share of the memory, all pass one after the
+// Large requests of one caller that exceed its share of the memory together all pass one after the
 // other.
 func TestBurstOfLargeRequestsIsSlowed(t *testing.T) {
 	t.Parallel()
@@ -179,8 +179,8 @@ func TestBurstOfLargeRequestsIsSlowed(t *testing.T) {
 	sending.Wait()
 }
 
-// A server that is full closes the oldest silent connection for a new one, and keeps those that
-// have greeted.
+// A full server closes the oldest silent connection for a new one, and keeps connections that have
+// greeted.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { anycarrier.Main(m) }
 
 var errAway = errors.New("the registry is away")
 
-// handle is a registry that notes what it is told. It fails as often as it is asked to.
+// handle is a registry that records the published lists. It fails as often as the test wants.
 type handle struct {
 	registry.Registry
 
@@ -41,7 +41,7 @@ func (r *handle) Publish(_ context.Context, list []rpc.Instance) error {
 	}
 }
 
-// newHost returns a host on the loopback interface, which ends with the test.
+// newHost returns a host on the loopback interface that ends with the test.
 func newHost(t *testing.T, r *handle) *Host {
 	t.Helper()
 	h := New(Config{
@@ -58,7 +58,7 @@ func newHost(t *testing.T, r *handle) *Host {
 	return h
 }
 
-// newServer returns a server without methods, which does not run yet.
+// newServer returns a server without methods that is not running.
 func newServer(h *Host, name string, change func(*ServerConfig)) *Server {
 	c := ServerConfig{Target: rpc.Target{Topic: "compute", Server: name}, Limits: dispatch.DefaultLimits, Executor: Pool}
 	change(&c)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The function for missed messages may end its goroutine: it is called again for the next reason,
-// and goes with the server.
+// The function for missed messages may exit its goroutine. It is called again for the next reason,
+// and ends with the server.
 func TestMissedMessagesFunctionThatEndsItsGoroutine(t *testing.T) {
 	r := listening(slog.New(slog.DiscardHandler))
 	defer r.phase.Leave()

@@ -11,15 +11,15 @@ import (
 	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
-// listening is a run whose program wants to know what it missed.
+// listening returns a run whose program wants to know about missed messages.
 func listening(log *slog.Logger) *run {
 	return &run{
 		phase: phase.Opened(), log: log, began: time.Now(), reasons: make(chan string, 1), reports: make(chan string, 1),
 	}
 }
 
-// Each report may cause a full synchronization. A sender that reports a thousand times causes two
-// within the interval's reach: one at once, and one for all others.
+// Each report may cause a full synchronization. A sender that sends a thousand reports within the
+// interval causes two synchronizations: one at once, and one for all other reports.
 func TestReportsOfSendersAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := listening(slog.New(slog.DiscardHandler))
@@ -61,7 +61,7 @@ func TestReportsOfSendersAreLimited(t *testing.T) {
 	})
 }
 
-// lines is what a logger wrote, one text at a time.
+// lines receives the texts that a logger writes.
 type lines chan string
 
 func (l lines) Write(text []byte) (int, error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// probe returns what a probe of the topic gets.
+// probe returns the health status of the topic.
 func probe(t *testing.T, addr string) healthpb.HealthCheckResponse_ServingStatus {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -34,7 +34,7 @@ func probe(t *testing.T, addr string) healthpb.HealthCheckResponse_ServingStatus
 	return response.GetStatus()
 }
 
-// Discovery and health follow the phase of a server.
+// Discovery and the health service follow the phase of a server.
 func TestPhasesAreAnnounced(t *testing.T) {
 	t.Parallel()
 	r := newHandle()
@@ -79,8 +79,8 @@ func TestPhasesAreAnnounced(t *testing.T) {
 
 func isActive(server string) bool { return strings.HasSuffix(server, " active") }
 
-// A server whose stop began is withdrawn and not healthy, and still accepts until its grace is
-// over.
+// A server whose stop has begun is withdrawn and unhealthy. It still accepts messages until its
+// grace period is over.
 func TestLeavingServerIsWithdrawn(t *testing.T) {
 	t.Parallel()
 	r := newHandle()
@@ -108,7 +108,7 @@ func TestLeavingServerIsWithdrawn(t *testing.T) {
 	}
 }
 
-// A change that the registry did not take is told again by the next call.
+// A change that the registry refused is announced again by the next call.
 func TestDrainIsToldAgain(t *testing.T) {
 	t.Parallel()
 	r := newHandle()
@@ -129,7 +129,7 @@ func TestDrainIsToldAgain(t *testing.T) {
 	}
 }
 
-// A start whose announcement fails leaves nothing behind, and says which server it is about.
+// If the announcement of a start fails, nothing is left behind, and the error names the server.
 func TestUnannouncedServerIsGone(t *testing.T) {
 	t.Parallel()
 	r := newHandle()
@@ -148,7 +148,7 @@ func TestUnannouncedServerIsGone(t *testing.T) {
 	}
 }
 
-// A mistake in a configuration is an error of the start, before anything listens.
+// A mistake in a configuration fails the start before anything listens.
 func TestMistakesInConfigurations(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*ServerConfig){
@@ -174,8 +174,8 @@ func TestMistakesInConfigurations(t *testing.T) {
 	}
 }
 
-// Each start serves the endpoints that were added until then, and a running server keeps those that
-// it was started with.
+// Each start serves the endpoints that were added before. A running server keeps the endpoints with
+// which it started.
 func TestEndpointsTakeEffectAtTheNextStart(t *testing.T) {
 	t.Parallel()
 	r := newHandle()
@@ -205,7 +205,7 @@ func TestServerWithAnUnknownPolicyDoesNotStart(t *testing.T) {
 	}
 }
 
-// A service that is registered by an option and by the program counts as registered twice.
+// A service that is registered both by an option and by the program counts as registered twice.
 func TestServiceIsRegisteredOnce(t *testing.T) {
 	t.Parallel()
 	register := func(to grpc.ServiceRegistrar) {

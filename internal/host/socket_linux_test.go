@@ -17,12 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketPath is an environment variable that makes TestSocketProcess a process that listens there.
+// socketPath is an environment variable that makes TestSocketProcess a process that listens at this
+// path.
 const socketPath = "OSLORPC_TEST_SOCKET"
 
-// TestSocketProcess is no test, but what the processes of the other tests do: listen with a umask
-// that protects nothing, say so, and wait for the end of their input. The word "many" has it listen
-// often before.
+// TestSocketProcess is not a test. It is the code of the processes in the other tests: listen with
+// a umask that protects nothing, report this, and wait for the end of the input. The word "many"
+// makes it listen many times first.
 func TestSocketProcess(t *testing.T) {
 	path, many := strings.CutPrefix(os.Getenv(socketPath), "many:")
 	if path == "" {
@@ -76,7 +77,7 @@ func startListener(t *testing.T, path string) *listener {
 	return l
 }
 
-// listens waits until the process listens or has failed, and reports which.
+// listens waits until the process listens or has failed, and reports whether it listens.
 func (l *listener) listens(t *testing.T) bool {
 	t.Helper()
 	line, err := l.said.ReadString('\n')
@@ -92,7 +93,7 @@ func (l *listener) kill() {
 	_ = l.input.Close()
 }
 
-// connect returns how a connection to a socket fails.
+// connect returns the error of a connection to a socket.
 func connect(path string) error {
 	conn, err := net.Dial("unix", path)
 	if err == nil {
@@ -128,7 +129,7 @@ func TestSocketIsPrivateFromTheStart(t *testing.T) {
 	}
 }
 
-// Of many processes that find the socket of a dead one, one listens, and clients reach it.
+// If many processes find the socket of a dead process, exactly one listens, and clients reach it.
 func TestOneProcessListensOnASocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
@@ -158,7 +159,7 @@ func TestOneProcessListensOnASocket(t *testing.T) {
 	}
 }
 
-// A process that takes no connections, and has no room for more, keeps its socket.
+// A process that accepts no connections and whose backlog is full keeps its socket.
 func TestBusySocketIsKept(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")

@@ -1,4 +1,4 @@
 package inbound
 
-// StreamOf is for tests of the gRPC that is linked.
+// StreamOf is for tests of the linked version of gRPC.
 var StreamOf = streamOf

@@ -21,7 +21,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// script is a connection that gives what it is told, cut anyhow, and keeps what is written.
+// script is a connection that returns the given bytes in arbitrary parts, and records what is
+// written.
 type script struct {
 	net.Conn
 
@@ -30,7 +31,7 @@ type script struct {
 	woken   bool
 }
 
-// Read gives a part of what is to come.
+// Read returns a part of the remaining bytes.
 func (s *script) Read(b []byte) (int, error) {
 	if s.woken {
 		return 0, os.ErrDeadlineExceeded
@@ -38,10 +39,10 @@ func (s *script) Read(b []byte) (int, error) {
 	return s.in.Read(b[:min(len(b), 1+s.random.IntN(40))])
 }
 
-// Write keeps b.
+// Write records b.
 func (s *script) Write(b []byte) (int, error) { return s.out.Write(b) }
 
-// SetReadDeadline notes whether it is in the past.
+// SetReadDeadline records whether the deadline is in the past.
 func (s *script) SetReadDeadline(t time.Time) error {
 	s.woken = !t.IsZero()
 	return nil
@@ -56,7 +57,7 @@ func guarded(t *testing.T, seed uint64, l rpc.Limits) (*guard, *script) {
 	return g, s
 }
 
-// list returns the frames in a stream of bytes, in short.
+// list returns the headers of the frames in a stream of bytes.
 func list(t *testing.T, b []byte) (all []http2.FrameHeader) {
 	t.Helper()
 	f := http2.NewFramer(io.Discard, bytes.NewReader(b))
@@ -72,7 +73,7 @@ func list(t *testing.T, b []byte) (all []http2.FrameHeader) {
 	}
 }
 
-// writeCut writes b in parts, as gRPC does, and between them calls f.
+// writeCut writes b in parts, as gRPC does, and calls f between the parts.
 func writeCut(t *testing.T, g *guard, random *rand.Rand, b []byte, f func()) {
 	t.Helper()
 	for len(b) > 0 {
@@ -85,7 +86,7 @@ func writeCut(t *testing.T, g *guard, random *rand.Rand, b []byte, f func()) {
 	}
 }
 
-// answers are frames that a server may write, for streams 1 to 9.
+// answers returns frames that a server may write, for streams 1 to 9.
 func answers(random *rand.Rand) []byte {
 	var b bytes.Buffer
 	f := http2.NewFramer(&b, nil)
@@ -108,7 +109,7 @@ func answers(random *rand.Rand) []byte {
 	return b.Bytes()
 }
 
-// A connection may be closed while a read of it ends with the begin of an RPC.
+// A connection may be closed while a read of it returns the beginning of an RPC.
 func TestGuardReadsAfterClose(t *testing.T) {
 	g, s := guarded(t, 1, rpc.Limits{})
 	s.in.WriteString(http2.ClientPreface)
@@ -125,7 +126,7 @@ func TestGuardReadsAfterClose(t *testing.T) {
 	}
 }
 
-// However what gRPC writes is cut, it arrives unchanged, with the frames of the guard between its
+// However gRPC splits its writes, they arrive unchanged, with the guard's frames between gRPC's
 // frames.
 func TestGuardPutsFramesBetween(t *testing.T) {
 	for seed := range uint64(300) {
@@ -147,8 +148,8 @@ func TestGuardPutsFramesBetween(t *testing.T) {
 	}
 }
 
-// The window of a request that waits is kept back, whole, until its claim is granted. All else
-// passes.
+// The window updates of a waiting request are held back until its claim is granted. All other
+// frames pass.
 func TestGuardKeepsWindowsBack(t *testing.T) {
 	for seed := range uint64(300) {
 		g, s := guarded(t, seed, rpc.Limits{})
@@ -172,8 +173,8 @@ func TestGuardKeepsWindowsBack(t *testing.T) {
 	}
 }
 
-// However what the peer sends is cut, gRPC reads it unchanged, with resets between its frames, as
-// soon as a frame has ended.
+// However the peer's data is split, gRPC reads it unchanged, with resets between its frames as soon
+// as a frame has ended.
 func TestGuardResetsBetweenFrames(t *testing.T) {
 	for seed := range uint64(300) {
 		g, s := guarded(t, seed, rpc.Limits{})
@@ -208,7 +209,7 @@ func TestGuardResetsBetweenFrames(t *testing.T) {
 	}
 }
 
-// An answer has its claim until it is written, and what is reserved for the next one stays.
+// An answer holds its claim until it is written, and the reservation for the next answer stays.
 func TestAnswersAreReleasedWhenWritten(t *testing.T) {
 	g, s := guarded(t, 1, rpc.Limits{})
 	g.open[1] = struct{}{}
@@ -249,7 +250,7 @@ func TestAnswersAreReleasedWhenWritten(t *testing.T) {
 	want(0)
 }
 
-// An answer that waits ends with the RPC.
+// A waiting answer ends with the RPC.
 func TestAnswerWaitsForRoom(t *testing.T) {
 	g, _ := guarded(t, 1, rpc.Limits{Memory: 400})
 	g.open[1], g.open[3] = struct{}{}, struct{}{}
@@ -263,7 +264,7 @@ func TestAnswerWaitsForRoom(t *testing.T) {
 	}
 }
 
-// Answers that are not read end when they hold back others, and only then.
+// Answers that are not read are reset if, and only if, they hold back others.
 func TestUnreadAnswersAreReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := guarded(t, 1, rpc.Limits{Memory: 400})
@@ -286,7 +287,8 @@ func TestUnreadAnswersAreReset(t *testing.T) {
 	})
 }
 
-// What the guard costs a usual call: frames that come, and frames that are written.
+// BenchmarkGuard measures the cost of the guard for an ordinary call: frames that arrive, and
+// frames that are written.
 func BenchmarkGuard(b *testing.B) {
 	budget := limits.New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler))
 	g := newGuard(discard{}, budget, budget.Join("a", ""))
@@ -315,8 +317,8 @@ func BenchmarkGuard(b *testing.B) {
 	}
 }
 
-// discard is a connection that takes everything.
+// discard is a connection that accepts everything.
 type discard struct{ net.Conn }
 
-// Write takes b.
+// Write discards b.
 func (discard) Write(b []byte) (int, error) { return len(b), nil }

@@ -20,13 +20,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// asked is a health service that tells what its caller proved.
+// asked is a health service that records what its caller proved.
 type asked struct {
 	grpc_health_v1.UnimplementedHealthServer
 
 	got chan rpc.Peer
 	tls chan bool
-	// stream gets the number of the RPC's stream; nil for nothing to tell.
+	// stream receives the number of the RPC's stream. It may be nil.
 	stream chan uint32
 }
 
@@ -42,7 +42,7 @@ func (a *asked) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest)
 	return &grpc_health_v1.HealthCheckResponse{}, nil
 }
 
-// ask calls a server over its listener, and returns what the server knows of its caller.
+// ask calls a server over its listener and returns what the server knows about its caller.
 func ask(t *testing.T, l net.Listener, server, client credentials.TransportCredentials) (rpc.Peer, bool) {
 	t.Helper()
 	a := &asked{got: make(chan rpc.Peer, 1), tls: make(chan bool, 1)}
@@ -109,7 +109,8 @@ func TestSocketProvesUser(t *testing.T) {
 	}
 }
 
-// The guard finds the stream of an RPC in a field of gRPC's. A gRPC without it needs another way.
+// The guard finds the stream of an RPC in a field of gRPC. A gRPC version without this field needs
+// another way.
 func TestStreamOf(t *testing.T) {
 	if _, ok := inbound.StreamOf(t.Context()); ok {
 		t.Error("a context of no RPC has a stream")

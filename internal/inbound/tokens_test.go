@@ -21,7 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// verifier trusts tokens of the form "subject", and counts how often it is asked.
+// verifier trusts tokens of the form "subject" and counts its calls.
 type verifier struct {
 	asked int
 	life  time.Duration // 0 for tokens that do not expire
@@ -36,7 +36,7 @@ func (v *verifier) Verify(_ context.Context, token string) (subject string, expi
 	return token, expires, v.err
 }
 
-// tapped are tokens, a connection with the limits of a budget, and the log.
+// tapped has tokens, a connection with the limits of a budget, and the log.
 type tapped struct {
 	*Tokens
 
@@ -53,14 +53,14 @@ func newTapped(v *verifier, l rpc.Limits) *tapped {
 	return &tapped{NewTokens(v, slog.New(slog.NewTextHandler(log, nil))), c, log}
 }
 
-// rpc has an RPC come with a token.
+// rpc simulates an RPC with a token.
 func (t *tapped) rpc(ctx context.Context, token string) (context.Context, error) {
 	md := metadata.Pairs("authorization", "Bearer "+token)
 	ctx = metadata.NewIncomingContext(peer.NewContext(ctx, &peer.Peer{Addr: t.conn.addr}), md)
 	return t.Tap(ctx, &tap.Info{Header: md})
 }
 
-// A token is verified again after a while, and when it expires.
+// A token is verified again after a while and when it expires.
 func TestTokensAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for life, want := range map[time.Duration]time.Duration{0: knownTime, time.Hour: knownTime, 2 * time.Second: 2 * time.Second} {
@@ -89,7 +89,7 @@ func TestTokensAreRemembered(t *testing.T) {
 	})
 }
 
-// Callers that have many tokens fill neither the memory nor the log.
+// Callers with many tokens fill neither the memory nor the log.
 func TestTokensAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &verifier{}
@@ -129,8 +129,8 @@ func TestTokensAreBounded(t *testing.T) {
 	})
 }
 
-// Messages count to the identity of their token: also messages of several
-// connections, and not to others on the connection.
+// Messages count for the identity of their token, across connections, and not for others on the
+// same connection.
 func TestTokensHaveAccounts(t *testing.T) {
 	s := newTapped(&verifier{}, rpc.Limits{})
 	account := func(conn *Conn, token string) *limits.Caller {
@@ -158,7 +158,7 @@ func TestTokensHaveAccounts(t *testing.T) {
 	}
 }
 
-// An identity has as many connections as one that a certificate proves.
+// An identity of a token may have as many connections as an identity of a certificate.
 func TestTokenConnectionsAreLimited(t *testing.T) {
 	s := newTapped(&verifier{}, rpc.Limits{CallerConnections: 1})
 	if _, err := s.rpc(t.Context(), "a"); err != nil {
@@ -175,7 +175,7 @@ func TestTokenConnectionsAreLimited(t *testing.T) {
 	}
 }
 
-// Without a verifier, tokens prove nothing, and are the program's own.
+// Without a verifier, tokens prove nothing and belong to the program.
 func TestNoVerifier(t *testing.T) {
 	s := newTapped(&verifier{}, rpc.Limits{})
 	s.Tokens = NewTokens(nil, nil)

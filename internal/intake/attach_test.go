@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// A caller may attach the servers that a rule lets it attach, and no others. Rules for messages do
-// not.
+// A caller may attach exactly the servers that an attach rule allows. Rules for messages do not
+// count.
 func TestAttach(t *testing.T) {
 	t.Parallel()
 	in := newIntake(nil)

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// gated returns a gate with rules, and what it logs.
+// gated returns a gate with rules, and its log.
 func gated(t *testing.T, dryRun bool, rules ...trust.Rule) (*gate.Gate, *strings.Builder) {
 	t.Helper()
 	log := &strings.Builder{}
@@ -32,7 +32,7 @@ func everyone(change func(*trust.Rule)) trust.Rule {
 	return r
 }
 
-// rule returns a rule that allows the message, and nothing else.
+// rule returns a rule that allows exactly this message.
 func (d delivery) rule() trust.Rule {
 	r := trust.Rule{
 		From: []string{"anyone"}, Exchange: []string{rpc.DefaultExchange}, Topic: []string{"q"}, Namespace: []string{""},
@@ -44,8 +44,8 @@ func (d delivery) rule() trust.Rule {
 	return r
 }
 
-// TestGateDeniesEveryDelivery: nothing runs, nothing is told, counted or remembered, and no
-// interceptor sees the message. Afterwards the same message may come.
+// TestGateDeniesEveryDelivery checks that a denied message does not run, is not reported, counted
+// or remembered, and is not seen by interceptors. Afterwards the same message may be sent again.
 func TestGateDeniesEveryDelivery(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -109,15 +109,15 @@ func TestGateAllowsWhatARuleSays(t *testing.T) {
 	}
 }
 
-// TestDeniedCallersLearnNoNames: an answer is the same whether topics, servers, instances, services
-// and methods are there, and in which phase.
+// TestDeniedCallersLearnNoNames checks that the answer is the same whether or not topics, servers,
+// instances, services and methods exist, and in every phase.
 func TestDeniedCallersLearnNoNames(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			// A rule that allows something else of each part.
+			// This rule allows something else for each part.
 			w.config.Gate, _ = gated(t, false,
 				everyone(func(r *trust.Rule) { r.Topic, r.Method = []string{"other"}, []string{"other"} }),
 				trust.Rule{From: []string{"user:1"}})
@@ -159,8 +159,8 @@ func TestDeniedCallersLearnNoNames(t *testing.T) {
 	}
 }
 
-// TestUnknownServiceIsInNoNamespace: a caller that may use the default namespace learns nothing of
-// typed services.
+// TestUnknownServiceIsInNoNamespace checks that a caller that may use the default namespace learns
+// nothing about typed services.
 func TestUnknownServiceIsInNoNamespace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -180,7 +180,8 @@ func TestUnknownServiceIsInNoNamespace(t *testing.T) {
 	check(t, d.send(t.Context(), w.Intake, m), rpc.NoSuchMethod, true)
 }
 
-// TestGateKnowsTheServerThatIsMeant, also if the message does not name it.
+// TestGateKnowsTheServerThatIsMeant checks that the gate knows the server even if the message does
+// not name it.
 func TestGateKnowsTheServerThatIsMeant(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -199,7 +200,7 @@ func TestGateKnowsTheServerThatIsMeant(t *testing.T) {
 	}
 }
 
-// inspector asks a process about itself.
+// inspector returns functions that ping a process and request its information.
 func inspector(t *testing.T, rules ...trust.Rule) (ping func(id string) error, info func(topic *string) (View, error)) {
 	t.Helper()
 	in := newIntake(nil, newServer(t, "q", "one", methods{}), newServer(t, "q", "two", methods{}), newServer(t, "p", "three", methods{}))
@@ -212,17 +213,18 @@ func inspector(t *testing.T, rules ...trust.Rule) (ping func(id string) error, i
 		}
 }
 
-// TestInspectionShowsWhatThePolicyShows: the servers that a rule names, and no sign of others.
+// TestInspectionShowsWhatThePolicyShows checks that a caller sees the servers that a rule names,
+// and no sign of others.
 func TestInspectionShowsWhatThePolicyShows(t *testing.T) {
 	t.Parallel()
 	inspect := []rpc.Delivery{rpc.DeliveryInspect}
 	for name, test := range map[string]struct {
 		rules []trust.Rule
-		// all, q and absent are how many servers are shown of all topics, of topic q and of a topic
-		// that does not exist; -1 if that is denied.
+		// all, q and absent are how many servers are shown for all topics, for topic q and for a
+		// topic that does not exist. -1 means that the request is denied.
 		all, q, absent int
 		whole          bool
-		// pings are the answers about server one, server three, an absent one, and the process.
+		// pings are the answers about server one, server three, an absent server, and the process.
 		pings [4]bool
 	}{
 		"nothing":    {nil, -1, -1, -1, false, [4]bool{}},

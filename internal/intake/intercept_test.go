@@ -27,7 +27,7 @@ import (
 
 const inventory = "typedtest.v1.InventoryService"
 
-// delivery is a way in which a message may come.
+// delivery is a way in which a message may arrive.
 type delivery struct {
 	method    string
 	as        rpc.Delivery
@@ -85,13 +85,13 @@ type noStream struct{ Stream }
 func (noStream) Send(any) error    { return nil }
 func (noStream) Receive(any) error { return io.EOF }
 
-// nowhere is where the messages of these tests come from.
+// nowhere is the origin of the messages in these tests.
 type nowhere struct{}
 
 func (nowhere) Metadata() rpc.Metadata { return rpc.Metadata{"token": {"t"}} }
 func (nowhere) Peer() rpc.Peer         { return rpc.Peer{Addr: "10.0.0.7:1"} }
 
-// message returns a message that comes in this way.
+// message returns a message of this delivery.
 func (d delivery) message() *Message {
 	m := to(rpc.Target{Topic: "q", Server: "net1"}, "")
 	m.Method, m.Typed.Service, m.ID, m.OrderKey, m.Caller = d.method, d.service, "id", "key", "test"
@@ -115,7 +115,7 @@ func (c *content) ReadContent() (kwargs, context string, err error) {
 	return `{"a":1}`, `{"user":"bob"}`, c.err
 }
 
-// described returns the message as interceptors and methods are to see it.
+// described returns the message as interceptors and methods must see it.
 func (d delivery) described(monitored bool) rpc.Message {
 	m := rpc.Message{
 		Target: rpc.Target{Exchange: rpc.DefaultExchange, Topic: "q", Server: "net1", Version: "1.0"},
@@ -128,7 +128,7 @@ func (d delivery) described(monitored bool) rpc.Message {
 	return m
 }
 
-// sighting is a message where something saw it.
+// sighting is a message at one place where it was seen.
 type sighting struct {
 	at      string
 	message rpc.Message
@@ -136,7 +136,7 @@ type sighting struct {
 	user    any
 }
 
-// seen is where messages were seen.
+// seen records where messages were seen.
 type seen struct {
 	mu  sync.Mutex
 	all []sighting
@@ -150,7 +150,7 @@ func (s *seen) note(at string, ctx context.Context, m *rpc.Message) {
 
 type valueKey struct{}
 
-// world is a process with one server, whose methods note that they ran.
+// world is a process with one server, whose methods record that they ran.
 type world struct {
 	seen
 	*Intake
@@ -194,7 +194,7 @@ func newWorld(t *testing.T, interceptors ...rpc.Interceptor) *world {
 	return w
 }
 
-// service returns a typed service whose methods do all the same.
+// service returns a typed service whose methods all do the same.
 func service(t *testing.T, run func(context.Context) error) *Service {
 	t.Helper()
 	rules, err := typed.FindService(inventory)
@@ -215,7 +215,7 @@ func service(t *testing.T, run func(context.Context) error) *Service {
 	return s
 }
 
-// noting returns an interceptor that notes what it sees, and adds to the context.
+// noting returns an interceptor that records what it sees, and adds to the context.
 func noting(s **world) rpc.Interceptor {
 	return rpc.Interceptor{
 		Accept: func(ctx context.Context, m *rpc.Message) (context.Context, error) {
@@ -229,9 +229,9 @@ func noting(s **world) rpc.Interceptor {
 	}
 }
 
-// TestInterceptorsSeeEveryDelivery: once at each point, with the same identity and metadata. What
-// they add to the context reaches the method, also of a cast whose sender has left, and of a
-// message that was held.
+// TestInterceptorsSeeEveryDelivery checks that interceptors see a message once at each point, with
+// the same identity and metadata. Values that they add to the context reach the method, even for a
+// cast whose sender has left and for a held message.
 func TestInterceptorsSeeEveryDelivery(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -287,8 +287,8 @@ func same(a, b sighting) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// TestRefusalsOfInterceptors: nothing runs, and the sender knows it. A cast that was accepted has
-// no sender any more.
+// TestRefusalsOfInterceptors checks that a refused message does not run, and that its sender knows
+// this. A cast that was accepted no longer has a sender.
 func TestRefusalsOfInterceptors(t *testing.T) {
 	t.Parallel()
 	denied := &rpc.Error{Kind: rpc.AccessDenied, Message: "not you"}
@@ -339,8 +339,8 @@ func TestRefusalsOfInterceptors(t *testing.T) {
 	}
 }
 
-// TestRefusedMessageMayComeAgain: a message that an interceptor refused is not taken for a repeated
-// one.
+// TestRefusedMessageMayComeAgain checks that a message that an interceptor refused does not count
+// as a repeat when it is sent again.
 func TestRefusedMessageMayComeAgain(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -362,7 +362,7 @@ func TestRefusedMessageMayComeAgain(t *testing.T) {
 	}
 }
 
-// TestAcceptThatFails: it lets nothing through.
+// TestAcceptThatFails checks that an Accept that fails lets no message through.
 func TestAcceptThatFails(t *testing.T) {
 	t.Parallel()
 	ended, cancel := context.WithCancel(t.Context())
@@ -408,7 +408,8 @@ func TestAcceptThatFails(t *testing.T) {
 	}
 }
 
-// TestInterceptorsReplaceTheRequestContext: the method gets what the last of them left.
+// TestInterceptorsReplaceTheRequestContext checks that the method gets the request context of the
+// last interceptor.
 func TestInterceptorsReplaceTheRequestContext(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -430,7 +431,8 @@ func TestInterceptorsReplaceTheRequestContext(t *testing.T) {
 	}
 }
 
-// TestInspectionPassesInterceptors: questions to the process are seen before they are answered.
+// TestInspectionPassesInterceptors checks that interceptors see introspection requests before they
+// are answered.
 func TestInspectionPassesInterceptors(t *testing.T) {
 	t.Parallel()
 	var w *world

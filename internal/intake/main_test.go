@@ -18,7 +18,7 @@ const maxSize = 1000
 
 type methods = map[string]*dispatch.Method
 
-// newServer returns a server with methods in the default namespace at version 1.0, as instance
+// newServer returns a server with methods in the default namespace at version 1.0. Its instance is
 // "b1." and its name.
 func newServer(tb testing.TB, topic, name string, m methods) *Server {
 	tb.Helper()
@@ -46,13 +46,13 @@ func newIntake(interceptors []rpc.Interceptor, servers ...*Server) *Intake {
 	return in
 }
 
-// to returns a message for a target, or an instance.
+// to returns a message for a target or an instance.
 func to(target rpc.Target, instanceID string) *Message {
 	return &Message{Request: dispatch.Request{Target: target, Method: "foo"}, InstanceID: instanceID}
 }
 
-// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message
-// has all parts.
+// check fails the test unless err is an *rpc.Error with this kind and NotStarted, and its message
+// contains all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
 	e, ok := err.(*rpc.Error) //nolint:errorlint // It must not be wrapped: the carrier encodes it.

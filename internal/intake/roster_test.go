@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// processOf returns servers, and a in that has them; nothing is sent.
+// processOf returns servers and an intake with these servers. Nothing is sent.
 func processOf(t *testing.T, topics map[string][]string) (*Intake, map[string]*Server) {
 	t.Helper()
 	all := map[string]*Server{}

@@ -17,10 +17,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 )
 
-// The tests of this file run in faked time: what they sleep takes none.
+// The tests of this file run in faked time, so sleeping takes no time.
 
-// slow is a server whose methods take as long as their callers wait; what asks for its health is
-// answered at once.
+// slow is a server whose methods run as long as their callers wait. It answers health checks at
+// once.
 func slow(n *peertest.Network, addr string, options ...grpc.ServerOption) (stop func()) {
 	return n.Serve(addr, nil, append(options, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		if method, _ := grpc.MethodFromServerStream(stream); strings.HasPrefix(method, "/grpc.health.") {
@@ -31,7 +31,7 @@ func slow(n *peertest.Network, addr string, options ...grpc.ServerOption) (stop 
 	}))...)
 }
 
-// begin begins calls that run until end.
+// begin starts calls that run until end is called.
 func begin(p *Peer, calls int) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -45,7 +45,7 @@ func begin(p *Peer, calls int) (end func()) {
 	}
 }
 
-// configs are ways to connect over a network, with what is seen of connections and without.
+// configs are ways to connect over a network, with and without watching the connections.
 func configs(n *peertest.Network) map[string]Config {
 	return map[string]Config{
 		"as usual":                       {Dial: n.Dial},
@@ -54,7 +54,8 @@ func configs(n *peertest.Network) map[string]Config {
 	}
 }
 
-// TestFrozenPeerIsSilent within three seconds, and until it answers again.
+// TestFrozenPeerIsSilent checks that a frozen peer becomes silent within three seconds, until it
+// answers again.
 func TestFrozenPeerIsSilent(t *testing.T) {
 	for name := range configs(nil) {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +93,8 @@ func TestFrozenPeerIsSilent(t *testing.T) {
 	}
 }
 
-// TestSlowMethodsAreNoSilence, however slow, and however many.
+// TestSlowMethodsAreNoSilence checks that slow methods do not make a peer silent, however slow and
+// however many they are.
 func TestSlowMethodsAreNoSilence(t *testing.T) {
 	for name := range configs(nil) {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +115,7 @@ func TestSlowMethodsAreNoSilence(t *testing.T) {
 	}
 }
 
-// TestSlowMethodsThatUseAllStreams leave none for a probe.
+// TestSlowMethodsThatUseAllStreams has slow methods that leave no stream for a probe.
 func TestSlowMethodsThatUseAllStreams(t *testing.T) {
 	const streams = 4
 	for name := range configs(nil) {
@@ -141,7 +143,8 @@ func TestSlowMethodsThatUseAllStreams(t *testing.T) {
 	}
 }
 
-// TestFrozenPeerGetsFewMessages: before time tells, what it owes does.
+// TestFrozenPeerGetsFewMessages checks that the number of unanswered messages limits further ones
+// before the peer counts as silent.
 func TestFrozenPeerGetsFewMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -170,7 +173,8 @@ func TestFrozenPeerGetsFewMessages(t *testing.T) {
 	})
 }
 
-// TestStreams: a peer whose streams are in use is busy, and is waited for only so long.
+// TestStreams checks that a peer whose streams are in use is busy, and that callers wait for a
+// stream only for a limited time.
 func TestStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams, patience = 3, 100 * time.Millisecond
@@ -228,7 +232,7 @@ func TestStreams(t *testing.T) {
 	})
 }
 
-// TestNoMessageWaitsForAClosedPeer for a stream.
+// TestNoMessageWaitsForAClosedPeer checks that no message waits for a stream of a closed peer.
 func TestNoMessageWaitsForAClosedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -248,8 +252,8 @@ func TestNoMessageWaitsForAClosedPeer(t *testing.T) {
 	})
 }
 
-// TestWantedPeerIsTriedEachSecond, though the back-off has grown. A while after the last message
-// for it, it is not.
+// TestWantedPeerIsTriedEachSecond checks that a peer that has messages is tried each second,
+// although the backoff has grown. A while after the last message it no longer is.
 func TestWantedPeerIsTriedEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network

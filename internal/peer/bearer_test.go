@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// tokenHealth is a service of health that notes the tokens that it gets.
+// tokenHealth is a health service that records the tokens that it receives.
 type tokenHealth struct {
 	healthpb.UnimplementedHealthServer
 
@@ -43,8 +43,8 @@ func (h *tokenHealth) List(ctx context.Context, _ *healthpb.HealthListRequest) (
 	return &healthpb.HealthListResponse{}, nil
 }
 
-// Tokens go with all RPCs over TLS and sockets but probes, whose receiver need not be the server
-// that is meant. In clear, they keep an RPC from being sent.
+// Tokens are sent with all RPCs over TLS and sockets except for probes, since a probe may reach
+// another server. Without TLS, an RPC with a token is not sent.
 func TestBearer(t *testing.T) {
 	authority := tlstest.New(t)
 	secure := credentials.NewTLS(authority.Mutual("localhost"))

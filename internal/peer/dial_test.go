@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// socket returns an address for a unix socket, short enough for the system.
+// socket returns an address of a Unix socket that is short enough for the system.
 func socket(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "peer")
@@ -45,8 +45,8 @@ func TestUnixSockets(t *testing.T) {
 	}
 }
 
-// TestAddressReachesTheDialerAsItIs: gRPC reads targets as URLs, where some characters mean
-// something.
+// TestAddressReachesTheDialerAsItIs checks addresses with special characters: gRPC parses targets
+// as URLs.
 func TestAddressReachesTheDialerAsItIs(t *testing.T) {
 	for _, addr := range []string{"host:1", "192.0.2.1:1", "[2001:db8::1]:1", "[fe80::1%eth0]:1", "unix:/a b", "unix:/a%20b", "unix:/a?b#c"} {
 		t.Run(addr, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestAddressReachesTheDialerAsItIs(t *testing.T) {
 	}
 }
 
-// authority returns what a server at addr is called by a peer with these options.
+// authority returns the authority by which a peer with these options addresses a server.
 func authority(t *testing.T, addr string, options ...grpc.DialOption) string {
 	t.Helper()
 	called := make(chan string, 1)
@@ -95,7 +95,7 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
-// TestTLS has credentials that name the server, which allow no other authority.
+// TestTLS uses credentials that name the server, and that allow no other authority.
 func TestTLS(t *testing.T) {
 	server, client := certificate(t, "fleet.example")
 	for _, addr := range []string{"127.0.0.1:0", socket(t, "tls")} {
@@ -109,7 +109,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// certificate returns the credentials of a server of that name, and of a client that trusts it.
+// certificate returns credentials of a server with that name, and of a client that trusts the
+// server.
 func certificate(t *testing.T, name string) (server, client credentials.TransportCredentials) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

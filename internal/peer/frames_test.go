@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Settings are found wherever they are, however the bytes are cut.
+// Settings are found at any position, however the bytes are split.
 func TestSettingsAmongFrames(t *testing.T) {
 	t.Parallel()
 	const (

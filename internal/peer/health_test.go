@@ -76,8 +76,8 @@ func TestRefusedPortIsDownAtOnce(t *testing.T) {
 	}
 }
 
-// TestDownIsWaitedFor connects to a peer that is known to be down: the caller wants to know whether
-// it comes back.
+// TestDownIsWaitedFor connects to a peer that is known to be down. The caller waits, since the peer
+// may come back.
 func TestDownIsWaitedFor(t *testing.T) {
 	addr := unused(t)
 	p := get(t, addr)
@@ -93,8 +93,7 @@ func TestDownIsWaitedFor(t *testing.T) {
 	connect(t, p)
 }
 
-// blackHole accepts connections, as the kernel does for a process that is stopped, and never says
-// anything.
+// blackHole accepts connections and never sends anything, like the kernel for a stopped process.
 func blackHole(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -118,8 +117,8 @@ func TestBlackHoleCostsWhatTheCallerGives(t *testing.T) {
 	await(t, p, carrier.Down)
 }
 
-// TestBriefConnections has a server that greets and hangs up: Connect must neither hang nor try for
-// ever.
+// TestBriefConnections has a server that greets and closes the connection. Connect must neither
+// hang nor try for ever.
 func TestBriefConnections(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

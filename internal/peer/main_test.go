@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// patient bounds what must happen soon.
+// patient limits the wait for things that must happen soon.
 const patient = 10 * time.Second
 
-// process is a gRPC server on a socket. Its RPCs run until the test releases them, or at once if it
-// does not hold them.
+// process is a gRPC server on a socket. Its RPCs end at once, or when the test releases them if
+// hold is set.
 type process struct {
 	addr    string
 	server  *grpc.Server
@@ -79,7 +79,7 @@ func (p *process) kill() {
 	p.serving.Wait()
 }
 
-// call sends an RPC as a client does: it holds the peer meanwhile.
+// call sends an RPC like a client, which holds the peer meanwhile.
 func call(ctx context.Context, p *Peer, options ...grpc.CallOption) error {
 	if !p.Acquire() {
 		return errClosedPeer
@@ -94,16 +94,16 @@ func call(ctx context.Context, p *Peer, options ...grpc.CallOption) error {
 
 var errClosedPeer = errors.New("the peer is closed")
 
-// pool returns a pool in clear.
+// pool returns a pool without TLS.
 func pool(options ...grpc.DialOption) *Pool { return NewPool(Config{Options: options}) }
 
-// get returns a new peer at an address, given back when the test ends.
+// get returns a new peer at an address. It is put back when the test ends.
 func get(t *testing.T, addr string, options ...grpc.DialOption) *Peer {
 	t.Helper()
 	return getWith(t, addr, Config{Options: options})
 }
 
-// getWith is get with more to say about connecting.
+// getWith is like get, with a configuration.
 func getWith(t *testing.T, addr string, config Config) *Peer {
 	t.Helper()
 	all := NewPool(config)
@@ -112,7 +112,7 @@ func getWith(t *testing.T, addr string, config Config) *Peer {
 	return p
 }
 
-// connect makes a peer ready.
+// connect connects a peer.
 func connect(t *testing.T, p *Peer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
@@ -122,7 +122,7 @@ func connect(t *testing.T, p *Peer) {
 	}
 }
 
-// await waits until a peer's health is one of those wanted.
+// await waits until the health of a peer is one of want.
 func await(t *testing.T, p *Peer, want ...carrier.Health) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)

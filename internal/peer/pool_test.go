@@ -44,8 +44,8 @@ func TestGetSharesByKey(t *testing.T) {
 	}
 }
 
-// TestRunningCallsOutlastThePool: an instance that leaves finishes what it accepted, so its
-// connection must last as long.
+// TestRunningCallsOutlastThePool checks that the connection to an instance that leaves lasts until
+// the calls that it accepted have ended.
 func TestRunningCallsOutlastThePool(t *testing.T) {
 	process := start(t, "127.0.0.1:0")
 	all := pool()
@@ -105,8 +105,8 @@ func TestClosedPeer(t *testing.T) {
 	}
 }
 
-// TestCloseEndsConnect has callers wait for a peer that is then dropped, be it known to be down or
-// not.
+// TestCloseEndsConnect has callers that wait for a peer when it is dropped, whether or not it is
+// known to be down.
 func TestCloseEndsConnect(t *testing.T) {
 	for name, addr := range map[string]func(*testing.T) string{"connecting": blackHole, "down": unused} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestCloseEndsConnect(t *testing.T) {
 	}
 }
 
-// TestConcurrentUse is for the race detector and the leak check: everything at once, while
+// TestConcurrentUse is for the race detector and the leak check. It does everything at once while
 // processes die and return.
 func TestConcurrentUse(t *testing.T) {
 	all := pool()
@@ -161,7 +161,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// use does with a peer what may be done with it, whatever comes of it.
+// use does everything that is allowed with a peer, and ignores the results.
 func use(ctx context.Context, all *Pool, key carrier.Key) {
 	p := all.Get(key)
 	defer all.Put(p)
@@ -183,8 +183,8 @@ func use(ctx context.Context, all *Pool, key carrier.Key) {
 	}
 }
 
-// TestRenew: the connection that led elsewhere ends when nothing runs on it, and others that have
-// the peer get the same new one.
+// TestRenew checks that the connection that led to another process closes when nothing runs on it,
+// and that all users of the peer get the same new connection.
 func TestRenew(t *testing.T) {
 	process := start(t, "127.0.0.1:0")
 	all := pool()

@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// TestStreamsGoToThoseThatWaitLongest: a goroutine that ends an RPC and begins the next at once
-// must not be faster each time than a message that waits.
+// TestStreamsGoToThoseThatWaitLongest checks fairness: a goroutine that ends an RPC and begins the
+// next one at once must not always overtake a waiting message.
 func TestStreamsGoToThoseThatWaitLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams, waiters = 1, 5
@@ -61,8 +61,8 @@ func TestStreamsGoToThoseThatWaitLongest(t *testing.T) {
 	})
 }
 
-// TestPatienceForAStreamIsBounded: health that changes all the time has messages that wait try
-// again, and must not give them time anew.
+// TestPatienceForAStreamIsBounded checks that waiting messages do not get more time when the health
+// changes, although each change makes them try again.
 func TestPatienceForAStreamIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const patience = time.Second
@@ -89,8 +89,8 @@ func TestPatienceForAStreamIsBounded(t *testing.T) {
 	})
 }
 
-// TestNoStreamIsLost: what is given to a message that goes away at the same moment must not be
-// lost.
+// TestNoStreamIsLost checks that a stream is not lost if the message that gets it goes away at the
+// same moment.
 func TestNoStreamIsLost(t *testing.T) {
 	const streams, messages = 3, 16
 	p := get(t, "unreachable:1")
@@ -129,7 +129,7 @@ func TestNoStreamIsLost(t *testing.T) {
 	}
 }
 
-// allow has a peer that is not connected look as if it allowed so many streams.
+// allow makes a peer without a connection look as if it allowed this many streams.
 func allow(p *Peer, streams int64) {
 	l := &line{sight: &p.sight}
 	l.limit.Store(streams)

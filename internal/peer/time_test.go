@@ -13,9 +13,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 )
 
-// The tests of this file run in faked time: what they sleep takes none.
+// The tests of this file run in faked time, so sleeping takes no time.
 
-// answer lets RPCs end at once.
+// answer serves an address where RPCs end at once.
 func answer(n *peertest.Network, addr string) (stop func()) {
 	return n.Serve(addr, nil, grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil }))
 }
@@ -50,8 +50,8 @@ func TestQuietConnectionStays(t *testing.T) {
 	})
 }
 
-// TestSlowBeginningIsNoLoss: on a busy machine, it may take long until the first change of a
-// connection is seen.
+// TestSlowBeginningIsNoLoss checks that the peer does not count as lost if the first state change
+// of a connection is noticed late, as on a busy machine.
 func TestSlowBeginningIsNoLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -81,8 +81,8 @@ func TestSlowBeginningIsNoLoss(t *testing.T) {
 	})
 }
 
-// TestRestoredOnceForEachUse: a connection that was used is restored when it is lost, but not again
-// without another use.
+// TestRestoredOnceForEachUse checks that a connection that was used is restored once when it is
+// lost, and not again before another use.
 func TestRestoredOnceForEachUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -104,7 +104,8 @@ func TestRestoredOnceForEachUse(t *testing.T) {
 	})
 }
 
-// TestDownIsTriedInTheBackground, at intervals that grow to ten seconds and a fifth.
+// TestDownIsTriedInTheBackground checks the intervals of the attempts, which grow to ten seconds
+// and a fifth.
 func TestDownIsTriedInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -123,7 +124,8 @@ func TestDownIsTriedInTheBackground(t *testing.T) {
 	})
 }
 
-// TestDownStaysDownWhileTried: a pick must not take an attempt in the background for hope.
+// TestDownStaysDownWhileTried checks that a peer stays down during an attempt in the background, so
+// that no message is sent to it.
 func TestDownStaysDownWhileTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -146,7 +148,7 @@ func TestDownStaysDownWhileTried(t *testing.T) {
 	})
 }
 
-// TestLostHostIsFound by the keepalive, and its callers learn of it.
+// TestLostHostIsFound checks that keepalive detects a lost host, and that its callers get an error.
 func TestLostHostIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network

@@ -19,12 +19,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// trusting are credentials that a client has for a server that turns out not to speak TLS.
+// trusting returns TLS credentials of a client whose server does not speak TLS.
 func trusting() credentials.TransportCredentials {
 	return credentials.NewTLS(&tls.Config{ServerName: "fleet.example"})
 }
 
-// closing returns an address that closes connections as soon as it has read something.
+// closing returns an address that closes each connection as soon as it has read something.
 func closing(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,8 +11,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A name of xDS stands for what its control plane says: here two addresses that take turns, and
-// RPCs that are to be sent again. They are not: only delivery knows when that is safe.
+// An xDS name stands for the configuration of its control plane: here two addresses that take
+// turns, and a retry policy. RPCs are not retried nevertheless, since only package delivery knows
+// when that is safe.
 func TestXDS(t *testing.T) {
 	var ran [2]atomic.Int32
 	var addresses []resolver.Address

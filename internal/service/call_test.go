@@ -94,7 +94,7 @@ func TestIntegerThatAValueCannotHold(t *testing.T) {
 	}
 }
 
-// A method must not run without the arguments that a newer client encoded in another way.
+// A method must not run without the arguments that a newer client encoded differently.
 func TestPayloadInAnUnknownEncoding(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"echo": echo()}))
@@ -108,7 +108,7 @@ func TestPayloadInAnUnknownEncoding(t *testing.T) {
 	}
 }
 
-// The arguments are converted once the message is let in, and not while it is asked who is meant.
+// The arguments are converted after the message is admitted, and not while its server is looked up.
 func TestContentIsReadLate(t *testing.T) {
 	t.Parallel()
 	in := &incoming{}

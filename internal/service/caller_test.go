@@ -83,7 +83,7 @@ func TestEveryFormOfMessageHasItsCaller(t *testing.T) {
 	}
 }
 
-// The worst case: long names that all differ.
+// This is the worst case: long names that all differ.
 func TestTheRequestsOfAServerFitAMessage(t *testing.T) {
 	t.Parallel()
 	s := newServerOf(t, "q", "net1", dispatch.DefaultLimits, dispatch.Endpoint{

@@ -14,7 +14,7 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// payloads are the types of the messages that a statistics handler sees.
+// payloads records the message types that a statistics handler sees.
 type payloads struct {
 	mu   sync.Mutex
 	seen map[string]bool
@@ -34,8 +34,8 @@ func (p *payloads) HandleRPC(_ context.Context, s stats.RPCStats) {
 	}
 }
 
-// A message gets the same answer whether package wire decodes it or generated code does. What a
-// program adds to gRPC sees the generated types.
+// A message gets the same answer whether package wire or generated code decodes it. Extensions of
+// gRPC by a program see the generated types.
 func TestDirectAnswersAreAsOthers(t *testing.T) {
 	t.Parallel()
 	seen := &payloads{seen: map[string]bool{}}

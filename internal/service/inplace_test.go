@@ -14,13 +14,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// isGRPC reports whether the goroutine is one of gRPC's.
+// isGRPC reports whether this goroutine belongs to gRPC.
 func isGRPC() bool {
 	return strings.Contains(string(debug.Stack()), "google.golang.org/grpc.(*Server)")
 }
 
-// Methods run on the goroutines that gRPC has for RPCs, unless something of the program waits for
-// what gRPC does after the handler. This fails if gRPC's streams take no status any more.
+// Methods run on gRPC's goroutines for RPCs, unless something in the program waits for what gRPC
+// does after the handler. This test fails if gRPC's streams no longer accept a status.
 func TestMethodsRunOnTheGoroutinesOfGRPC(t *testing.T) {
 	t.Parallel()
 	where := methods{"where": function(func(context.Context, payload.Raw) (bool, error) { return isGRPC(), nil })}
@@ -43,7 +43,7 @@ func TestMethodsRunOnTheGoroutinesOfGRPC(t *testing.T) {
 	}
 }
 
-// A method that ends the goroutine of its RPC fails at once, and may be called again.
+// A method that exits the goroutine of its RPC fails at once, and may be called again.
 func TestMethodThatEndsTheGoroutineOfItsRPC(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"quit": function(func(context.Context, payload.Raw) (any, error) {

@@ -35,7 +35,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// volumes is a typed service that notes what runs.
+// volumes is a typed service that records what runs.
 type volumes struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -62,7 +62,7 @@ func (v volumes) ImportVolumes(stream grpc.ClientStreamingServer[v1.ImportVolume
 	return stream.SendAndClose(&v1.ImportVolumesResponse{})
 }
 
-// guarded is a process whose interceptors decide, and a connection to it.
+// guarded is a process whose interceptors decide, with a connection to it.
 type guarded struct {
 	*grpc.ClientConn
 
@@ -128,7 +128,7 @@ func guard(t *testing.T, options ...grpc.ServerOption) *guarded {
 	return g
 }
 
-// rpcs are all RPCs that reach a process, and the deliveries that they are.
+// rpcs returns all RPCs that reach a process, with their deliveries.
 func (g *guarded) rpcs(m func() *pb.Message) map[string]func(context.Context) error {
 	client, inspect, stub := pb.NewRPCServiceClient(g), pb.NewIntrospectionServiceClient(g), v1.NewInventoryServiceClient(g)
 	return map[string]func(context.Context) error{
@@ -191,7 +191,7 @@ func (g *guarded) rpcs(m func() *pb.Message) map[string]func(context.Context) er
 	}
 }
 
-// inSession sends a message in a session of its own, and returns its error.
+// inSession sends a message in a separate session and returns its error.
 func (g *guarded) inSession(ctx context.Context, m *pb.SessionMessage) error {
 	id := make([]byte, idSize)
 	_, _ = rand.Read(id) // the server may still have the session before
@@ -208,7 +208,7 @@ func (g *guarded) inSession(ctx context.Context, m *pb.SessionMessage) error {
 	return errors.Join(statusIn(result), c.end())
 }
 
-// ended returns the error of a stream; nil at its end.
+// ended returns the error of a stream, or nil at its end.
 func ended[T any](stream grpc.ServerStreamingClient[T]) error {
 	for {
 		if _, err := stream.Recv(); errors.Is(err, io.EOF) {
@@ -221,8 +221,8 @@ func ended[T any](stream grpc.ServerStreamingClient[T]) error {
 
 func foo() *pb.Message { return &pb.Message{Target: to("q"), Method: "foo"} }
 
-// TestNoRPCBypassesInterceptors: each RPC of the contract, and each of a typed service, is seen
-// once, and answered with the refusal.
+// TestNoRPCBypassesInterceptors checks that interceptors see each RPC of the protocol and of a
+// typed service once, and that their refusal is the answer.
 func TestNoRPCBypassesInterceptors(t *testing.T) {
 	t.Parallel()
 	g := guard(t)
@@ -260,8 +260,8 @@ func TestNoRPCBypassesInterceptors(t *testing.T) {
 	}
 }
 
-// TestInterceptorsKnowTheRPC: its headers, the entries of the message, and the process at the other
-// end.
+// TestInterceptorsKnowTheRPC checks the headers of the RPC, the entries of the message, and the
+// process at the other end.
 func TestInterceptorsKnowTheRPC(t *testing.T) {
 	t.Parallel()
 	g := guard(t)
@@ -316,7 +316,7 @@ func TestPeerHasWhatTLSProved(t *testing.T) {
 	}
 }
 
-// An interceptor of gRPC may serve a unary RPC twice. Each time, a message of its own comes in.
+// An interceptor of gRPC may serve a unary RPC twice. Each time, a separate message arrives.
 func TestInterceptorOfGRPCThatServesTwice(t *testing.T) {
 	t.Parallel()
 	g := guard(t, grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
@@ -337,7 +337,7 @@ func TestInterceptorOfGRPCThatServesTwice(t *testing.T) {
 	}
 }
 
-// TestRemainingTime bounds messages that have no deadline of their own.
+// TestRemainingTime checks the limit on messages without a deadline.
 func TestRemainingTime(t *testing.T) {
 	t.Parallel()
 	g := newGate()

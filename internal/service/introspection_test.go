@@ -39,7 +39,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// A server that is full still says how it is.
+// A full server still answers introspection requests.
 func TestIntrospectionDoesNotWaitForAWorker(t *testing.T) {
 	t.Parallel()
 	g := newGate()
@@ -133,7 +133,7 @@ func TestInfoIsOfTheTopicAskedFor(t *testing.T) {
 	}
 }
 
-// What a policy did, and what limits refused, is told with the servers.
+// The information about a process includes what its policy did and what its limits refused.
 func TestInfoTellsThePolicyAndTheLimits(t *testing.T) {
 	t.Parallel()
 	g, err := gate.New(&trust.Policy{DryRun: true, Rules: []trust.Rule{{Name: "all", From: []string{"anyone"}}}}, slog.New(slog.DiscardHandler))

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// sized is a JSON object of n bytes.
+// sized returns a JSON object of n bytes.
 func sized(n int) string { return `{"a":"` + strings.Repeat("x", n-8) + `"}` }
 
 func TestRequestsAreBounded(t *testing.T) {
@@ -48,7 +48,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// gRPC itself refuses what is much larger, without our detail, so that the outcome is not known.
+// gRPC itself refuses requests that are much larger, without our detail, so the outcome is unknown.
 func TestRequestBeyondTheTransportsLimit(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"foo": text("1")}))
@@ -165,7 +165,7 @@ func TestCallerWhoLeavesEndsTheMethod(t *testing.T) {
 	}
 }
 
-// A multicall that is not read on is not a failure of its method.
+// A multicall that the caller stops reading is not a failure of its method.
 func TestCallerWhoStopsReadingEndsTheStream(t *testing.T) {
 	t.Parallel()
 	endless := &dispatch.Method{Bind: func(string) (dispatch.Invocation, error) {

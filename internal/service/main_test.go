@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 const maxSize = 1000
 
-// fleet is a process that serves on a loopback address, and clients of it.
+// fleet is a process that serves on a loopback address, with clients.
 type fleet struct {
 	pb.RPCServiceClient
 	pb.IntrospectionServiceClient
@@ -41,7 +41,7 @@ func serve(tb testing.TB, servers ...*intake.Server) *fleet {
 	return serveWith(tb, nil, servers...)
 }
 
-// serveWith is serve with options of the program's.
+// serveWith is like serve, with options of the program.
 func serveWith(tb testing.TB, options []grpc.ServerOption, servers ...*intake.Server) *fleet {
 	tb.Helper()
 	in := newIntake(nil, servers...)
@@ -78,7 +78,7 @@ func newIntake(interceptors []rpc.Interceptor, servers ...*intake.Server) *intak
 
 type methods = map[string]*dispatch.Method
 
-// newServer returns a server with methods in the default namespace at version 1.0, as instance
+// newServer returns a server with methods in the default namespace at version 1.0. Its instance is
 // "b1." and its name.
 func newServer(tb testing.TB, topic, name string, m methods) *intake.Server {
 	tb.Helper()
@@ -104,7 +104,7 @@ func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endp
 	}}
 }
 
-// function makes a method that takes a struct, or what else holds arguments.
+// function returns a method that takes a struct or another type of arguments.
 func function[A, R any](f func(context.Context, A) (R, error)) *dispatch.Method {
 	return &dispatch.Method{Bind: func(kwargs string) (dispatch.Invocation, error) {
 		var args A
@@ -125,7 +125,7 @@ func function[A, R any](f func(context.Context, A) (R, error)) *dispatch.Method 
 	}}
 }
 
-// echo returns its arguments as they came, and text returns it.
+// echo returns its arguments unchanged.
 func echo() *dispatch.Method {
 	return function(func(_ context.Context, args payload.Raw) (payload.Raw, error) { return args, nil })
 }
@@ -148,7 +148,7 @@ func items(list ...string) *dispatch.Method {
 	}}
 }
 
-// turnstile is a method that says when it runs, and waits.
+// turnstile is a method that reports when it runs, and waits.
 type turnstile struct{ entered, open chan struct{} }
 
 func newGate() *turnstile { return &turnstile{make(chan struct{}, 1000), make(chan struct{})} }
@@ -178,7 +178,7 @@ func asValue(t *testing.T, s string) *pb.Payload {
 	return &pb.Payload{Encoding: &pb.Payload_Value{Value: v}}
 }
 
-// encoding is the name of a payload's encoding, and its text.
+// encoding returns the name of a payload's encoding, and its text.
 func encoding(t *testing.T, p *pb.Payload) (name, text string) {
 	t.Helper()
 	switch e := p.GetEncoding().(type) {
@@ -195,8 +195,8 @@ func encoding(t *testing.T, p *pb.Payload) (name, text string) {
 	}
 }
 
-// check fails the test unless err, the error of an RPC, has a detail of kind with this NotStarted,
-// and its message has all parts.
+// check fails the test unless err, the error of an RPC, has a detail with this kind and NotStarted,
+// and its message contains all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
 	if err == nil {
@@ -236,7 +236,7 @@ func (f *fleet) multicall(ctx context.Context, m *pb.MulticallRequest) ([]*pb.Mu
 	return drain(stream)
 }
 
-// monitored returns how many heartbeats came, and the response.
+// monitored returns the number of heartbeats and the response.
 func (f *fleet) monitored(ctx context.Context, m *pb.MonitoredCallRequest) (heartbeats int, response *pb.CallResponse, err error) {
 	stream, err := f.MonitoredCall(ctx, m)
 	if err != nil {
@@ -267,7 +267,7 @@ func drain[T any](stream grpc.ServerStreamingClient[T]) (all []*T, err error) {
 	}
 }
 
-// detailOf returns the detail of the error of an RPC.
+// detailOf returns the detail of an RPC's error.
 func detailOf(t *testing.T, err error) *pb.ErrorDetail {
 	t.Helper()
 	for _, d := range status.Convert(err).Details() {

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// hints are what a server was told.
+// hints are the reports of missed messages that a server got.
 type hints struct {
 	mu  sync.Mutex
 	all []time.Duration
@@ -25,7 +25,7 @@ func (h *hints) tell(ago time.Duration) {
 	h.all = append(h.all, ago)
 }
 
-// want checks what was told since the last look.
+// want checks the reports since the last call.
 func (h *hints) want(t *testing.T, want ...time.Duration) {
 	t.Helper()
 	h.mu.Lock()
@@ -58,7 +58,7 @@ func TestMissedIsTold(t *testing.T) {
 			t.Errorf("%s for a server that does not care: %v", form, err)
 		}
 	}
-	// A server that refuses the message heard of it all the same, and its answer is signed.
+	// A server that refuses the message still gets the report, and its answer is signed.
 	for _, err := range send(&pb.CallRequest{Message: &pb.Message{Target: &pb.Target{}, InstanceId: "b1.net2", Method: "bar", Missed: durationpb.New(1)}}) {
 		if e := check(t, err, rpc.NoSuchMethod, true); e.Server != "net2" {
 			t.Errorf("signed by %q", e.Server)

@@ -83,7 +83,7 @@ func TestHeartbeatsEndWithAnError(t *testing.T) {
 	}
 }
 
-// sink is a stream of which a test is the other end.
+// sink is a stream whose other end is the test.
 type sink struct {
 	grpc.ServerStreamingServer[pb.MonitoredCallResponse]
 
@@ -103,7 +103,7 @@ func (s *sink) Send(m *pb.MonitoredCallResponse) error {
 	return s.err
 }
 
-// sleeper returns a process with a method foo that takes so long.
+// sleeper returns a process with a method foo that takes a given time.
 func sleeper(t *testing.T, long time.Duration) *Services {
 	t.Helper()
 	return New(newIntake(nil, newServer(t, "q", "net1", methods{"foo": function(func(ctx context.Context, _ payload.Raw) (any, error) {
@@ -162,8 +162,7 @@ func TestHeartbeatsEndWhenTheCallerHasGone(t *testing.T) {
 	})
 }
 
-// A method may end its goroutine; the caller must not be told for ever that the server still has
-// the message.
+// A method may exit its goroutine. The heartbeats to its caller must end then.
 func TestHeartbeatsEndWithTheGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// sessionClient is one stream of a session, whose client does what a test says.
+// sessionClient is one stream of a session, whose client the test controls.
 type sessionClient struct {
 	grpc.BidiStreamingClient[pb.SessionRequest, pb.SessionResponse]
 
@@ -34,7 +34,7 @@ type sessionClient struct {
 	more   []*pb.SessionResponse // that came with the last one
 }
 
-// openSession opens a stream, and waits for the answer.
+// openSession opens a stream and waits for the answer.
 func openSession(ctx context.Context, c pb.RPCServiceClient, open *pb.SessionOpen) (*sessionClient, error) {
 	stream, err := c.Session(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func openSession(ctx context.Context, c pb.RPCServiceClient, open *pb.SessionOpe
 	return s, nil
 }
 
-// send sends a frame. If the stream has ended, receiving says why.
+// send sends a frame. If the stream has ended, receiving returns the reason.
 func (s *sessionClient) send(frame any) {
 	r := &pb.SessionRequest{}
 	switch f := frame.(type) {
@@ -68,7 +68,7 @@ func (s *sessionClient) send(frame any) {
 	_ = s.Send(r)
 }
 
-// sendRaw sends any bytes.
+// sendRaw sends arbitrary bytes.
 func (s *sessionClient) sendRaw(b []byte) {
 	r := &pb.SessionRequest{}
 	r.ProtoReflect().SetUnknown(b)
@@ -94,7 +94,7 @@ func (s *sessionClient) message(seq uint64, m *pb.Message) {
 	s.send(&pb.SessionRequest_Message{Message: &pb.SessionMessage{Seq: seq, Message: m}})
 }
 
-// result returns the next result, also if it comes in parts.
+// result returns the next result, even if it arrives in parts.
 func (s *sessionClient) result() (*pb.SessionResult, error) {
 	var parts []byte
 	for {
@@ -113,7 +113,7 @@ func (s *sessionClient) result() (*pb.SessionResult, error) {
 	}
 }
 
-// end ends the session, and returns the error of the stream.
+// end ends the session and returns the error of the stream.
 func (s *sessionClient) end() error {
 	_ = s.CloseSend()
 	for {
@@ -125,7 +125,7 @@ func (s *sessionClient) end() error {
 	}
 }
 
-// statusIn returns the error that a result is, nil if it is none.
+// statusIn returns the error in a result, or nil if there is none.
 func statusIn(r *pb.SessionResult) error {
 	st := &spb.Status{}
 	if err := proto.Unmarshal(r.GetStatus(), st); err != nil {
@@ -141,7 +141,7 @@ func ask(method string) *pb.Message {
 	return &pb.Message{Target: to("q"), Method: method, Kwargs: asJSON("{}")}
 }
 
-// holding is a process with a method that waits, and one that does not.
+// holding is a process with one method that waits, and one that does not.
 type holding struct {
 	*fleet
 
@@ -157,7 +157,7 @@ func hold(t *testing.T) *holding {
 	return h
 }
 
-// holdInMemory is hold in a bubble, with options of the services.
+// holdInMemory is like hold in a synctest bubble, with options of the services.
 func holdInMemory(t *testing.T, options ...Option) *holding {
 	t.Helper()
 	h := &holding{}
@@ -182,7 +182,7 @@ func (h *holding) server(t *testing.T) *intake.Server {
 	return newServer(t, "q", "net1", methods{"wait": function(wait), "echo": function(func(context.Context, payload.Raw) (any, error) { return 1, nil })})
 }
 
-// Frames that the contract does not allow end the stream, and the session.
+// Frames that the protocol does not allow end the stream and the session.
 func TestHostileFrames(t *testing.T) {
 	t.Parallel()
 	echo := func(seq uint64) *pb.SessionRequest_Message {
@@ -237,7 +237,7 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
-// What means nothing does no harm.
+// Frames without meaning do no harm.
 func TestFramesWithoutMeaning(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -259,7 +259,7 @@ func TestFramesWithoutMeaning(t *testing.T) {
 	}
 }
 
-// Frames that travel together count one after the other.
+// Frames that travel together are handled one after the other.
 func TestFramesTogether(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -293,7 +293,7 @@ func TestFramesTogether(t *testing.T) {
 	}
 }
 
-// A session begins with open, which has an id of its own, and only this process has it.
+// A session begins with an open frame that has a new ID. Only this process has the session.
 func TestOpeningASession(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -333,7 +333,7 @@ func TestOpeningASession(t *testing.T) {
 	}
 }
 
-// A client that has no credit and sends all the same loses its session. Its messages are canceled.
+// A client that sends without credit loses its session. Its messages are canceled.
 func TestMoreThanTheCredit(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -354,8 +354,8 @@ func TestMoreThanTheCredit(t *testing.T) {
 	}
 }
 
-// A stream that breaks leaves the session to another stream: what runs goes on, results come, and
-// what did not arrive is told.
+// If a stream breaks, another stream continues the session: running methods go on, results arrive,
+// and the client learns which messages did not arrive.
 func TestAnotherStream(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -400,7 +400,7 @@ func TestAnotherStream(t *testing.T) {
 	}
 }
 
-// A session is of its caller: the id alone is worth nothing.
+// A session belongs to its caller. Its ID alone gives no access.
 func TestSessionOfAnotherCaller(t *testing.T) {
 	t.Parallel()
 	services := New(newIntake(nil))
@@ -424,12 +424,12 @@ func TestSessionOfAnotherCaller(t *testing.T) {
 	mine.Unlock()
 }
 
-// discarding is a stream that takes what is sent.
+// discarding is a stream that discards what is sent.
 type discarding struct{ grpc.ServerStream }
 
 func (discarding) SendMsg(any) error { return nil }
 
-// A cancellation reaches the method at once; a deadline ends it.
+// A cancellation reaches the method at once, and a deadline ends it.
 func TestCancelAndDeadlineInASession(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -455,7 +455,7 @@ func TestCancelAndDeadlineInASession(t *testing.T) {
 	}
 }
 
-// The end of a session cancels what runs.
+// The end of a session cancels running methods.
 func TestEndOfASession(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -473,7 +473,7 @@ func TestEndOfASession(t *testing.T) {
 	}
 }
 
-// A process tells of its sessions, of the messages in them, and of the results that it keeps.
+// A process reports its sessions, the messages in them, and the results that it keeps.
 func TestInfoOfSessions(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
@@ -507,7 +507,7 @@ func TestInfoOfSessions(t *testing.T) {
 	}
 }
 
-// Headers that contradict their message are refused as the headers of other RPCs are, however the
+// Headers that contradict their message are refused like the headers of other RPCs, however the
 // message is encoded.
 func TestHeadersThatContradict(t *testing.T) {
 	t.Parallel()

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/deadline"
 )
 
-// The context of a message ends as contexts of package context do, whether or not a goroutine waits
-// for it before.
+// The context of a message ends like contexts of package context, whether or not a goroutine
+// already waits for it.
 func TestContextOfAMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

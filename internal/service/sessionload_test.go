@@ -13,8 +13,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// The stream of a client that says nothing for half a minute is ended. The session is kept, and its
-// client may ask.
+// If a client is silent for half a minute, its stream ends. The session is kept, and its client may
+// ask for outcomes.
 func TestSilentClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -41,10 +41,11 @@ func TestSilentClient(t *testing.T) {
 	})
 }
 
-// What an idle session holds, both ends together, but for its part of a connection.
+// maxIdle is the maximum memory of an idle session, both ends together, without its part of a
+// connection.
 const maxIdle = 40 << 10
 
-// Ten thousand sessions that nothing happens in take little memory, and nothing is sent in them.
+// Ten thousand idle sessions take little memory, and nothing is sent in them.
 func TestIdleSessions(t *testing.T) {
 	const n = 10_000
 	h := hold(t)
@@ -69,7 +70,7 @@ func TestIdleSessions(t *testing.T) {
 	}
 }
 
-// inUse returns the memory that is in use, with stacks.
+// inUse returns the memory in use, including stacks.
 func inUse() int {
 	runtime.GC()
 	runtime.GC()
@@ -78,8 +79,8 @@ func inUse() int {
 	return int(m.HeapInuse + m.StackInuse)
 }
 
-// The credit bounds what a client has in a session that it never reads: a result that is beyond it
-// ends the session.
+// The credit limits the results of a client that never reads: a message beyond the credit ends the
+// session.
 func TestCreditOfAClientThatReadsNothing(t *testing.T) {
 	t.Parallel()
 	h := hold(t)

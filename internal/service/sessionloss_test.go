@@ -18,7 +18,7 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// serveInMemory is serve in a bubble, with options of the services.
+// serveInMemory is like serve in a synctest bubble, with options of the services.
 func serveInMemory(t *testing.T, options []Option, servers ...*intake.Server) *fleet {
 	t.Helper()
 	var network memnet.Network
@@ -40,7 +40,7 @@ func serveInMemory(t *testing.T, options []Option, servers ...*intake.Server) *f
 	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), in}
 }
 
-// lostSession opens a session, sends messages for a method, and loses the stream.
+// lostSession opens a session, sends messages for methods, and loses the stream.
 func (h *holding) lostSession(t *testing.T, id string, methods ...string) {
 	t.Helper()
 	ctx, cut := context.WithCancel(t.Context())
@@ -56,7 +56,7 @@ func (h *holding) lostSession(t *testing.T, id string, methods ...string) {
 	synctest.Wait()
 }
 
-// resume opens another stream of a session, whose client wants the results of messages.
+// resume opens another stream of a session, whose client asks for the results of messages.
 func (h *holding) resume(t *testing.T, id string, outstanding ...uint64) *sessionClient {
 	t.Helper()
 	s, err := openSession(t.Context(), h, &pb.SessionOpen{Id: idOf(id), Resume: true, Outstanding: outstanding})
@@ -66,8 +66,8 @@ func (h *holding) resume(t *testing.T, id string, outstanding ...uint64) *sessio
 	return s
 }
 
-// After the loss of its connection, a method runs on for the grace. Its client learns what became of
-// it even after that.
+// After the loss of its connection, a method continues for the grace period. Its client can ask for
+// the outcome even after that.
 func TestGrace(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -111,7 +111,8 @@ func TestGrace(t *testing.T) {
 	}
 }
 
-// A client that is back within the grace has its method run on, and one that gives up ends it.
+// If a client is back within the grace period, its method continues. If the client gives up, the
+// method is canceled.
 func TestBackWithinTheGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -141,8 +142,8 @@ func TestBackWithinTheGrace(t *testing.T) {
 	})
 }
 
-// Results are kept for a minute after the loss of the connection, and so is what tells that a message
-// did not arrive.
+// Results are kept for a minute after the loss of the connection, and so is the knowledge which
+// messages did not arrive.
 func TestHowLongResultsAreKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,8 +173,8 @@ func TestHowLongResultsAreKept(t *testing.T) {
 	})
 }
 
-// One caller has so many sessions without a connection, and no more: the one that lost its own first
-// is dropped.
+// The number of a caller's sessions without a connection is limited. The session that lost its
+// connection first is dropped.
 func TestHowManySessionsAreKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

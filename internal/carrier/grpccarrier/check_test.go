@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestCheckCountsHeaders fills the headers of a message in each way up to the limit, and one byte
+// TestCheckCountsHeaders fills the headers of a message in each way, up to the limit and one byte
 // beyond.
 func TestCheckCountsHeaders(t *testing.T) {
 	t.Parallel()
@@ -19,7 +19,7 @@ func TestCheckCountsHeaders(t *testing.T) {
 	typed := &carrier.Typed{}
 	for name, test := range map[string]struct {
 		fill func(n int) *carrier.Request
-		// fixed is what the header takes beside its value.
+		// fixed is the size of the header without its value.
 		fixed int
 	}{
 		"metadata": {func(n int) *carrier.Request {
@@ -50,8 +50,8 @@ func TestCheckCountsHeaders(t *testing.T) {
 	}
 }
 
-// TestCheckAllowsOneToken refuses a token of the program beside the transport's own, however its
-// name is written.
+// TestCheckAllowsOneToken checks that the program's token is refused beside the transport's token,
+// in whatever case the header's name is written.
 func TestCheckAllowsOneToken(t *testing.T) {
 	t.Parallel()
 	own, without := New(Config{Peers: peer.Config{Token: func() string { return "t" }}}), New(Config{})

@@ -30,8 +30,9 @@ func (h hasty) Call(ctx context.Context, _ *pb.CallRequest) (*pb.CallResponse, e
 	return nil, status.Error(codes.Canceled, "context canceled")
 }
 
-// TestServerNoticesDeadlineFirst, in faked time: if the timer of a server fires a moment before the
-// timer of its client, the call timed out. Long before the deadline, its outcome is unknown.
+// TestServerNoticesDeadlineFirst runs in faked time. If the server's timer fires a moment before
+// the client's, the call timed out. If the server cancels long before the deadline, the outcome is
+// unknown.
 func TestServerNoticesDeadlineFirst(t *testing.T) {
 	for before, want := range map[time.Duration]rpc.Kind{
 		time.Millisecond:      rpc.Timeout,

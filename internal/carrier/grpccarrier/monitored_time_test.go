@@ -15,8 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// beating is a server that sends a number of heartbeats as it is asked to, and then replies or
-// hangs.
+// beating is a server that sends a number of heartbeats at the requested interval, and then replies
+// or hangs.
 type beating struct {
 	pb.UnimplementedRPCServiceServer
 
@@ -42,7 +42,7 @@ func (b *beating) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerSt
 	return stream.Context().Err()
 }
 
-// connect serves b and returns a link to it that is connected.
+// connect serves b and returns a connected link to it.
 func (b *beating) connect(t *testing.T) carrier.Link {
 	t.Helper()
 	network := &peertest.Network{}
@@ -56,7 +56,7 @@ func (b *beating) connect(t *testing.T) carrier.Link {
 	return link
 }
 
-// TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's
+// TestMonitorTimes runs in faked time. Heartbeats keep a call alive for many times the monitor's
 // timeout, but not beyond its deadline.
 func TestMonitorTimes(t *testing.T) {
 	const monitor, deadline = time.Second, time.Minute

@@ -18,9 +18,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestRefusedTwice has a peer refuse each RPC as not processed, and once more before gRPC has
-// written its message again. The message was not sent, so no RPC may end as if it had succeeded, or
-// as one that may have run.
+// TestRefusedTwice has a peer that refuses each RPC as not processed, and refuses it again before
+// gRPC has rewritten its message. The message was not sent, so the RPC must neither succeed nor end
+// as if the message may have run.
 func TestRefusedTwice(t *testing.T) {
 	t.Parallel()
 	const typed, typedStream = 1, 2
@@ -44,7 +44,7 @@ func TestRefusedTwice(t *testing.T) {
 				defer listener.Close()
 				refused := make(chan struct{}, 1)
 				go refuseTwice(listener, refused)
-				// The option is there for the test, so the carrier shall not see one.
+				// This option is only for the test, so the carrier must not see any option.
 				c := New(Config{Peers: peer.Config{Dial: network.Dial, Options: []grpc.DialOption{grpc.WithStatsHandler(late(refused))}}})
 				c.intercepted = intercepted
 				link := c.Get(carrier.Key{Addr: "up"})
@@ -75,8 +75,9 @@ func TestRefusedTwice(t *testing.T) {
 	}
 }
 
-// refuseTwice refuses the first RPC of a connection when its message came, and the others when
-// their headers came. It reports each of the latter once the client has read it.
+// refuseTwice refuses the first RPC of a connection when its message has arrived, and other RPCs
+// when their headers have arrived. It reports each of the latter once the client has read the
+// refusal.
 func refuseTwice(listener net.Listener, refused chan<- struct{}) {
 	conn, err := listener.Accept()
 	if err != nil {
@@ -115,7 +116,7 @@ func refuseTwice(listener net.Listener, refused chan<- struct{}) {
 	}
 }
 
-// late delays the message of an RPC that gRPC began again until the RPC was refused.
+// late delays the message of an RPC that gRPC retries until the RPC was refused.
 type late <-chan struct{}
 
 type againKey struct{}

@@ -18,7 +18,7 @@ func TestCarrier(t *testing.T) {
 	carriertest.Test(t, func(t *testing.T) carriertest.Harness { return grpccarriertest.New(t) })
 }
 
-// TestCarrierWithInterceptors has interceptors of the program between the carrier and gRPC.
+// TestCarrierWithInterceptors puts interceptors of the program between the carrier and gRPC.
 func TestCarrierWithInterceptors(t *testing.T) {
 	t.Parallel()
 	unary := func(

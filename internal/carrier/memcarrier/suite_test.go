@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// harness is a network in memory.
+// harness is an in-memory network.
 type harness struct{ memcarrier.Network }
 
 // Carrier implements [carriertest.Harness].

@@ -14,7 +14,7 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// numbered numbers the connections of a server, and notes by which one each call came.
+// numbered numbers the connections of a server, and records the connection of each call.
 type numbered struct {
 	connections atomic.Int64
 	calls       atomic.Pointer[[]int64]
@@ -22,12 +22,12 @@ type numbered struct {
 
 type numberKey struct{}
 
-// TagConn implements [stats.Handler], as the others do.
+// TagConn implements [stats.Handler], like the other methods.
 func (n *numbered) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
 	return context.WithValue(ctx, numberKey{}, n.connections.Add(1))
 }
 
-// TagRPC notes the connection of a call.
+// TagRPC records the connection of a call.
 func (n *numbered) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	if info.FullMethodName == pb.RPCService_Call_FullMethodName {
 		calls := append(n.seen(), ctx.Value(numberKey{}).(int64))
@@ -49,8 +49,8 @@ func (*numbered) HandleConn(context.Context, stats.ConnStats) {}
 // HandleRPC does nothing.
 func (*numbered) HandleRPC(context.Context, stats.RPCStats) {}
 
-// Large messages have a connection of their own, which small ones do not wait for. Without one, they
-// share the other.
+// Large messages use a separate connection, so that small messages do not wait for them. Without a
+// separate connection, they share one.
 func TestLargeMessagesHaveAConnection(t *testing.T) {
 	t.Parallel()
 	for _, refused := range []bool{false, true} {

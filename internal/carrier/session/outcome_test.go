@@ -17,8 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// answersOnTheNext is a server that has a message on its first stream, which hangs, and answers it on
-// the next one.
+// answersOnTheNext returns a server whose first stream hangs with a message. The server answers the
+// message on the next stream.
 func answersOnTheNext() func(serverStream) error {
 	streams := 0
 	return func(stream serverStream) error {
@@ -38,7 +38,7 @@ func answersOnTheNext() func(serverStream) error {
 }
 
 // A server that is back before the deadline still has the outcome, however long it was away, and
-// whatever discovery said meanwhile.
+// whatever discovery reported meanwhile.
 func TestServersThatWereAway(t *testing.T) {
 	t.Parallel()
 	const away = 55 * time.Second // of a minute
@@ -81,8 +81,8 @@ func TestServersThatWereAway(t *testing.T) {
 	}
 }
 
-// Callers of a process that is proved to be dead know at once. Without a proof they wait until their
-// deadline, and are told why.
+// Callers of a process that is proved to be dead fail at once. Without a proof they wait until
+// their deadline, and the error says why.
 func TestProofsOfDeath(t *testing.T) {
 	t.Parallel()
 	second := func(then func(serverStream) error) func(serverStream) error {
@@ -164,7 +164,7 @@ func TestProofsOfDeath(t *testing.T) {
 	}
 }
 
-// A server whose streams break again and again is not asked without a pause.
+// If a server's streams break repeatedly, the client pauses before it tries again.
 func TestStreamsThatBreakAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	streams := 0
@@ -188,8 +188,9 @@ func TestStreamsThatBreakAgainAndAgain(t *testing.T) {
 	})
 }
 
-// Of the messages to a process that died, only those have an unknown outcome that gRPC had taken,
-// which is as much as goes to a stream that is not read. Those that waited for their turn never left.
+// Of the messages to a process that died, only the messages that gRPC had accepted have an unknown
+// outcome. This is as much as fits into a stream that is not read. Messages that waited for their
+// turn were never sent.
 func TestMessagesThatNeverLeft(t *testing.T) {
 	t.Parallel()
 	playAt(t, carrier.Key{Addr: "127.0.0.1:1", BootID: "b1"}, func(stream serverStream) error {

@@ -32,7 +32,8 @@ import (
 
 type serverStream = grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]
 
-// scripted is a server whose sessions a test writes. All calls beside them are answered.
+// scripted is a server whose sessions follow a script of the test. All calls outside sessions are
+// answered.
 type scripted struct {
 	pb.UnimplementedRPCServiceServer
 
@@ -43,7 +44,7 @@ type scripted struct {
 	opens int
 }
 
-// Call answers a call beside sessions.
+// Call answers a call outside sessions.
 func (s *scripted) Call(context.Context, *pb.CallRequest) (*pb.CallResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +60,7 @@ func (s *scripted) Session(stream serverStream) error {
 	return s.session(&oneByOne{serverStream: stream})
 }
 
-// oneByOne is a stream that receives one frame after the other, however they travel.
+// oneByOne is a stream that receives one frame at a time, even if frames travel together.
 type oneByOne struct {
 	serverStream
 
@@ -79,7 +80,8 @@ func (s *oneByOne) Recv() (*pb.SessionRequest, error) {
 	return r, nil
 }
 
-// counts returns how many calls came beside sessions, and how many streams of sessions.
+// counts returns how many calls arrived outside sessions, and how many streams of sessions there
+// were.
 func (s *scripted) counts() (calls, opens int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +90,7 @@ func (s *scripted) counts() (calls, opens int) {
 
 func jsonOf(text string) *pb.Payload { return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}} }
 
-// world is a client, and a scripted server.
+// world is a client and a scripted server.
 type world struct {
 	*testing.T
 	*scripted
@@ -102,13 +104,13 @@ type world struct {
 	link    carrier.Link
 }
 
-// play runs a test in a bubble, with a server of the script and a connected link.
+// play runs a test in a bubble with a scripted server and a connected link.
 func play(t *testing.T, script func(serverStream) error, test func(*world), options ...grpc.ServerOption) {
 	t.Helper()
 	playAt(t, carrier.Key{Addr: "node1"}, script, test, options...)
 }
 
-// playAt is play with a server that is known by a key.
+// playAt is like play, with a server that is identified by a key.
 func playAt(t *testing.T, key carrier.Key, script func(serverStream) error, test func(*world), options ...grpc.ServerOption) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -135,7 +137,7 @@ func playAt(t *testing.T, key carrier.Key, script func(serverStream) error, test
 	})
 }
 
-// listen has the server listen. It may have listened before.
+// listen makes the server listen. It may have listened before.
 func (w *world) listen() {
 	w.host = w.network.ListenAt(w.key.Addr)
 	host := w.host
@@ -154,7 +156,7 @@ func (w *world) call(ctx context.Context, kwargs string) (string, error) {
 	return reply.Result, err
 }
 
-// welcome answers open.
+// welcome answers the opening of a session.
 func welcome(stream serverStream, change func(*pb.SessionOpened)) error {
 	if _, err := stream.Recv(); err != nil {
 		return err
@@ -229,7 +231,8 @@ func TestMessagesShareAStream(t *testing.T) {
 	})
 }
 
-// A server that takes no session, or is none, costs no message, and is not asked again and again.
+// A server that does not support sessions, or is no server of ours, delays no message. The client
+// does not ask it again and again.
 func TestServersWithoutSessions(t *testing.T) {
 	t.Parallel()
 	refused := status.Error(codes.Unimplemented, "no")
@@ -262,13 +265,14 @@ func TestServersWithoutSessions(t *testing.T) {
 			t.Parallel()
 			play(t, script, func(w *world) {
 				for range 600 {
-					// One that met a session just when it failed provably did not arrive.
+					// A message that was put into a session just as it failed provably did not
+					// arrive.
 					if got, err := w.call(w.Context(), "{}"); (got != `"unary"` || err != nil) && !rpc.SafeToRetry(err) {
 						w.Fatalf("got %s, %v", got, err)
 					}
 					time.Sleep(100 * time.Millisecond)
 				}
-				// Seven by the back-off, and some more that ask what became of messages.
+				// The backoff allows seven, and further ones ask for the outcomes of messages.
 				if _, opens := w.counts(); opens > 20 {
 					w.Errorf("in a minute %d streams were opened", opens)
 				}
@@ -277,8 +281,8 @@ func TestServersWithoutSessions(t *testing.T) {
 	}
 }
 
-// A server that does what the contract does not allow gets no more messages in the session. Those
-// that it has may have run.
+// A server that violates the protocol gets no more messages in the session. The messages that it
+// has may have run.
 func TestHostileServers(t *testing.T) {
 	t.Parallel()
 	part := func(seq, size uint64, content string) *pb.SessionResponse {
@@ -328,7 +332,7 @@ func TestHostileServers(t *testing.T) {
 	}
 }
 
-// What means nothing does no harm, nor does a result that does not suit its message.
+// Frames without meaning do no harm, and neither does a result that does not fit its message.
 func TestStrangeServers(t *testing.T) {
 	t.Parallel()
 	failed, err := proto.Marshal(&spb.Status{})
@@ -373,7 +377,8 @@ func TestStrangeServers(t *testing.T) {
 	})
 }
 
-// When a stream breaks, the client asks what became of its messages, and tells the truth.
+// When a stream breaks, the client asks for the outcomes of its messages, and reports them
+// correctly.
 func TestWhatBecameOfMessages(t *testing.T) {
 	t.Parallel()
 	var open *pb.SessionOpen
@@ -429,7 +434,8 @@ func TestWhatBecameOfMessages(t *testing.T) {
 	})
 }
 
-// A server that stops ends its sessions: messages without a result were not taken, and go elsewhere.
+// A server that stops ends its sessions. Messages without a result were not accepted, and go to
+// other servers.
 func TestServerThatStops(t *testing.T) {
 	t.Parallel()
 	play(t, func(stream serverStream) error {
@@ -472,7 +478,7 @@ func TestServerThatStops(t *testing.T) {
 	})
 }
 
-// A caller that leaves has its message canceled; the result that comes all the same harms nothing.
+// If a caller leaves, its message is canceled. A result that arrives nevertheless does no harm.
 func TestCallersThatLeave(t *testing.T) {
 	t.Parallel()
 	canceled := make(chan uint64, 1)
@@ -514,8 +520,8 @@ func TestCallersThatLeave(t *testing.T) {
 	})
 }
 
-// A server that does not read, and never grants credit again, holds a bounded part of memory, and no
-// caller beyond its deadline: other messages travel beside the session.
+// A server that neither reads nor grants credit holds a bounded amount of memory, and no caller
+// waits beyond its deadline. Other messages travel outside the session.
 func TestServerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	play(t, func(stream serverStream) error {
@@ -550,7 +556,7 @@ func TestServerThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// A session that is not used ends, and one whose server says nothing asks on another stream.
+// An idle session ends. If the server of a session is silent, the client asks on another stream.
 func TestSilentSessions(t *testing.T) {
 	t.Parallel()
 	play(t, echo, func(w *world) {
@@ -587,8 +593,8 @@ func TestSilentSessions(t *testing.T) {
 	})
 }
 
-// A session leaves a connection that gRPC has replaced, as when certificates are new. What it has
-// ends there.
+// A session leaves a connection that gRPC has replaced, for example because certificates changed.
+// Its outstanding messages end there.
 func TestReplacedConnection(t *testing.T) {
 	t.Parallel()
 	var ended atomic.Int32
@@ -641,12 +647,12 @@ func TestReplacedConnection(t *testing.T) {
 	}, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 8 * time.Second, MaxConnectionAgeGrace: 30 * time.Second}))
 }
 
-// maxHeld is how much memory a client may hold for a process that takes nothing, when no caller
-// waits: the frames that gRPC and the network have taken, which flow control bounds, with what gRPC
-// keeps for them, and what is left of each message that was sent.
+// maxHeld is how much memory a client may hold for a process that accepts nothing, when no caller
+// waits. This covers the frames in gRPC and the network, which flow control limits, gRPC's state
+// for them, and the remains of each message that was sent.
 const maxHeld = 768 << 10
 
-// A process that reads nothing, or grants nothing, costs bounded memory, however much is sent to it.
+// A process that reads nothing or grants nothing costs bounded memory, however much is sent to it.
 func TestMemoryForAServerThatTakesNothing(t *testing.T) {
 	for name, credit := range map[string]*pb.SessionCredit{
 		"reads nothing":  {Messages: 1000, Bytes: 256 << 10},
@@ -689,7 +695,7 @@ func TestMemoryForAServerThatTakesNothing(t *testing.T) {
 	}
 }
 
-// inUse returns how many bytes of the heap are in use.
+// inUse returns the number of heap bytes in use.
 func inUse() int {
 	runtime.GC()
 	runtime.GC() // the first one empties pools

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// TestCarrier has the session open before the first message.
+// TestCarrier opens the session before the first message.
 func TestCarrier(t *testing.T) {
 	t.Parallel()
 	carriertest.Test(t, func(t *testing.T) carriertest.Harness {
@@ -26,7 +26,7 @@ func TestCarrier(t *testing.T) {
 	})
 }
 
-// TestCarrierThatBegins has the session begin with the first message, which does not wait for it.
+// TestCarrierThatBegins opens the session with the first message, which does not wait for it.
 func TestCarrierThatBegins(t *testing.T) {
 	t.Parallel()
 	carriertest.Test(t, func(t *testing.T) carriertest.Harness {
