@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// BenchmarkUpdate has one of so many instances replaced by another, as when its process restarts.
+// BenchmarkUpdate replaces one of many instances by another, as when its process restarts.
 func BenchmarkUpdate(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The figures in the documents equal the figures in the code. What the code makes of them is what
-// the other tests test.
+// The figures in the documents equal the figures in the code. Other tests check that the code uses
+// them.
 func TestDocumentedFigures(t *testing.T) {
 	for _, figure := range []struct {
 		file, sentence string

@@ -54,7 +54,7 @@ func TestTopicIsWatchedForAWhile(t *testing.T) {
 	})
 }
 
-// TestEndedTopicIsWatchedAgain: who kept a topic need not ask for another.
+// TestEndedTopicIsWatchedAgain checks that a caller that kept a topic need not ask for another one.
 func TestEndedTopicIsWatchedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -91,7 +91,8 @@ func TestWaitingOutlastsTheWatch(t *testing.T) {
 	})
 }
 
-// TestUnreadableTopicIsKept: what is known cannot be learned again while the registry is away.
+// TestUnreadableTopicIsKept checks that a topic is kept while the registry is away, since its
+// contents could not be read again.
 func TestUnreadableTopicIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -153,7 +154,7 @@ func TestClosedFleet(t *testing.T) {
 	})
 }
 
-// TestCloseWhileMembersLinger: no timer may touch what is closed.
+// TestCloseWhileMembersLinger checks that no timer touches a closed topic.
 func TestCloseWhileMembersLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

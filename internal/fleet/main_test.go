@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 var compute = registry.Topic{Exchange: "openstack", Name: "compute"}
 
-// handle is a registry that says what a test has it say.
+// handle is a registry whose updates the test sets.
 type handle struct {
 	registry.Registry
 
@@ -50,7 +50,7 @@ func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop
 	}
 }
 
-// tell says something of the topic compute, if it is watched.
+// tell sends an update of the topic compute, if it is watched.
 func (r *handle) tell(u registry.Update) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,12 +59,12 @@ func (r *handle) tell(u registry.Update) {
 	}
 }
 
-// list says that these instances are there.
+// list makes the registry list exactly these instances.
 func (r *handle) list(instances ...rpc.Instance) {
 	r.tell(registry.Update{Instances: instances})
 }
 
-// lose says that the registry lost its data, but for these instances.
+// lose makes the registry lose all data except for these instances.
 func (r *handle) lose(instances ...rpc.Instance) {
 	r.tell(registry.Update{Instances: instances, Reset: true})
 }
@@ -77,7 +77,7 @@ func (r *handle) watched() []registry.Topic {
 	return slices.Collect(maps.Keys(r.watches))
 }
 
-// world is a fleet with its surroundings.
+// world is a fleet with a registry and a network.
 type world struct {
 	registry *handle
 	network  *peertest.Network
@@ -95,10 +95,10 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// peerOf returns the peer behind an entry.
+// peerOf returns the peer of an entry.
 func peerOf(e *route.Entry) *peer.Peer { return e.Link.(grpccarrier.Link).Peer }
 
-// instance is an active one, of a process of its own.
+// instance returns an active instance in a separate process.
 func instance(id string, changes ...func(*rpc.Instance)) rpc.Instance {
 	i := rpc.Instance{
 		ID: id, BootID: "boot-" + id, Exchange: compute.Exchange, Topic: compute.Name, Server: "host-" + id,
@@ -132,12 +132,12 @@ func (w *world) entry(t *testing.T, id string) *route.Entry {
 	return nil
 }
 
-// listed returns the ids of the entries of the view, except the instances that left.
+// listed returns the IDs of the entries in the view, except for instances that left.
 func (w *world) listed() []string {
 	return ids(slices.DeleteFunc(slices.Clone(w.topic.Now().Entries()), func(e *route.Entry) bool { return e.Left }))
 }
 
-// reached returns the ids of those that messages reach, in order.
+// reached returns the IDs of the instances that messages reach, in order.
 func (w *world) reached() []string {
 	entries, _, _ := w.topic.Now().All(route.Query{})
 	list := ids(entries)
@@ -153,7 +153,7 @@ func ids(entries []*route.Entry) []string {
 	return list
 }
 
-// expect checks who is in the view, and who of them is reached.
+// expect checks which instances are in the view, and which of them messages reach.
 func (w *world) expect(t *testing.T, when string, listed, reached []string) {
 	t.Helper()
 	if got := w.listed(); !slices.Equal(got, listed) {

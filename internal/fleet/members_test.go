@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// pass lets time pass, and keeps the topic from ending for idleness meanwhile.
+// pass lets time pass and keeps the topic from becoming idle meanwhile.
 func (w *world) pass(d time.Duration) {
 	for ; d > time.Minute; d -= time.Minute {
 		w.topic.Now()
@@ -44,7 +44,7 @@ func TestVanishedCountsWhileConnected(t *testing.T) {
 	})
 }
 
-// pinged is a process that says what its instances are.
+// pinged is a process that answers pings about its instances.
 type pinged struct {
 	pb.UnimplementedIntrospectionServiceServer
 	stops atomic.Bool
@@ -59,8 +59,8 @@ func (p *pinged) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error
 	return &pb.PingResponse{}, nil
 }
 
-// A registry that answers that there is nothing is worse evidence than the instance, which says
-// that it is there.
+// If a registry no longer lists an instance, but the instance itself says that it is there, the
+// instance counts.
 func TestVanishedIsKeptWhileItSaysThatItIsThere(t *testing.T) {
 	for name, vanish := range map[string]func(*handle){
 		"it is not listed":       func(r *handle) { r.list() },
@@ -171,7 +171,8 @@ func TestResetKeepsSurely(t *testing.T) {
 	}
 }
 
-// TestResetDoesNotRevive: who vanished before the registry lost its data may have left.
+// TestResetDoesNotRevive checks that an instance that vanished before the registry lost its data
+// counts as gone.
 func TestResetDoesNotRevive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -285,7 +286,7 @@ func TestRecent(t *testing.T) {
 	}
 }
 
-// gone says that an instance says that it is not there.
+// gone makes an instance say that it is not there.
 func (w *world) gone(id string) {
 	for _, e := range w.topic.Now().Entries() {
 		if e.ID == id {
@@ -294,7 +295,7 @@ func (w *world) gone(id string) {
 	}
 }
 
-// TestNamesAreForgotten: a topic whose servers have ever new names must not grow.
+// TestNamesAreForgotten checks that a topic whose servers always have new names does not grow.
 func TestNamesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -311,8 +312,8 @@ func TestNamesAreForgotten(t *testing.T) {
 	})
 }
 
-// TestNothingElseKeepsPeers counts the references: whatever happened, closing the fleet gives
-// all peers back.
+// TestNothingElseKeepsPeers counts references: whatever happened, closing the fleet releases all
+// peers.
 func TestNothingElseKeepsPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -341,8 +342,8 @@ func TestNothingElseKeepsPeers(t *testing.T) {
 	})
 }
 
-// TestOthersAreLeftAlone when one instance of many changes: the views of a large fleet that
-// changes all the time share the rest.
+// TestOthersAreLeftAlone changes one of many instances: the views of a large fleet that changes all
+// the time share the rest.
 func TestOthersAreLeftAlone(t *testing.T) {
 	const many = 1000
 	ms, now := members{}, time.Now()
@@ -355,8 +356,9 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
-// TestMovedInstance: an instance that is at another address now, since it is attached to another
-// gateway, is there once. Nothing of it lingers at the old address, whatever answers there.
+// TestMovedInstance checks an instance that moved to another address, since it attached to another
+// gateway. It is in the view once. Its entry at the old address does not linger, whatever answers
+// there.
 func TestMovedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -13,8 +13,8 @@ import (
 
 func entry(id string) *route.Entry { return &route.Entry{Instance: instance(id)} }
 
-// wantMissed checks how long ago an instance missed something, by the next message to it; negative
-// if it did not.
+// wantMissed checks how long ago an instance missed a message, as the next message would report. A
+// negative duration means that it missed none.
 func wantMissed(t *testing.T, m *Missed, e *route.Entry, want time.Duration) Hint {
 	t.Helper()
 	h, got := m.Hint(e), time.Duration(-1)
@@ -62,7 +62,8 @@ func TestMissedByStaticAddress(t *testing.T) {
 	}
 }
 
-// TestMissedStaysUntilAnswered: only what the server itself says shows that it heard of it.
+// TestMissedStaysUntilAnswered checks that only an answer of the server shows that it got the
+// report.
 func TestMissedStaysUntilAnswered(t *testing.T) {
 	signed, declined := *refusal.New(refusal.Full), *refusal.New(refusal.Declined)
 	signed.Server, declined.Server = "host-a", "host-a"
@@ -90,8 +91,8 @@ func TestMissedStaysUntilAnswered(t *testing.T) {
 	}
 }
 
-// TestMissedWhileTold: what fails while a message is on its way that tells of an earlier one is not
-// forgotten with that, even if it fails at the same time.
+// TestMissedWhileTold checks a message that fails while another message reports an earlier failure.
+// The new failure is not forgotten, even if it occurs at the same time.
 func TestMissedWhileTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, a := &Missed{}, entry("a")
@@ -107,8 +108,8 @@ func TestMissedWhileTold(t *testing.T) {
 	})
 }
 
-// TestMissedTellsOfTheLast, so that a server that was restarted between two failures hears of the
-// second.
+// TestMissedTellsOfTheLast checks that a server that restarted between two failures is told about
+// the second.
 func TestMissedTellsOfTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, a := &Missed{}, entry("a")

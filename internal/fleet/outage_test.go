@@ -75,7 +75,7 @@ func (s stuck) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// TestLogThatHangs does not keep messages from what is known.
+// TestLogThatHangs checks that a hanging log does not block messages.
 func TestLogThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := stuck{slog.NewTextHandler(&bytes.Buffer{}, nil), make(chan struct{})}

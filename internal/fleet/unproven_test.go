@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// An instance that did not prove its name is asked again until it does, and one that does counts at
-// once.
+// An instance that did not prove its name is checked again until it does, and then counts at once.
 func TestUnproven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

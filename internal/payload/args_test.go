@@ -299,7 +299,7 @@ func TestUnmarshalArgsRefusesMalformedText(t *testing.T) {
 
 func TestManyArguments(t *testing.T) {
 	t.Parallel()
-	// More than the sixteen whose presence is noted without an allocation.
+	// This is more than the sixteen members whose presence is recorded without an allocation.
 	type many struct {
 		A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11, A12, A13, A14, A15, A16, A17, A18 int
 		Last                                                                            Opt[*big.Int]

@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// These benchmarks take the arguments of a typical nested call: eight arguments, one of
-// them a list of ten objects.
+// These benchmarks use the arguments of a typical nested call: eight arguments, one of which is a
+// list of ten objects.
 
 type benchVolume struct {
 	ID       string  `json:"id"`
@@ -30,8 +30,8 @@ type benchArgs struct {
 	Volumes    []benchVolume `json:"volumes"`
 }
 
-// benchOptional is benchArgs with an optional argument, so that the plan of the struct writes it,
-// not the JSON library.
+// benchOptional is benchArgs with an optional argument, so that the struct's plan encodes it
+// instead of the JSON library.
 type benchOptional struct {
 	benchArgs
 	Reason Opt[string] `json:"reason"`

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// plainArgs have all that is read and written directly.
+// plainArgs has all types that are decoded and encoded directly.
 type plainArgs struct {
 	Text    string `json:"text"`
 	Is      bool   `json:"is"`
@@ -33,7 +33,7 @@ type plainInner struct {
 	B *int   `json:"b"`
 }
 
-// libraryReads is how the library reads arguments, with the checks around it.
+// libraryReads decodes arguments with the library and the checks around it.
 func libraryReads(s string, v reflect.Value) error {
 	if err := wantObject(s); err != nil {
 		return err
@@ -55,7 +55,7 @@ func unmarshalByLibrary(s string, v reflect.Value) error {
 	return json.Unmarshal([]byte(s), &planned{p, v}, unmarshalOptions)
 }
 
-// readsAlike fails unless a text that is read directly is read by the library with the same result.
+// readsAlike fails if a text is decoded directly and the library decodes it differently.
 func readsAlike[T any](t *testing.T, text string) (direct bool) {
 	t.Helper()
 	var got, want T
@@ -105,7 +105,7 @@ func TestDirectReads(t *testing.T) {
 	}
 }
 
-// What is wrong, or only unusual, is left to the library.
+// Wrong or merely unusual text is left to the library.
 func TestDirectLeavesToTheLibrary(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -124,7 +124,7 @@ func TestDirectLeavesToTheLibrary(t *testing.T) {
 	}
 }
 
-// Numbers are written and read as by the library.
+// Numbers are encoded and decoded as by the library.
 func TestDirectNumbers(t *testing.T) {
 	t.Parallel()
 	for _, f := range []float64{
@@ -148,7 +148,7 @@ func TestDirectNumbers(t *testing.T) {
 	}
 }
 
-// Texts are written as by the library.
+// Texts are encoded as by the library.
 func TestDirectTexts(t *testing.T) {
 	t.Parallel()
 	for c := range rune(0x300) {
@@ -170,7 +170,7 @@ func TestDirectTexts(t *testing.T) {
 	}
 }
 
-// Values are written as by the library.
+// Values are encoded as by the library.
 func TestDirectValues(t *testing.T) {
 	t.Parallel()
 	n := 3
@@ -186,7 +186,7 @@ func TestDirectValues(t *testing.T) {
 	}
 }
 
-// Types with rules of their own are left to the library.
+// Types with their own JSON methods are left to the library.
 func TestTypesThatAreNotDirect(t *testing.T) {
 	t.Parallel()
 	type recursive struct {
@@ -208,7 +208,7 @@ func TestTypesThatAreNotDirect(t *testing.T) {
 	}
 }
 
-// A list has no more room than the text could fill.
+// The capacity of a list is no larger than the text could fill.
 func TestDirectListsAreBounded(t *testing.T) {
 	type element struct{ A, B, C, D, E, F, G, H string }
 	type args struct{ L [][]element }
@@ -241,7 +241,7 @@ func FuzzDirect(f *testing.F) {
 	})
 }
 
-// Mistakes in arguments have the same errors whether a type is read directly or not.
+// Errors in arguments are the same whether or not a type is decoded directly.
 func TestDirectErrors(t *testing.T) {
 	t.Parallel()
 	err := UnmarshalArgs(`{"a":"x","b":"1"}`, &plainInner{})

@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// everything has a field of each sort that is read in its own way.
+// everything has a field of each kind that is decoded separately.
 type everything struct {
 	base
 	String  Opt[string]          `json:"string"`
@@ -88,8 +88,8 @@ func fuzzArgs[T any](t *testing.T, text string) {
 	}
 }
 
-// checkSameMeaning compares what encoding/json makes of a text before and after it went through a
-// map.
+// checkSameMeaning compares the results of encoding/json for a text before and after it went
+// through a map.
 func checkSameMeaning[T any](t *testing.T, before, after string) {
 	t.Helper()
 	var want, got any
@@ -132,8 +132,8 @@ func FuzzToValue(f *testing.F) {
 	})
 }
 
-// checkRefusal checks that we refuse only what we say we do, and, if others take it, only what is
-// ours to refuse.
+// checkRefusal checks that we refuse only text that we say we refuse. If other decoders accept the
+// text, it must be one of our own restrictions.
 func checkRefusal(t *testing.T, text string, err error, othersTakeIt bool) {
 	t.Helper()
 	var e *rpc.Error

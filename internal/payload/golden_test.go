@@ -13,7 +13,7 @@ import (
 
 const goldenFile = "payloads.json"
 
-// goldenRefusal is where something cannot be read, or written.
+// goldenRefusal is the place of a value that cannot be decoded or encoded.
 type goldenRefusal struct {
 	Kind string `json:"kind"`
 	Path string `json:"path"`
@@ -27,7 +27,8 @@ func refusalOf(err error) *goldenRefusal {
 	return &goldenRefusal{e.Kind.Name(), e.Path}
 }
 
-// Other languages read the texts that we read, and refuse those that we refuse, at the same place.
+// Implementations in other languages accept the same texts, and refuse the same texts at the same
+// place.
 func TestGoldenTexts(t *testing.T) {
 	type read struct {
 		Case    string         `json:"case"`
@@ -52,13 +53,13 @@ func TestGoldenTexts(t *testing.T) {
 	golden.Save(t, goldenFile, "texts", cases)
 }
 
-// Other languages make of values the text that we make of them, and of text the values.
+// Implementations in other languages convert values to the same text, and text to the same values.
 func TestGoldenValues(t *testing.T) {
 	type converted struct {
 		Case    string         `json:"case"`
 		Text    string         `json:"text"`
 		Refused *goldenRefusal `json:"refused"`
-		// Value is the google.protobuf.Value for the text, in its encoding.
+		// Value is the encoded google.protobuf.Value for the text.
 		Value []byte `json:"value"`
 		// Back is the text for the value.
 		Back        string         `json:"back"`
@@ -82,7 +83,7 @@ func TestGoldenValues(t *testing.T) {
 	golden.Save(t, goldenFile, "values", cases)
 }
 
-// Other languages refuse the values that we refuse.
+// Implementations in other languages refuse the same values.
 func TestGoldenUnreadableValues(t *testing.T) {
 	type unreadable struct {
 		Case  string `json:"case"`

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// check fails the test unless err is of kind, at path, and its message contains all parts.
+// check fails the test unless err has the kind and the path, and its message contains all parts.
 func check(t *testing.T, err error, kind rpc.Kind, path string, parts ...string) {
 	t.Helper()
 	var e *rpc.Error
@@ -33,7 +33,7 @@ func check(t *testing.T, err error, kind rpc.Kind, path string, parts ...string)
 	}
 }
 
-// must returns a function that returns v, and ends the test if there is an error.
+// must returns a function that returns v, and stops the test if there is an error.
 func must[T any](t *testing.T) func(v T, err error) T {
 	t.Helper()
 	return func(v T, err error) T {

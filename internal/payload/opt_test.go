@@ -87,7 +87,7 @@ func TestNestedOptNamesThePlace(t *testing.T) {
 		{`[{"any":[1,[}]]`, "/0/any/1/0", "malformed JSON: invalid character '}'"},
 		{`[{"any":{"a/b":{"c":1,"c":2}}}]`, "/0/any/a~1b/c", "malformed JSON: the name is there twice"},
 	} {
-		// As a result: its kind must not be BadArguments.
+		// The same text as a result must not have the kind BadArguments.
 		check(t, Unmarshal(test.text, new([]nested), rpc.BadResult), rpc.BadResult, test.path, test.want)
 	}
 

@@ -157,8 +157,8 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 
 var errOdd = errors.New("odd numbers are not taken")
 
-// picky has methods of its own, which fail. As usual, those that write have a value and those that
-// read a pointer.
+// picky has its own JSON methods, which fail. As usual, the encoding methods have a value receiver
+// and the decoding methods a pointer receiver.
 type picky struct{}
 
 func (picky) MarshalJSON() ([]byte, error) {
@@ -167,18 +167,18 @@ func (picky) MarshalJSON() ([]byte, error) {
 
 func (*picky) UnmarshalJSON([]byte) error { return errOdd }
 
-// malforming gives malformed JSON.
+// malforming encodes to malformed JSON.
 type malforming struct{}
 
 func (malforming) MarshalJSON() ([]byte, error) { return []byte(`{"b":[1,?]}`), nil }
 
-// streaming has the methods of the newer kind.
+// streaming has the newer kind of JSON methods.
 type streaming struct{}
 
 func (streaming) MarshalJSONTo(*jsontext.Encoder) error      { return errOdd }
 func (*streaming) UnmarshalJSONFrom(*jsontext.Decoder) error { return errOdd }
 
-// delegating reads itself by a decoder of its own, whose places are relative to it.
+// delegating decodes with a separate decoder, whose positions are relative to that decoder's text.
 type delegating struct{}
 
 func (*delegating) UnmarshalJSON([]byte) error {

@@ -109,7 +109,7 @@ func TestStructsThatCannotHoldArguments(t *testing.T) {
 	}
 }
 
-// newStruct returns a pointer to a struct with fields that go vet would not have in the source.
+// newStruct returns a pointer to a struct with fields that go vet would not accept in source code.
 func newStruct(fields ...reflect.StructField) any {
 	return reflect.New(reflect.StructOf(fields)).Interface()
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// chatty is a type whose errors repeat what it was given, as errors of many types do.
+// chatty is a type whose errors repeat its input, as errors of many types do.
 type chatty struct{}
 
 func (*chatty) UnmarshalJSON(b []byte) error { return fmt.Errorf("%s is not for me", b) }
@@ -24,7 +24,7 @@ type chattyText struct{}
 
 func (*chattyText) UnmarshalText(b []byte) error { return fmt.Errorf("%s is not for me", b) }
 
-// secretNumber and secretText are values that no error may tell, or the beginning of.
+// secretNumber and secretText are values that no error may contain, in whole or in part.
 const (
 	secretNumber = "4929123456789012"
 	secretText   = "hunter2hunter2"
@@ -41,7 +41,7 @@ func wantNoSecret(t *testing.T, what string, err error) {
 	}
 }
 
-// Whatever value cannot be read into whatever type, the error does not tell the value.
+// If a value cannot be decoded into a type, the error does not contain the value.
 func TestErrorsTellNoValue(t *testing.T) {
 	t.Parallel()
 	values := []string{

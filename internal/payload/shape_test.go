@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// port is a struct within arguments, with members of all sorts.
+// port is a struct within arguments, with members of all kinds.
 type port struct {
 	ID      string            `json:"id"`
 	Name    Opt[string]       `json:"name,omitzero"`
@@ -31,13 +31,13 @@ type Location struct {
 	Subnet string `json:"subnet"`
 }
 
-// binding takes what it has no fields for.
+// binding keeps members for which it has no fields.
 type binding struct {
 	Host string `json:"host"`
 	Extra
 }
 
-// custom reads itself, as it likes.
+// custom has its own decoding.
 type custom struct{ A int }
 
 func (c *custom) UnmarshalJSON([]byte) error {
@@ -128,7 +128,7 @@ func TestStructsWithinArgumentsAreStrict(t *testing.T) {
 	check(t, UnmarshalArgs(`{"a":[{"id":"x"},{}]}`, new(map[string][]port)), rpc.BadArguments, "/a/1", `missing member "id"`)
 }
 
-// A result may have gained members.
+// A result may have additional members.
 func TestResultsAreReadLeniently(t *testing.T) {
 	t.Parallel()
 	var got []port
@@ -145,7 +145,8 @@ type (
 	circle []circle
 )
 
-// Embedded fields are as for the JSON library: of several with one name, the least deep counts.
+// Embedded fields follow the rules of the JSON library: of several with one name, the least deeply
+// nested counts.
 func TestShapesOfTypes(t *testing.T) {
 	t.Parallel()
 	type deep struct {

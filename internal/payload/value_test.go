@@ -21,7 +21,7 @@ func list(items ...*structpb.Value) *structpb.Value {
 	return structpb.NewListValue(&structpb.ListValue{Values: items})
 }
 
-// object takes names and values in turn.
+// object takes alternating names and values.
 func object(members ...any) *structpb.Value {
 	fields := map[string]*structpb.Value{}
 	for i := 0; i < len(members); i += 2 {
@@ -171,7 +171,7 @@ func TestToValueNamesThePlace(t *testing.T) {
 	}
 }
 
-// nest returns a value of lists, or objects, within each other.
+// nest returns nested lists or objects.
 func nest(depth int, objects bool) *structpb.Value {
 	if depth == 0 {
 		return null()
@@ -209,7 +209,8 @@ func TestPathsOfDeepValuesCostNothing(t *testing.T) { //nolint:paralleltest // I
 	runtime.ReadMemStats(&before)
 	text := must[string](t)(FromValue(value, rpc.BadArguments))
 	runtime.ReadMemStats(&after)
-	// A path that is made on the way down, level by level, copies each name a thousand times.
+	// If a path were built level by level on the way down, each name would be copied a thousand
+	// times.
 	if perByte := (after.TotalAlloc - before.TotalAlloc) / uint64(len(text)); perByte > 50 {
 		t.Errorf("%d bytes are allocated for each byte of the text", perByte)
 	}

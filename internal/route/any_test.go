@@ -21,8 +21,8 @@ func TestAnyGoesRoundRobin(t *testing.T) {
 	}
 }
 
-// TestTurnWrapsAround takes turns as they come when a client's first, random one is close to the
-// largest: each must still come to all instances, whatever remainder the wrap leaves.
+// TestTurnWrapsAround has turns close to the largest number, since the first turn of a client is
+// random. Each message must still try all instances.
 func TestTurnWrapsAround(t *testing.T) {
 	const n = 3 // does not divide 2^64
 	for _, turn := range []uint64{math.MaxUint64 - 2, math.MaxUint64 - 1, math.MaxUint64} {
@@ -176,7 +176,7 @@ func TestLingeringFollowsItsConnection(t *testing.T) {
 	}
 }
 
-// TestAnyoneIsPickedWhateverItImplements asks for what no instance says that it implements.
+// TestAnyoneIsPickedWhateverItImplements asks for a version that no instance says it implements.
 func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 	q := wants(9)
 	q.Anyone = true
@@ -195,8 +195,8 @@ func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 	}
 }
 
-// TestOfBusyOnesTheLeastLoaded has the message, so that one that freezes does not collect all
-// messages, nor one that is slow.
+// TestOfBusyOnesTheLeastLoaded checks that the message goes to the least loaded busy instance. So a
+// frozen or slow instance does not collect all messages.
 func TestOfBusyOnesTheLeastLoaded(t *testing.T) {
 	entries := many(5, health(carrier.Busy))
 	for i, outstanding := range []int64{9, 7, 3, 3, 8} {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// fleet returns a view of n instances that share nothing, as in a fleet, and the names of some
-// servers all over it.
+// fleet returns a view of n instances that share nothing, as in a real fleet, and the names of some
+// servers in it.
 func fleet(n int) (*View, []string) {
 	entries := many(n)
 	names := make([]string, 10)
@@ -63,7 +63,7 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// BenchmarkLearn is what the first message after a change of the fleet pays.
+// BenchmarkLearn measures what the first message after a change of the fleet costs.
 func BenchmarkLearn(b *testing.B) {
 	for _, n := range []int{10, 10_000} {
 		v, _ := fleet(n)

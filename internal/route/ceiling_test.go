@@ -67,8 +67,8 @@ func TestCeilingAllows(t *testing.T) {
 	}
 }
 
-// TestCeilingFollowsConnections asks the same view again after the connection of an instance that
-// vanished has changed.
+// TestCeilingFollowsConnections uses the same view again after the connection of a vanished
+// instance has changed.
 func TestCeilingFollowsConnections(t *testing.T) {
 	old := entry("b", implements(base(1)), lingering(carrier.Ready))
 	v := view(entry("a"), old)
@@ -101,8 +101,8 @@ func BenchmarkCeiling(b *testing.B) {
 	}
 }
 
-// TestThoseThatLeftHoldNothingDown, nor those whose address leads to another process, though their
-// connections are up.
+// TestThoseThatLeftHoldNothingDown checks instances that left, and instances whose address leads to
+// another process, while their connections are up.
 func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 	i := Interface{Major: 1}
 	for name, change := range map[string]func(*Entry){
@@ -131,8 +131,8 @@ func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 	}
 }
 
-// An instance that did not prove its name holds nothing down, unless it is named, or there is no
-// other that says what it implements.
+// An instance that did not prove its name does not hold the cap down, unless the message names its
+// server, or no other instance says what it implements.
 func TestUnprovenHoldNothingDown(t *testing.T) {
 	i := Interface{Major: 1}
 	unproven := func(e *Entry) { e.Unproven = true }
@@ -157,8 +157,9 @@ func TestUnprovenHoldNothingDown(t *testing.T) {
 	}
 }
 
-// TestCeilingOfALargeFleet: what it costs to compute must not grow with the square of the fleet,
-// and what each message asks must not grow with the fleet while an instance of it is missing.
+// TestCeilingOfALargeFleet checks that the cost of computing the ceiling does not grow with the
+// square of the fleet, and that the cost for each message does not grow with the fleet while one of
+// its instances is missing.
 func TestCeilingOfALargeFleet(t *testing.T) {
 	const many, messages, enough = 200_000, 10_000, 2 * time.Second
 	entries := []*Entry{entry("vanished", lingering(carrier.Ready))}

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// link is a connection whose health a test decides.
+// link is a connection whose health the test sets.
 type link struct {
 	carrier.Link
 
@@ -27,15 +27,15 @@ func (l *link) Health() carrier.Health { return carrier.Health(l.health.Load()) 
 
 func (l *link) set(h carrier.Health) { l.health.Store(int32(h)) }
 
-// base is version 1.minor of the default namespace.
+// base returns version 1.minor of the default namespace.
 func base(minor uint32) rpc.Implementation {
 	return rpc.Implementation{Version: rpc.Version{Major: 1, Minor: minor}}
 }
 
-// wants is a query for version 1.minor of the default namespace.
+// wants returns a query for version 1.minor of the default namespace.
 func wants(minor uint32) Query { return Query{Version: rpc.Version{Major: 1, Minor: minor}} }
 
-// entry returns an instance that is active, ready, and implements 1.4, with changes.
+// entry returns an active, ready instance that implements 1.4, with changes.
 func entry(id string, changes ...func(*Entry)) *Entry {
 	e := &Entry{
 		Instance: rpc.Instance{
@@ -67,7 +67,7 @@ func lingering(h carrier.Health) func(*Entry) {
 	}
 }
 
-// view returns the view of a client of no particular seed.
+// view returns the view of a client with a fixed seed.
 func view(entries ...*Entry) *View { return NewView(entries, 1) }
 
 // many returns n entries with the same changes.
@@ -79,7 +79,7 @@ func many(n int, changes ...func(*Entry)) []*Entry {
 	return entries
 }
 
-// id names an entry in the output of a test.
+// id returns the name of an entry for the output of a test.
 func id(e *Entry) string {
 	if e == nil {
 		return "none"
@@ -96,7 +96,7 @@ func ids(entries []*Entry) []string {
 	return list
 }
 
-// tries returns Tried with these entries.
+// tries returns a Tried with these entries.
 func tries(entries ...*Entry) *Tried {
 	var t Tried
 	for _, e := range entries {

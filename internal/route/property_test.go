@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// world makes random fleets and messages; the same number gives the same.
+// world generates random fleets and messages. The same seed generates the same ones.
 type world struct{ *rand.Rand }
 
 func newWorld(number int) world { return world{rand.New(rand.NewPCG(uint64(number), 5))} }
@@ -55,7 +55,7 @@ func (w world) tried(entries []*Entry) *Tried {
 	return &t
 }
 
-// The rules, in other words than the code's.
+// The following functions state the rules differently than the code does.
 
 func serves(e *Entry, q Query) bool {
 	for _, i := range e.Implemented {
@@ -68,11 +68,10 @@ func serves(e *Entry, q Query) bool {
 
 func there(e *Entry) bool { return !e.Lingering || e.Link.Health().Connected() }
 
-// class is a health as a pick sees it: ready and idle are equally good.
+// class is a health as the choice sees it: ready and idle are equally good.
 func class(e *Entry) carrier.Health { return max(e.Link.Health(), carrier.Idle) }
 
-// choose returns which entries may be picked of those that a message is meant for, and the verdict
-// if there are none.
+// choose returns the entries in meant that may be chosen, or the verdict if there are none.
 func choose(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
 	able := slices.DeleteFunc(slices.Clone(meant), func(e *Entry) bool { return !there(e) || !serves(e, q) })
 	open := slices.DeleteFunc(slices.Clone(able), tried.has)
@@ -100,7 +99,8 @@ func allowedForAny(entries []*Entry, q Query, tried *Tried) ([]*Entry, Verdict) 
 	return chooseActive(takers, q, tried, NoInstance)
 }
 
-// chooseActive chooses of those that take everything, and of the others only if that gives none.
+// chooseActive chooses among the active entries, and among the others only if no active one may be
+// chosen.
 func chooseActive(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
 	active := matching(meant, func(e *Entry) bool { return e.State != rpc.StateHeld && e.State != rpc.StateDraining })
 	if allowed, verdict := choose(active, q, tried, nobody); verdict == Found {
@@ -113,7 +113,7 @@ func allowedForServer(entries []*Entry, q Query, server string, tried *Tried) ([
 	return chooseActive(matching(entries, func(e *Entry) bool { return e.Server == server }), q, tried, NoServer)
 }
 
-// TestPicksKeepTheRules compares picks with the rules, on random fleets.
+// TestPicksKeepTheRules compares choices with the rules on random fleets.
 func TestPicksKeepTheRules(t *testing.T) {
 	rounds := 3000
 	if testing.Short() {
@@ -145,8 +145,8 @@ func judge(t *testing.T, what string, got *Entry, verdict Verdict, allowed []*En
 	}
 }
 
-// TestEveryCandidateHasItsTurn: what is allowed in a small, healthy fleet is picked in some
-// turn.
+// TestEveryCandidateHasItsTurn checks that each allowed entry of a small, healthy fleet is chosen
+// in some turn.
 func TestEveryCandidateHasItsTurn(t *testing.T) {
 	for number := range 300 {
 		w := newWorld(number)
@@ -171,8 +171,8 @@ func TestEveryCandidateHasItsTurn(t *testing.T) {
 	}
 }
 
-// TestPicksAreConcurrent is for the race detector: views are picked from while healths change and
-// new queries are learned.
+// TestPicksAreConcurrent is for the race detector: goroutines choose from views while healths
+// change and new queries are added.
 func TestPicksAreConcurrent(t *testing.T) {
 	entries := newWorld(1).entries()
 	entries = append(entries, many(200)...)
@@ -214,7 +214,7 @@ func TestManyQueriesAreNotAllKept(t *testing.T) {
 			}
 		}
 	}
-	// A query that comes again is kept, however many came before it.
+	// A repeated query stays cached, however many others came before it.
 	if first, again := v.ableTo(wants(3)), v.ableTo(wants(3)); first != again {
 		t.Error("a query that just came is not kept")
 	}
@@ -241,7 +241,7 @@ func TestOneOfManyCallersLearns(t *testing.T) {
 	}
 }
 
-// TestCommonIsWhatTheCeilingAllows asks both of random fleets.
+// TestCommonIsWhatTheCeilingAllows compares both on random fleets.
 func TestCommonIsWhatTheCeilingAllows(t *testing.T) {
 	common := 0
 	for number := range 300 {

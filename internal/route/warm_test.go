@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// warm returns the ids of those that a client uses for anycast, in order: whom a round of turns
-// comes to.
+// warm returns the IDs of the entries that a client uses for anycast in a number of turns, in
+// order.
 func warm(v *View, turns int) []string {
 	var list []string
 	for turn := range uint64(turns) {
@@ -31,8 +31,7 @@ func TestWarmSetSizes(t *testing.T) {
 	}
 }
 
-// TestWarmSetCountsThoseItCanUse has a large topic of which few are candidates: all of these are
-// used.
+// TestWarmSetCountsThoseItCanUse has a large topic with few candidates. All candidates are used.
 func TestWarmSetCountsThoseItCanUse(t *testing.T) {
 	entries := many(warmAll)
 	for i := range 500 {
@@ -91,8 +90,8 @@ func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
-// TestWarmSetsAreEven has many clients choose from one fleet: each instance must get its share of
-// them, also if clients or instances are numbered.
+// TestWarmSetsAreEven has many clients that choose from one fleet. Each instance must get its share
+// of the clients, even if clients or instances are numbered consecutively.
 func TestWarmSetsAreEven(t *testing.T) {
 	const n, clients = 200, 2000
 	random := rand.New(rand.NewPCG(3, 4))
@@ -116,8 +115,8 @@ func TestWarmSetsAreEven(t *testing.T) {
 						counts[e]++
 					}
 				}
-				// The share is 320, its standard deviation 16; five of them are a chance of one in
-				// a million.
+				// The share is 320 with a standard deviation of 16. A deviation of five times that
+				// has a probability of one in a million.
 				const share, slack = clients * warmSet / n, 82
 				for _, e := range entries {
 					if c := counts[e]; c < share-slack || c > share+slack {

@@ -14,7 +14,8 @@ func zone(name string) func(*Entry) { return func(e *Entry) { e.Zone = name } }
 
 func astray(e *Entry) { e.Astray = errors.New("another process") }
 
-// picked returns the ids that as many picks as entries, each with the next turn, choose.
+// picked makes as many choices as there are entries, each with the next turn, and returns the
+// chosen IDs.
 func picked(t *testing.T, v *View, q Query, tried Tried) []string {
 	t.Helper()
 	var list []string
@@ -29,7 +30,8 @@ func picked(t *testing.T, v *View, q Query, tried Tried) []string {
 	return slices.Compact(list)
 }
 
-// Messages for any server stay in the zone of the client as long as an instance there takes them.
+// Messages for any server stay in the zone of the client as long as an instance in the zone accepts
+// them.
 func TestZone(t *testing.T) {
 	here := func(id string, changes ...func(*Entry)) *Entry { return entry(id, append(changes, zone("here"))...) }
 	there := func(id string, changes ...func(*Entry)) *Entry { return entry(id, append(changes, zone("there"))...) }
@@ -78,7 +80,7 @@ func TestZone(t *testing.T) {
 	}
 }
 
-// Once the instance is well again, messages return to it, from the same view.
+// When the instance is healthy again, messages return to it, with the same view.
 func TestZoneReturns(t *testing.T) {
 	near, far := entry("near", zone("here")), entry("far", zone("there"))
 	v := NewViewIn("here", []*Entry{far, near}, 1)
@@ -93,7 +95,7 @@ func TestZoneReturns(t *testing.T) {
 	}
 }
 
-// Why there is no instance does not depend on zones.
+// The verdict when there is no instance does not depend on zones.
 func TestZoneVerdicts(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -123,7 +125,8 @@ func TestZoneVerdicts(t *testing.T) {
 	}
 }
 
-// A client of a large fleet uses a warm set in its zone, and connects elsewhere only when it must.
+// A client of a large fleet uses a warm set in its zone, and connects to other zones only when it
+// must.
 func TestZoneOfLargeFleet(t *testing.T) {
 	entries := append(many(200, zone("here")), many(1000, zone("there"))...)
 	v := NewViewIn("here", entries, 1)
@@ -152,7 +155,7 @@ func TestZoneOfLargeFleet(t *testing.T) {
 	}
 }
 
-// A fanout, and a message for a named server, reach all zones alike.
+// A fanout and a message for a named server reach all zones alike.
 func TestZoneOfOtherDeliveries(t *testing.T) {
 	entries := []*Entry{entry("1", zone("there"), server("a")), entry("2", zone("here"), server("b")), entry("3", server("a"))}
 	v := NewViewIn("here", entries, 1)

@@ -100,8 +100,8 @@ func TestKindOfTheFuture(t *testing.T) {
 	}
 }
 
-// The detail, not the code, says what happened: a proxy may change the code, and an unsent message
-// cannot have been answered.
+// The detail decides and not the code, since a proxy may change the code. An unsent message cannot
+// have been answered.
 func TestDetailCounts(t *testing.T) {
 	t.Parallel()
 	for _, sent := range []bool{false, true} {
@@ -128,7 +128,7 @@ func TestRefusalIsAnError(t *testing.T) {
 	}
 }
 
-// A bare UNIMPLEMENTED proves that nothing ran if, and only if, it answers an RPC of the contract
+// A bare UNIMPLEMENTED proves that nothing ran if, and only if, it answers an RPC of the protocol
 // before anything else.
 func TestAnotherProgramAnswers(t *testing.T) {
 	t.Parallel()
@@ -166,7 +166,7 @@ func TestServersNeverAnswerSo(t *testing.T) {
 	}
 }
 
-// A peer that contradicts itself is not believed that it did not start a method.
+// If a peer contradicts itself, its claim that it did not start a method is ignored.
 func TestContradictions(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -222,7 +222,7 @@ func TestProofsOfHTTP2(t *testing.T) {
 	}
 }
 
-// A status with several details, or one that cannot be read, proves nothing, whatever its code.
+// A status with several details, or with an unreadable one, proves nothing, whatever its code.
 func TestGarbledDetails(t *testing.T) {
 	t.Parallel()
 	full := &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_FULL, NotStarted: true}
@@ -247,8 +247,8 @@ func TestGarbledDetails(t *testing.T) {
 	}
 }
 
-// A server of the future may refuse a message for reasons that are not known yet. Another server
-// may take it.
+// A future server may refuse a message for reasons that are not known yet. Another server may
+// accept the message.
 func TestRefusalOfTheFuture(t *testing.T) {
 	t.Parallel()
 	for _, notStarted := range []bool{true, false} {
@@ -263,7 +263,7 @@ func TestRefusalOfTheFuture(t *testing.T) {
 	}
 }
 
-// What a peer sends is cut to what a server of oslorpc would send.
+// What a peer sends is truncated to the size that a server of oslorpc would send.
 func TestTextsAreCutOnReceipt(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 4<<20)

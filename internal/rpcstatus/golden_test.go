@@ -58,20 +58,20 @@ func toGolden(e *rpc.Error) goldenError {
 	return g
 }
 
-// Other languages conclude from statuses what we conclude.
+// Implementations in other languages draw the same conclusions from statuses.
 func TestGoldenStatuses(t *testing.T) {
 	type read struct {
 		Case string `json:"case"`
-		// Sent, Headers and Replied are what is known beside the status: a stream was opened for the
-		// message, headers came, a reply came.
+		// Sent, Headers and Replied are what is known besides the status: a stream was opened for
+		// the message, headers arrived, a reply arrived.
 		Sent    bool   `json:"sent"`
 		Headers bool   `json:"headers"`
 		Replied bool   `json:"replied"`
 		Code    uint32 `json:"code"`
 		Text    string `json:"text"`
-		// Details are ErrorDetails; one that is a string is a detail that cannot be read.
+		// Details are ErrorDetails. A string is a detail that cannot be decoded.
 		Details []json.RawMessage `json:"details"`
-		// Status is the google.rpc.Status that travels.
+		// Status is the encoded google.rpc.Status.
 		Status []byte      `json:"status"`
 		Error  goldenError `json:"error"`
 	}
@@ -111,7 +111,7 @@ func goldenDetail(t *testing.T, text json.RawMessage) *anypb.Any {
 	return &anypb.Any{TypeUrl: "type.googleapis.com/" + string(detail.ProtoReflect().Descriptor().FullName()), Value: encoded}
 }
 
-// Other languages make of errors the statuses that we make.
+// Implementations in other languages make the same statuses from errors.
 func TestGoldenErrors(t *testing.T) {
 	type written struct {
 		Case    string          `json:"case"`
@@ -140,7 +140,7 @@ func TestGoldenErrors(t *testing.T) {
 	golden.Save(t, goldenFile, "encoded", cases)
 }
 
-// ours returns the error that a case is about.
+// ours returns the error of a case.
 func (g goldenError) ours(t *testing.T, message string) *rpc.Error {
 	t.Helper()
 	e := &rpc.Error{

@@ -25,7 +25,7 @@ func arrivedDetail(t *testing.T, st *status.Status) *pb.ErrorDetail {
 	return nil
 }
 
-// arrived returns a status as the other end of the wire sees it.
+// arrived returns a status as the receiver sees it.
 func arrived(t *testing.T, st *status.Status) *status.Status {
 	t.Helper()
 	b, err := proto.Marshal(st.Proto())
@@ -40,7 +40,7 @@ func arrived(t *testing.T, st *status.Status) *status.Status {
 	return status.FromProto(p)
 }
 
-// checkSize fails the test if a status is larger than is allowed, itself and as metadata.
+// checkSize fails the test if a status exceeds the limits, by itself or as metadata.
 func checkSize(t *testing.T, st *status.Status) {
 	t.Helper()
 	size := proto.Size(st.Proto())

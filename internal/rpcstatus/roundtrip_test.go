@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The codes that errors.proto promises.
+// promised are the codes that errors.proto promises.
 var promised = map[rpc.Kind]codes.Code{
 	rpc.InvalidTarget:      codes.InvalidArgument,
 	rpc.UnsupportedVersion: codes.FailedPrecondition,
@@ -167,7 +167,7 @@ func TestEncodingChangesNothing(t *testing.T) {
 	}
 }
 
-// forms and promised are written by hand; none of the contract's kinds may be missing.
+// forms and promised are written by hand. No kind of the protocol may be missing.
 func TestEveryKindOfTheContractIsKnown(t *testing.T) {
 	t.Parallel()
 	known := map[pb.ErrorKind]bool{}

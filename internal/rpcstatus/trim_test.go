@@ -63,7 +63,7 @@ func TestTextOfAStatusFitsEncoded(t *testing.T) {
 	}
 }
 
-// percentEncoded is what gRPC makes of a message, word by word of its specification.
+// percentEncoded encodes a message as gRPC's specification says.
 func percentEncoded(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -115,8 +115,8 @@ func TestStackIsCutFirstAndFromItsEnd(t *testing.T) {
 	}
 }
 
-// The data goes after the stack and before a byte of the texts does, and whole: a part of it would
-// not be JSON.
+// The data is dropped after the stack and before any byte of the texts, and it is dropped
+// completely, since a part of it would not be JSON.
 func TestDataIsCutBeforeTexts(t *testing.T) {
 	t.Parallel()
 	stack := slices.Repeat([]string{strings.Repeat("x", 60)}, 500)
@@ -137,8 +137,8 @@ func TestDataIsCutBeforeTexts(t *testing.T) {
 	}
 }
 
-// Of a long text alone, most of what a status may have arrives: it is there once, and not cut
-// further than it must be.
+// If only one text is long, it gets most of the space of a status: it is sent once and truncated no
+// more than necessary.
 func TestLongTextArrives(t *testing.T) {
 	t.Parallel()
 	const documented = 2800 // docs/errors.md

@@ -8,7 +8,7 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 )
 
-// usual is a message of the size that is usual: two fields with rules, and a nested message.
+// usual returns a message of ordinary size: two fields with rules, and a nested message.
 func usual() *v1.CreateVolumeRequest {
 	return &v1.CreateVolumeRequest{
 		Name: "a", Size: 1, Description: "b", Priority: proto.Int32(1), Placement: &v1.Placement{Zone: "c", Rack: "d"},
@@ -16,7 +16,7 @@ func usual() *v1.CreateVolumeRequest {
 	}
 }
 
-// full is a message with something of everything.
+// full returns a message with every kind of field.
 func full(t testing.TB) *v1.CreateVolumeRequest {
 	m := usual()
 	m.Disks = []*v1.Disk{{Serial: "a"}, {Mode: v1.Mode_MODE_BURST}}

@@ -11,22 +11,22 @@ import (
 
 const goldenFile = "typed.json"
 
-// goldenMessage is a message of a method, and the versions at which it can be sent.
+// goldenMessage is a message of a method, with the versions at which it can be sent.
 type goldenMessage struct {
 	Case   string `json:"case"`
 	Method string `json:"method"`
-	// Message is encoded, since JSON cannot express all of them.
+	// Message is encoded, since JSON cannot express all messages.
 	Message []byte       `json:"message"`
 	Steps   []goldenStep `json:"steps"`
 }
 
-// goldenStep is what servers at a version get, the message itself at the first step.
+// goldenStep is what servers with a version get. The first step is the message itself.
 type goldenStep struct {
 	Version string `json:"version"`
 	Message []byte `json:"message"`
 }
 
-// goldenMethod is what the options of a method and its service say.
+// goldenMethod contains the options of a method and its service.
 type goldenMethod struct {
 	Path      string `json:"path"`
 	Topic     string `json:"topic"`

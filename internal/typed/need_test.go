@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// method returns a method of the test contract.
+// method returns a method of the test service.
 func method(t testing.TB, name string) *Method {
 	t.Helper()
 	m, err := FindMethod("/typedtest.v1.InventoryService/" + name)
@@ -38,7 +38,7 @@ type needCase struct {
 	blame string // of what Floor needs
 }
 
-// needCases are also what proto/testdata/typed.json is made of.
+// needCases are also the source of proto/testdata/typed.json.
 func needCases(t *testing.T) []needCase {
 	t.Helper()
 	type create = v1.CreateVolumeRequest
@@ -125,7 +125,7 @@ func TestNeed(t *testing.T) {
 	}
 }
 
-// checkSteps checks what holds for every message.
+// checkSteps checks what is true for every message.
 func checkSteps(t *testing.T, m *Method, in proto.Message) {
 	t.Helper()
 	before := proto.Clone(in)

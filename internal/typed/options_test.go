@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// contract is a file with a service: what is between < and > is replaced.
+// contract is a file with a service. Text between < and > is replaced.
 const contract = `
 name: "dhcp.proto" package: "dhcp.v1" syntax: "<syntax>"
 dependency: ["google/protobuf/empty.proto", "oslorpc/v1/options.proto"]
@@ -47,7 +47,7 @@ service {
   }
 }`
 
-// built returns the service of the contract, with these replacements.
+// built returns the service of the file with these replacements.
 func built(t testing.TB, replace map[string]string) (protoreflect.ServiceDescriptor, error) {
 	t.Helper()
 	text := contract
@@ -134,7 +134,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// compileBuilt compiles the contract with these replacements.
+// compileBuilt compiles the file with these replacements.
 func compileBuilt(t testing.TB, replace map[string]string) *Method {
 	t.Helper()
 	declared, err := built(t, replace)
@@ -185,7 +185,7 @@ func TestLaterThanService(t *testing.T) {
 	}
 }
 
-// TestAlias has a value with two names, of which one is old.
+// TestAlias has an enum value with two names, one of which is old.
 func TestAlias(t *testing.T) {
 	m := compileBuilt(t, map[string]string{
 		"value": `[oslorpc.v1.enum_value] { since: "1.1" }`, "number": "1", "aliases": "options { allow_alias: true }",
@@ -195,7 +195,7 @@ func TestAlias(t *testing.T) {
 	}
 }
 
-// TestOptionsOfOthers has options that were decoded without knowledge of the extensions.
+// TestOptionsOfOthers has options that were decoded without the extensions.
 func TestOptionsOfOthers(t *testing.T) {
 	declared, err := built(t, map[string]string{"field": `[oslorpc.v1.field] { since: "1.1" }`})
 	if err != nil {

@@ -59,7 +59,7 @@ func fillRandomly(t testing.TB, r *rand.Rand, m protoreflect.Message, depth int)
 	}
 }
 
-// scalar is a value, zero at times.
+// scalar returns a random value, which is sometimes zero.
 func scalar(r *rand.Rand, f protoreflect.FieldDescriptor) protoreflect.Value {
 	n := r.IntN(5)
 	switch f.Kind() {
@@ -104,7 +104,7 @@ func TestRandomMessages(t *testing.T) {
 	}
 }
 
-// checkPresence compares what structs say with what reflection says.
+// checkPresence compares the presence of fields in structs and by reflection.
 func checkPresence(t *testing.T, p *plan, in proto.Message) {
 	t.Helper()
 	v, r := viewOf(p, in), in.ProtoReflect()
@@ -118,7 +118,7 @@ func checkPresence(t *testing.T, p *plan, in proto.Message) {
 	}
 }
 
-// checkDynamic checks that a dynamic message with the same contents needs the same.
+// checkDynamic checks that a dynamic message with the same contents needs the same version.
 func checkDynamic(t *testing.T, m *Method, in proto.Message, dynamic proto.Message, all bool) {
 	t.Helper()
 	if dynamic.ProtoReflect().Descriptor() != m.input && !all {
@@ -137,7 +137,7 @@ func checkDynamic(t *testing.T, m *Method, in proto.Message, dynamic proto.Messa
 	checkSteps(t, m, dynamic)
 }
 
-// anotherInstance returns a descriptor that is equal to this, and not it.
+// anotherInstance returns a descriptor that is equal to this one but not identical.
 func anotherInstance(t *testing.T, d protoreflect.MessageDescriptor) protoreflect.MessageDescriptor {
 	t.Helper()
 	file, err := protodesc.NewFile(protodesc.ToFileDescriptorProto(d.ParentFile()), protoregistry.GlobalFiles)
@@ -147,8 +147,8 @@ func anotherInstance(t *testing.T, d protoreflect.MessageDescriptor) protoreflec
 	return file.Messages().ByName(d.Name())
 }
 
-// TestMixedInstances has a generated message within a dynamic one of another instance, and the
-// other way round.
+// TestMixedInstances has a generated message within a dynamic one of another descriptor instance,
+// and the reverse.
 func TestMixedInstances(t *testing.T) {
 	m := method(t, "CreateVolume")
 	other := anotherInstance(t, m.input)
@@ -216,7 +216,7 @@ func TestDeep(t *testing.T) {
 	checkSteps(t, m, &v1.CreateVolumeRequest{Group: in})
 }
 
-// TestFit checks what is left.
+// TestFit checks which fields remain.
 func TestFit(t *testing.T) {
 	m, in := method(t, "CreateVolume"), full(t)
 	in.Placement = nil

@@ -14,7 +14,7 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// line is a stream, and the owner of what is sent on it.
+// line is a stream, and the owner of the frames that are sent on it.
 type line struct {
 	Sender
 
@@ -56,7 +56,7 @@ func (l *line) push(seq uint64, size int, lane Lane) *Outgoing {
 	return o
 }
 
-// seqs returns the results in a message, read in both ways.
+// seqs returns the results in a message, decoded in both ways.
 func seqs(t *testing.T, b []byte) (list []uint64) {
 	t.Helper()
 	var came []*SessionResponse
@@ -81,7 +81,7 @@ func seqs(t *testing.T, b []byte) (list []uint64) {
 	return list
 }
 
-// What waits at the same time travels together, control frames first, as far as it fits.
+// Frames that wait at the same time travel together as far as they fit, control frames first.
 func TestFramesTravelTogether(t *testing.T) {
 	l := newLine()
 	l.push(1, 10, Single)

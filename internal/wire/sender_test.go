@@ -44,9 +44,8 @@ func newOutlet(goOn chan struct{}) *outlet {
 	return o
 }
 
-// While a peer does not read, a pusher does not wait for it, and frames that wait leave in the
-// order of their lanes: what is about messages overtakes messages, and these overtake parts of
-// results.
+// While a peer does not read, a pusher does not wait for the peer. Waiting frames leave in the
+// order of their lanes: control frames overtake messages, and messages overtake parts of results.
 func TestSenderOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -72,8 +71,8 @@ func TestSenderOrder(t *testing.T) {
 	})
 }
 
-// Frames are encoded before they are pushed: what is sent is what was pushed, not a copy, and
-// nothing is encoded where others wait.
+// Frames are encoded before they are pushed. The sender sends the same bytes without a copy, and
+// encodes nothing while others wait.
 func TestSenderPassesOn(t *testing.T) {
 	t.Parallel()
 	o := newOutlet(nil)
@@ -86,7 +85,7 @@ func TestSenderPassesOn(t *testing.T) {
 	}
 }
 
-// A frame that is taken back, or was in the queue at the end, is not sent.
+// A frame that is taken back, or that is still queued at the end, is not sent.
 func TestSenderTakesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,8 +115,8 @@ func TestSenderTakesBack(t *testing.T) {
 	})
 }
 
-// What waits when a stream breaks did not leave, nor does what is pushed afterwards, which keeps no
-// pusher. Another stream sends what is pushed on it.
+// When a stream breaks, waiting frames are not sent. Frames that are pushed afterwards are not sent
+// either, and do not block. Another stream sends the frames that are pushed to it.
 func TestSenderOfABrokenStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

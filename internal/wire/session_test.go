@@ -14,7 +14,7 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// sessionMessages are frames with messages, as clients of ours send them.
+// sessionMessages are frames with messages, as our clients send them.
 func sessionMessages() map[string]*SessionMessage {
 	change := func(change func(*SessionMessage)) *SessionMessage {
 		m := &SessionMessage{SessionHead: SessionHead{Seq: 7, Taken: 3, Timeout: time.Minute}, Content: *filled(usual())}
@@ -53,7 +53,7 @@ func encode(t testing.TB, m *SessionMessage) []byte {
 	return mark.Bytes
 }
 
-// generated returns a message as generated code has it.
+// generated returns the message in generated types.
 func (m *SessionMessage) generated() *pb.SessionRequest {
 	g := &pb.SessionMessage{
 		Seq: m.Seq, Taken: m.Taken, TimeoutNanos: uint64(m.Timeout), HeartbeatNanos: uint64(m.Heartbeat), Mode: m.Mode, Path: m.Path,
@@ -80,7 +80,7 @@ func (m *SessionMessage) generated() *pb.SessionRequest {
 	return &pb.SessionRequest{Frame: &pb.SessionRequest_Message{Message: g}}
 }
 
-// sorted returns a frame whose headers are in order: headers of one name keep theirs.
+// sorted returns a frame whose headers are sorted by name. Headers of one name keep their order.
 func sorted(r *pb.SessionRequest) *pb.SessionRequest {
 	r = proto.CloneOf(r)
 	m := r.GetMessage()
@@ -114,7 +114,7 @@ func TestSessionMessage(t *testing.T) {
 	}
 }
 
-// A message that has more than usual arrives whole.
+// A message with unusual fields arrives completely.
 func TestUnusualSessionMessage(t *testing.T) {
 	m := usual().GetMessage()
 	m.Metadata, m.Remaining = map[string]string{"a": "b"}, durationpb.New(1)
@@ -171,7 +171,7 @@ func TestMalformedSessionFrames(t *testing.T) {
 	}
 }
 
-// What is not known yet does not hinder what is.
+// Unknown fields do not affect known ones.
 func TestSessionFramesOfTheFuture(t *testing.T) {
 	var back SessionRequest
 	b := encode(t, sessionMessages()["cast"])

@@ -21,7 +21,7 @@ func jsonPayload(text string) *pb.Payload {
 	return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}}
 }
 
-// usual is a request such as clients send.
+// usual returns a request such as clients send.
 func usual() *pb.CallRequest {
 	return &pb.CallRequest{Message: &pb.Message{
 		Target: &pb.Target{Exchange: new("nova"), Topic: new("compute"), Version: new("5.1"), Server: new("c1")},
@@ -30,7 +30,7 @@ func usual() *pb.CallRequest {
 	}}
 }
 
-// requests are requests of all kinds.
+// requests returns requests of all kinds.
 func requests() map[string]*pb.CallRequest {
 	change := func(change func(*pb.Message)) *pb.CallRequest {
 		r := usual()
@@ -62,7 +62,7 @@ func requests() map[string]*pb.CallRequest {
 // common are the requests that are decoded without generated code.
 var common = []string{"usual", "without context", "without kwargs", "namespace", "long names", "no target", "empty target", "empty message"}
 
-// asGenerated returns a decoded request as generated code decodes it.
+// asGenerated returns a decoded request in generated types.
 func (r *Request) asGenerated() *pb.CallRequest {
 	if r.Full != nil {
 		return r.Full
@@ -89,7 +89,7 @@ func (r *Request) asGenerated() *pb.CallRequest {
 	return &pb.CallRequest{Message: m}
 }
 
-// sameRequest reports whether two requests say the same. An absent target says no more than an
+// sameRequest reports whether two requests mean the same. An absent target means the same as an
 // empty one.
 func sameRequest(a, b *pb.CallRequest) bool {
 	a, b = proto.CloneOf(a), proto.CloneOf(b)
@@ -278,7 +278,7 @@ func TestUnusualResponse(t *testing.T) {
 	}
 }
 
-// gRPC's codec takes the messages for messages of protobuf.
+// gRPC's codec accepts the messages as protobuf messages.
 func TestCodec(t *testing.T) {
 	codec := encoding.GetCodecV2("proto")
 	data, err := codec.Marshal(withResult("1"))
