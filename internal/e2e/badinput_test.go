@@ -15,30 +15,30 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// badInput is a message that cannot be delivered, and what its sender learns.
+// badInput is a message that cannot be delivered, with the error for its sender.
 type badInput struct {
 	Case string `json:"case"`
 	// RPC is call, cast, multicall or fanout.
 	RPC string `json:"rpc"`
-	// Target changes the target of the client, whose topic is golden; null leaves a field out.
+	// Target changes the target of the client, whose topic is golden. null clears a field.
 	Target map[string]any `json:"target"`
-	// Options are the client's.
+	// Options are the options of the client.
 	Options map[string]any `json:"options"`
 	Method  string         `json:"method"`
-	// Args may have values that JSON lacks, as {"$special": NAME}.
+	// Args may contain values that JSON does not have, as {"$special": NAME}.
 	Args json.RawMessage `json:"args"`
-	// Only names the languages that have such a value. Empty: all.
+	// Only lists the languages that have such a value. If it is empty, all have it.
 	Only []string `json:"only"`
 	Kind string   `json:"kind"`
 	// Safe reports whether the message may be sent again.
 	Safe bool `json:"safe"`
-	// Path is the place in the arguments or in the result; "*" for any.
+	// Path is the location in the arguments or in the result. "*" matches any.
 	Path string `json:"path"`
-	// Says are texts that the error must have.
+	// Says are texts that the error must contain.
 	Says []string `json:"says"`
 }
 
-// Clients of all languages refuse the same messages, and say as much about them.
+// Clients of all languages refuse the same messages, with equally detailed errors.
 func TestGoldenBadInput(t *testing.T) {
 	t.Parallel()
 	addr, _ := goldenServer(t)

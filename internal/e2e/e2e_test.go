@@ -1,7 +1,8 @@
 //go:build unix
 
 // Package e2e tests what oslorpc promises about delivery with real processes, signals and
-// registries: servers are processes that are killed, frozen and stopped while this one calls them.
+// registries. The servers are processes that are killed, frozen and stopped while the test calls
+// them.
 package e2e
 
 import (
@@ -23,12 +24,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The environment of a process that is to be a server, not the test.
+// These are environment variables of a process that is a server instead of the test.
 const (
 	envURL  = "OSLORPC_E2E_URL"
 	envName = "OSLORPC_E2E_NAME"
 	envLog  = "OSLORPC_E2E_LOG"
-	// envVersion is what the server implements.
+	// envVersion is the version that the server implements.
 	envVersion = "OSLORPC_E2E_VERSION"
 )
 
@@ -45,15 +46,16 @@ func TestMain(m *testing.M) {
 	anycarrier.Main(m)
 }
 
-// job is what the method work takes: an id to be logged when it runs, and how long to take; since
-// is the version for which it was made, if that matters.
+// job has the arguments of the method work: an ID to log when it runs, and how long it takes. since
+// is the version that the job needs, if any.
 type job struct {
 	ID     string              `json:"id"`
 	Length time.Duration       `json:"length"`
 	Since  oslorpc.Opt[string] `json:"since"`
 }
 
-// serve is the server process: it logs each job that it runs as one line of a file, in one write.
+// serve is the server process. It appends each job that it runs to a file, as one line in one
+// write.
 func serve(url, name, logPath, version string) error {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -90,7 +92,7 @@ func serve(url, name, logPath, version string) error {
 	return t.Close()
 }
 
-// process is a server in a process of its own.
+// process is a server process.
 type process struct {
 	name, log string
 	cmd       *exec.Cmd
@@ -98,13 +100,13 @@ type process struct {
 	err       error // of the exit; read it after exited
 }
 
-// start starts a server and returns when it is announced.
+// start starts a server and returns when it is registered.
 func start(t *testing.T, url, name string) *process {
 	t.Helper()
 	return startVersion(t, url, name, "1.0")
 }
 
-// startVersion is start for a server that implements a version.
+// startVersion is like start, for a server that implements a version.
 func startVersion(t *testing.T, url, name, version string) *process {
 	t.Helper()
 	p := &process{name: name, log: filepath.Join(t.TempDir(), "log"), exited: make(chan struct{})}
@@ -134,7 +136,7 @@ func startVersion(t *testing.T, url, name, version string) *process {
 	return p
 }
 
-// signal sends a signal to the process, if it runs.
+// signal sends a signal to the process if it runs.
 func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
 	select {
@@ -146,7 +148,7 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// freeze stops the process, until SIGCONT: its connections stay open, and it does not answer.
+// freeze stops the process until SIGCONT. Its connections stay open, and it does not answer.
 func (p *process) freeze(t *testing.T) {
 	t.Helper()
 	if err := freeze.Process(p.cmd.Process); err != nil {
@@ -183,7 +185,7 @@ func open(t *testing.T, url string) (*oslorpc.Client, *oslorpc.Transport) {
 	return transport.Client(oslorpc.Target{Topic: topic, Version: "1.0"}), transport
 }
 
-// result is what came of a call.
+// result is the outcome of a call.
 type result struct {
 	id, server string
 	err        error
@@ -223,8 +225,8 @@ func (l *load) ends(d time.Duration) int {
 	return count() - before
 }
 
-// startLoad calls from so many goroutines until stop, or until so many calls were begun if most is
-// not 0. With forms, each call has a variant for each of these versions.
+// startLoad calls from several goroutines until stop, or until most calls have begun if most is not
+// 0. With forms, each call has a variant for each of these versions.
 func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length time.Duration, forms ...string) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -233,7 +235,7 @@ func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length t
 	return l
 }
 
-// startCasts is startLoad for casts.
+// startCasts is like startLoad, for casts.
 func startCasts(t *testing.T, client *oslorpc.Client, callers int, length time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -291,7 +293,7 @@ func (l *load) args(id string) any {
 	return variants
 }
 
-// stop lets the running calls end and returns all results.
+// stop waits for the running calls and returns all results.
 func (l *load) stop() []result {
 	l.cancel()
 	return l.wait()
@@ -305,7 +307,7 @@ func (l *load) wait() []result {
 	return l.results
 }
 
-// reach returns when so many more calls have ended.
+// reach returns when this many more calls have ended.
 func (l *load) reach(t *testing.T, more int) {
 	t.Helper()
 	l.mu.Lock()
@@ -327,7 +329,7 @@ func (l *load) reach(t *testing.T, more int) {
 	}
 }
 
-// until returns when the condition holds, or fails after the limit.
+// until waits until the condition holds, and fails after the limit.
 func until(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -339,7 +341,7 @@ func until(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-// listed returns the names of the servers that discovery lists, nil if it cannot be asked.
+// listed returns the names of the servers in discovery, or nil if discovery does not answer.
 func listed(t *testing.T, transport *oslorpc.Transport) []string {
 	t.Helper()
 	instances, err := transport.Instances(t.Context())
@@ -353,8 +355,8 @@ func listed(t *testing.T, transport *oslorpc.Transport) []string {
 	return names
 }
 
-// checkOnce fails if a job ran twice, anywhere, or if one whose call succeeded did not run where
-// the answer came from.
+// checkOnce fails if a job ran twice anywhere, or if a successful job did not run on the server
+// that answered.
 func checkOnce(t *testing.T, results []result, servers ...*process) {
 	t.Helper()
 	total := map[string]int{}

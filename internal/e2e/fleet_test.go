@@ -30,7 +30,7 @@ func onEach(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// startAll starts servers with these names and returns when a client could see them.
+// startAll starts servers with these names and returns when a client can see them.
 func startAll(t *testing.T, url string, names ...string) []*process {
 	t.Helper()
 	servers := make([]*process, len(names))
@@ -49,8 +49,8 @@ func startThree(t *testing.T, url string) (a, b, c *process) {
 	return all[0], all[1], all[2]
 }
 
-// One of three servers is killed while 16 callers make a thousand calls. Only what was outstanding
-// at it may fail, at once and as unknown; nothing runs twice.
+// One of three servers is killed while 16 callers make a thousand calls. Only calls that were
+// outstanding there may fail, at once and with an unknown outcome. Nothing runs twice.
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
@@ -80,8 +80,8 @@ func TestKilledServer(t *testing.T) {
 			if kind := oslorpc.KindOf(r.err); kind != oslorpc.OutcomeUnknown || oslorpc.SafeToRetry(r.err) {
 				t.Errorf("%s failed with %v", r.id, r.err)
 			}
-			// The end of a connection takes a moment to arrive; a call that was begun in it was
-			// outstanding, too.
+			// It takes a moment until the client notices the end of a connection. A call that began
+			// in this moment was outstanding too.
 			if r.started.After(killed.Add(250 * time.Millisecond)) {
 				t.Errorf("%s was begun after the kill and failed: %v", r.id, r.err)
 			}
@@ -97,7 +97,7 @@ func TestKilledServer(t *testing.T) {
 	})
 }
 
-// One of three servers is told to stop under load, and then another. No call fails.
+// One of three servers is stopped under load, and then another one. No call fails.
 func TestStoppedServer(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
@@ -126,8 +126,7 @@ func TestStoppedServer(t *testing.T) {
 	})
 }
 
-// A server is restarted again and again under its name, while callers send to that name. No call
-// fails.
+// A server restarts again and again under its name, while callers send to this name. No call fails.
 func TestRestartedServer(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
@@ -146,9 +145,9 @@ func TestRestartedServer(t *testing.T) {
 	})
 }
 
-// One of five servers is frozen: its connection stays, but nothing comes. Of 32 callers, few hang,
-// and within three seconds the others are as fast as before. When it is thawed, it has its share
-// again.
+// One of five servers is frozen: its connection stays open, but nothing arrives. Of 32 callers, few
+// hang, and within three seconds the others are as fast as before. When the server is resumed, it
+// gets its share again.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	const callers, window = 32, 2 * time.Second
@@ -198,8 +197,7 @@ func TestFrozenServer(t *testing.T) {
 	}
 }
 
-// A server that stays frozen is found by the keepalive, which ends what hangs at it in an RPC of its
-// own.
+// Keepalive detects a server that stays frozen, and ends the calls there that have separate RPCs.
 func TestFrozenServerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	url := "local://" + filepath.Join(t.TempDir(), "registry")
@@ -235,8 +233,8 @@ func TestFrozenServerIsGivenUp(t *testing.T) {
 	checkOnce(t, results, a, b, c)
 }
 
-// What hangs at a frozen server in a session has its result once the server is thawed, even if the
-// keepalive has ended the connection. No call fails.
+// Calls in a session at a frozen server get their results when the server is resumed, even if
+// keepalive has closed the connection. No call fails.
 func TestFrozenServerAnswersLate(t *testing.T) {
 	t.Parallel()
 	url := "local://" + filepath.Join(t.TempDir(), "registry")
@@ -260,7 +258,7 @@ func TestFrozenServerAnswersLate(t *testing.T) {
 	t.Logf("%d calls outlasted the freeze", late)
 }
 
-// A server whose methods take long, and that says nothing meanwhile, has its turn as all others.
+// A server whose methods take long and that is silent meanwhile gets its share like all others.
 func TestSlowServerIsNotAvoided(t *testing.T) {
 	t.Parallel()
 	url := "local://" + filepath.Join(t.TempDir(), "registry")
@@ -292,8 +290,8 @@ func TestSlowServerIsNotAvoided(t *testing.T) {
 	}
 }
 
-// Consul is killed for half a minute and comes back without its data. Calls go on without an error,
-// and all servers are registered again.
+// Consul is killed for half a minute and comes back without its data. Calls continue without an
+// error, and all servers register again.
 func TestConsulLosesItsData(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -318,7 +316,7 @@ func TestConsulLosesItsData(t *testing.T) {
 	}
 	checkOnce(t, results, a, b, c)
 
-	// What was not known before the outage is found after it.
+	// A server that was not known before the outage is found after it.
 	late := start(t, agent.URL(), "late")
 	name, err := oslorpc.Call[string](t.Context(), client.Prepare(oslorpc.WithServer("late"), oslorpc.WithTimeout(10*time.Second)),
 		"work", job{ID: "late"})

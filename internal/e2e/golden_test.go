@@ -25,26 +25,26 @@ import (
 
 const requestsFile = "requests.json"
 
-// goldenRequest is a request in proto/testdata, and how a server answers it.
+// goldenRequest is a request in proto/testdata, with a server's answer.
 type goldenRequest struct {
 	Case string `json:"case"`
-	// RPC is Call, Cast or Multicall. The request is one of its requests.
+	// RPC is Call, Cast or Multicall. The request is the request message of this RPC.
 	RPC     string          `json:"rpc"`
 	Request json.RawMessage `json:"request"`
-	// Headers are sent with it, each as its name and its value.
+	// Headers are sent with the request, each as a name and a value.
 	Headers [][2]string `json:"headers,omitempty"`
-	// Bytes are the request as it travels, with the id and the boot id "5f0e7c1a9b3d2e48".
+	// Bytes are the encoded request, with the instance ID and the boot ID "5f0e7c1a9b3d2e48".
 	Bytes []byte `json:"bytes"`
-	// Code and Kind are the error's; 0 and empty if there is none.
+	// Code and Kind are the code and kind of the error, or 0 and empty if there is none.
 	Code       uint32 `json:"code"`
 	Kind       string `json:"kind"`
 	NotStarted bool   `json:"not_started"`
 	Path       string `json:"path"`
-	// Results are the payloads that came before the end.
+	// Results are the payloads before the end.
 	Results []json.RawMessage `json:"results"`
 }
 
-// goldenServer serves what the cases of the file ask for.
+// goldenServer serves the methods that the cases of the file use.
 func goldenServer(t *testing.T) (addr, instance string) {
 	t.Helper()
 	tr, err := oslorpc.Open("memory://" + t.Name())
@@ -89,7 +89,7 @@ func goldenServer(t *testing.T) (addr, instance string) {
 	return list[0].Addr, list[0].ID
 }
 
-// Servers in other languages answer requests as ours do, mistakes included.
+// Servers in other languages answer requests in the same way, including invalid ones.
 func TestGoldenRequests(t *testing.T) {
 	t.Parallel()
 	addr, instance := goldenServer(t)
@@ -139,7 +139,7 @@ func (c goldenRequest) encode(t *testing.T, instance string) []byte {
 	return b
 }
 
-// ask sends the request, and returns it with the answer.
+// ask sends the request and returns the request with its answer.
 func (c goldenRequest) ask(t *testing.T, conn *grpc.ClientConn, instance string) goldenRequest {
 	t.Helper()
 	headers := metadata.MD{}

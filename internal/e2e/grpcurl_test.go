@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/testbin"
 )
 
-// A server is used with grpcurl, which knows nothing of it but what it tells by reflection.
+// grpcurl can use a server. It knows only what the server reports by reflection.
 func TestGrpcurl(t *testing.T) {
 	t.Parallel()
 	binary, err := testbin.Find("grpcurl", "tools", "github.com/fullstorydev/grpcurl/cmd/grpcurl")

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ceilings are what the automatic cap was, and from when on.
+// ceilings are the values of the automatic cap, each with the time of the change.
 type ceilings struct {
 	mu   sync.Mutex
 	list []ceiling
@@ -24,7 +24,7 @@ type ceiling struct {
 	at      time.Time
 }
 
-// watchCap notes each change of a client's cap until the test ends.
+// watchCap records each change of a client's cap until the test ends.
 func watchCap(t *testing.T, client *oslorpc.Client) *ceilings {
 	t.Helper()
 	c := &ceilings{}
@@ -62,10 +62,10 @@ func (c *ceilings) last() ceiling {
 	return c.list[len(c.list)-1]
 }
 
-// Five servers are upgraded one by one, and then downgraded, while 32 callers send what a cap of
-// auto lets them. No call fails, and none runs at a version that its server does not implement. The
-// cap rises soon after the last old server has left, and not before it leaves; it falls as soon as
-// one is back.
+// Five servers are upgraded one by one and then downgraded, while 32 callers send what an automatic
+// cap allows. No call fails, and none runs at a version that its server does not implement. The cap
+// rises soon after the last old server has left, and not before. It falls as soon as an old server
+// is back.
 func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
@@ -120,8 +120,8 @@ func TestRollingUpgrade(t *testing.T) {
 	})
 }
 
-// The only server with a version is restarted gracefully, again and again, beside an older one,
-// while callers need that version. No call fails.
+// The only server with a version restarts gracefully again and again beside an older one, while
+// callers need this version. No call fails.
 func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {

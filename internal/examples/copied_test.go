@@ -1,4 +1,4 @@
-// Package examples tests what people do with the examples: they copy them.
+// Package examples tests the examples in the way that users use them: by copying them.
 package examples
 
 import (
@@ -11,7 +11,7 @@ import (
 
 const repository = "../.."
 
-// Copied into another module, every example passes go vet, its tests included.
+// Copied into another module, every example passes go vet, including its tests.
 func TestCopiesPassVet(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repository, "examples"))); err != nil {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { programtest.Main(m, source+"server", source+"clien
 
 var ports = programtest.Mask{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`), Instead: "PORT"}
 
-// The README shows the programs as they are here, whole but for their first comment.
+// The README shows the programs unchanged and complete, except for their first comment.
 func TestReadmeShowsThePrograms(t *testing.T) {
 	text := read(t, readme)
 	for _, file := range []string{"server/main.go", "client/main.go"} {
@@ -38,7 +38,7 @@ func TestReadmeShowsThePrograms(t *testing.T) {
 	}
 }
 
-// What the README shows of a shell is what happens.
+// The shell session in the README works as shown.
 func TestReadmeSession(t *testing.T) {
 	session := programtest.ReadSession(t, readme, "## A server and a client")
 	if len(session) != 4 {
@@ -47,7 +47,7 @@ func TestReadmeSession(t *testing.T) {
 	session.Run(t, "../../..", programtest.Local(t), ports)
 }
 
-// What the README shows of curl is what happens.
+// The curl session in the README works as shown.
 func TestReadmeSessionOfCurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("there is no curl")
@@ -62,7 +62,7 @@ func TestReadmeSessionOfCurl(t *testing.T) {
 	session.Run(t, "../../..", programtest.Local(t), ports)
 }
 
-// freePort returns a port that nothing listens at.
+// freePort returns a free port.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,7 +74,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// A signal ends the server cleanly: it exits with 0 and has nothing to complain about.
+// A signal ends the server cleanly: it exits with 0 and logs no warnings.
 func TestSignalsEndTheServerCleanly(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestSignalsEndTheServerCleanly(t *testing.T) {
 	}
 }
 
-// Servers are replaced one by one while calls go on: not one of them fails.
+// Servers are replaced one by one while calls continue. No call fails.
 func TestCallsOutliveASignal(t *testing.T) {
 	url := programtest.Local(t)
 	server := programtest.StartAsIs(t, url, "server")
@@ -114,7 +114,7 @@ func TestCallsOutliveASignal(t *testing.T) {
 	}
 }
 
-// callUntil calls the servers until ctx ends, or a call fails.
+// callUntil calls the servers until ctx ends or a call fails.
 func callUntil(ctx context.Context, c *oslorpc.Client) error {
 	for ctx.Err() == nil {
 		greeting, err := oslorpc.Call[string](context.WithoutCancel(ctx), c, "greet", map[string]any{"name": "you"})
@@ -125,8 +125,8 @@ func callUntil(ctx context.Context, c *oslorpc.Client) error {
 	return nil
 }
 
-// What documents show is copied: go vet refuses structs of another package whose fields are not
-// named.
+// Users copy code from documents, and go vet refuses structs of another package with unnamed
+// fields.
 func TestDocumentsNameFields(t *testing.T) {
 	unnamed := regexp.MustCompile(`Variants\{\{"|^\s+\{"\d+\.\d+", `)
 	for _, file := range []string{readme, "../../../docs/versions.md", "../../../docs/semantics.md", "../../../pkg/oslorpc/variants.go"} {
@@ -138,7 +138,7 @@ func TestDocumentsNameFields(t *testing.T) {
 	}
 }
 
-// The variants in docs/versions.md are the code of an example that the compiler and go vet see.
+// The variants in docs/versions.md are the code of an example that the compiler and go vet check.
 func TestVariantsCompile(t *testing.T) {
 	_, after, _ := strings.Cut(read(t, "../../../docs/versions.md"), "resize := oslorpc.Variants{\n")
 	shown, _, found := strings.Cut(after, "out, err :=")

@@ -35,7 +35,7 @@ func TestPrograms(t *testing.T) {
 }
 
 // A signal stops the server: it says so, finishes, and exits with 0. It says that it serves only
-// once it does.
+// when it does.
 func TestSignals(t *testing.T) {
 	for _, executor := range executors {
 		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -71,7 +71,7 @@ func listed(t *testing.T, url string) []oslorpc.Instance {
 	return list
 }
 
-// What the README shows of a shell is what happens.
+// The shell session in the README works as shown.
 func TestReadme(t *testing.T) {
 	programtest.ReadSession(t, source+"README.md").Run(t, "../../..", programtest.Local(t))
 }

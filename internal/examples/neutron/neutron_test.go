@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package neutron tests the programs of examples/neutron as processes, and what the README says.
+// Package neutron tests the programs of examples/neutron as processes, and the claims of the
+// README.
 package neutron
 
 import (
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) { programtest.Main(m, source+"neutron-server", sourc
 
 var api = oslorpc.Target{Topic: "neutron"}
 
-// startAgents starts agents on hosts, and waits until they have read everything.
+// startAgents starts agents on hosts and waits until they have read everything.
 func startAgents(t *testing.T, url string, hosts []string, flags ...string) map[string]*programtest.Process {
 	t.Helper()
 	agents := map[string]*programtest.Process{}
@@ -48,8 +49,8 @@ func createNetwork(o programtest.Operator, name string) neutronrpc.Network {
 	return programtest.Ask[neutronrpc.Network](o, api, "create_network", map[string]any{"name": name})
 }
 
-// Three agents hear of a network and its ports. One is killed, misses a network, and is in sync
-// again when it is back.
+// Three agents are notified about a network and its ports. One agent is killed, misses a network,
+// and is in sync again when it is back.
 func TestAgentsServeNetworks(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
@@ -98,8 +99,8 @@ func portStatus(o programtest.Operator, id string) string {
 	return ports[0].Status
 }
 
-// An agent that was silent for long enough to be taken for dead reads everything when it reports
-// again.
+// An agent that was silent for so long that the server considered it dead reads everything when it
+// reports again.
 func TestRevivedAgentReadsEverything(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--agent-down-time", "500ms")
@@ -121,7 +122,8 @@ func TestRevivedAgentReadsEverything(t *testing.T) {
 	})
 }
 
-// An agent that did not take a message in time is told so with the next one, and reads everything.
+// If an agent did not accept a message in time, the next message tells it so, and it reads
+// everything.
 func TestAgentThatMissedAMessageReadsEverything(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--notify-timeout", "500ms")
@@ -138,7 +140,7 @@ func TestAgentThatMissedAMessageReadsEverything(t *testing.T) {
 	})
 }
 
-// Agents hear of a change also if the operator does not wait for an agent that hangs.
+// Agents are notified about a change even if the operator does not wait for an agent that hangs.
 func TestAgentsHearOfAChangeThoughTheOperatorLeft(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--notify-timeout", "2s")
@@ -167,7 +169,7 @@ func TestAgentReadsEverythingAfterConsulLostIt(t *testing.T) {
 	a.Await("DHCP agent reads everything, because")
 }
 
-// slowServer is a server whose first answer comes late.
+// slowServer is a server whose first answer is late.
 type slowServer struct {
 	neutronrpc.DhcpRPC // the agent asks for nothing else
 
@@ -190,7 +192,8 @@ func (slowServer) CreateDhcpPort(context.Context, neutronrpc.CreatePortArgs) (*n
 
 func (slowServer) DhcpReadyOnPorts(context.Context, neutronrpc.PortsArgs) error { return nil }
 
-// A change that comes while an agent reads everything for the first time waits until it has.
+// A change that arrives while an agent reads everything for the first time waits until the agent
+// has finished.
 func TestChangesWaitForTheFirstSync(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		o := programtest.NewOperator(t, url)
@@ -233,7 +236,7 @@ func instances(t *testing.T, o programtest.Operator, topic string) []oslorpc.Ins
 	return slices.DeleteFunc(all, func(i oslorpc.Instance) bool { return i.Topic != topic })
 }
 
-// The RPC workers of a host have one name, and take turns.
+// The RPC workers of a host have one name and take turns.
 func TestWorkersShareAName(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--rpc-workers", "3")
@@ -257,7 +260,7 @@ func TestWorkersShareAName(t *testing.T) {
 	})
 }
 
-// Routers move between hosts. One that an agent does not hear of is served by no agent.
+// Routers move between hosts. If an agent is not notified about a router, no agent serves it.
 func TestAgentsServeRouters(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
@@ -305,7 +308,8 @@ func TestAgentsServeRouters(t *testing.T) {
 	})
 }
 
-// L2 agents get networks in the version that they know, and hear of each other's addresses.
+// L2 agents get networks in the version that they know, and are notified about each other's
+// addresses.
 func TestAgentsKeepCopies(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
@@ -325,7 +329,7 @@ func TestAgentsKeepCopies(t *testing.T) {
 	})
 }
 
-// A program that is started wrongly says how.
+// A program that is started with wrong arguments says what is wrong.
 func TestMistakes(t *testing.T) {
 	for _, c := range [][]string{
 		{"neutron-agent"}, {"neutron-agent", "--host", "a", "--agents", "x"}, {"neutron-agent", "--host", "a", "more"},
@@ -341,7 +345,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// Agents may start before the server, and say that they wait.
+// Agents may start before the server. They say that they wait.
 func TestAgentsWaitForAServer(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		a := programtest.Start(t, url, "neutron-agent", "--host", "net1", "--agents", "dhcp,l3,metering,l2")
@@ -352,8 +356,7 @@ func TestAgentsWaitForAServer(t *testing.T) {
 	})
 }
 
-// A server that is restarted has forgotten everything, and the agents hear of that when they
-// report.
+// A restarted server has forgotten everything. The agents learn that when they report.
 func TestServerIsRestarted(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		s := startServer(t, url)
@@ -369,8 +372,8 @@ func TestServerIsRestarted(t *testing.T) {
 	})
 }
 
-// An agent that is disabled serves nothing, is not told of changes, and is in sync again when it is
-// enabled.
+// A disabled agent serves nothing and is not notified about changes. When it is enabled, it is in
+// sync again.
 func TestDisabledAgent(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)

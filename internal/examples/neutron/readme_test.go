@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// varying is what differs each time: who is at which address, and what else is in a result.
+// varying matches what differs each time: which server is at which address, and other parts of
+// results.
 var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`\.\d+$`), Instead: ".N"},
 	{Pattern: regexp.MustCompile(`"id":"[0-9a-f-]+"`), Instead: `"id":"…"`},
@@ -17,7 +18,7 @@ var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`neutron-server on \S+:`), Instead: `neutron-server on HOST:`},
 }
 
-// The README needs few commands, and they do what it says.
+// The README needs few commands, and they work as shown.
 func TestReadme(t *testing.T) {
 	session := programtest.ReadSession(t, source+"README.md")
 	if n := len(session) - 1; n < 5 || n > 8 { // the last one tidies up

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// Instances spread over the computes, are changed where they are, and deleted.
+// Instances spread over the computes, can be changed there, and can be deleted.
 func TestInstances(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -80,8 +80,8 @@ func TestInstances(t *testing.T) {
 	})
 }
 
-// A host that is disabled gets no instances, and keeps those that it has. An instance that no host
-// takes says why.
+// A disabled host gets no new instances and keeps its existing ones. An instance that no host
+// accepts says why.
 func TestDisabledHost(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

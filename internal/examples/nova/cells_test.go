@@ -21,8 +21,8 @@ func another(t *testing.T, url string) string {
 	return programtest.Local(t)
 }
 
-// A cell has a registry, a conductor and computes of its own. When its conductor is gone, the
-// others go on.
+// Each cell has a separate registry, conductor and computes. When the conductor of one cell is
+// gone, the other cells go on.
 func TestCells(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		cell2 := &fleet{t: t, url: another(t, url)}

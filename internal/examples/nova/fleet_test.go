@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 var api = oslorpc.Target{Topic: "nova"}
 
-// fleet is a Nova, and its operator.
+// fleet is a Nova deployment with its operator.
 type fleet struct {
 	programtest.Operator
 
@@ -32,7 +32,7 @@ type fleet struct {
 	api, conductor, scheduler *programtest.Process
 }
 
-// startFleet starts all that a Nova needs but computes.
+// startFleet starts all services of Nova except for computes.
 func startFleet(t *testing.T, url string, flags ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, url: url, flags: flags, Operator: programtest.NewOperator(t, url, rpcapi.ErrorTypes()...)}
@@ -50,7 +50,7 @@ func (f *fleet) start(program, host string, flags ...string) *programtest.Proces
 	return programtest.Start(f.t, f.url, program, slices.Concat([]string{"--host", host}, f.flags, flags)...)
 }
 
-// compute starts a compute, and waits until it is ready. Flags come after the fleet's.
+// compute starts a compute and waits until it is ready. Flags come after the fleet's flags.
 func (f *fleet) compute(host string, flags ...string) *programtest.Process {
 	f.t.Helper()
 	c := f.start("nova-compute", host, flags...)
@@ -58,20 +58,20 @@ func (f *fleet) compute(host string, flags ...string) *programtest.Process {
 	return c
 }
 
-// do asks for something that has no result.
+// do sends a request that has no result.
 func (f *fleet) do(method string, args map[string]any) {
 	f.t.Helper()
 	f.Do(api, method, args)
 }
 
-// boot boots an instance, and waits until it is active on a host.
+// boot boots an instance and waits until it is active on a host.
 func (f *fleet) boot(name, host string) {
 	f.t.Helper()
 	f.do("boot", map[string]any{"name": name, "host": host})
 	f.runs(name, host)
 }
 
-// server is what operators see of an instance: in short, or of one.
+// These are an operator's views of an instance: in a list, or in detail.
 type (
 	server struct {
 		Name  string         `json:"name"`
@@ -102,7 +102,7 @@ func (f *fleet) show(name string) details {
 	return programtest.Ask[details](f.Operator, api, "show", map[string]any{"server": name})
 }
 
-// until waits until there is an instance that is as it should be, and returns it.
+// until waits until an instance satisfies a condition, and returns it.
 func (f *fleet) until(name, what string, so func(server) bool) (s server) {
 	f.t.Helper()
 	programtest.Until(f.t, name+" "+what, func() bool {
@@ -117,8 +117,7 @@ func (f *fleet) until(name, what string, so func(server) bool) (s server) {
 	return s
 }
 
-// runs waits until an instance runs on a host, or on any if that is empty, and nothing is done with
-// it.
+// runs waits until an instance runs on a host and is in no task. An empty host means any host.
 func (f *fleet) runs(name, host string) server {
 	f.t.Helper()
 	return f.until(name, "runs on host "+host, func(s server) bool {
@@ -126,13 +125,13 @@ func (f *fleet) runs(name, host string) server {
 	})
 }
 
-// database returns the flags that have a conductor keep what it knows.
+// database returns the flags that make a conductor store its data.
 func database(t *testing.T) []string {
 	t.Helper()
 	return []string{"--database", filepath.Join(t.TempDir(), "nova.json")}
 }
 
-// ended checks that a program that was told to stop ends well.
+// ended checks that a program that was told to stop ends without an error.
 func ended(t *testing.T, p *programtest.Process) {
 	t.Helper()
 	if code := p.Ended(); code != 0 {

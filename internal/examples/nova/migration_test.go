@@ -13,10 +13,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// slowly leaves time for something to happen while an instance moves.
+// slowly makes a migration so slow that something can happen meanwhile.
 var slowly = []string{"--migration-time", "2s"}
 
-// migrate has an instance moved to a host, or to any if that is empty, and returns where to.
+// migrate moves an instance to a host and returns the selected host. An empty host means any host.
 func (f *fleet) migrate(name, host string) rpcapi.Selection {
 	f.t.Helper()
 	args := map[string]any{"server": name}
@@ -26,7 +26,7 @@ func (f *fleet) migrate(name, host string) rpcapi.Selection {
 	return programtest.Ask[rpcapi.Selection](f.Operator, api, "live_migrate", args)
 }
 
-// asked returns what services asked a compute for on a topic, each as its method and version.
+// asked returns the messages that a compute got on a topic, each as method and version.
 func (f *fleet) asked(topic, host string) []string {
 	f.t.Helper()
 	instances, err := f.Instances(f.t.Context())
@@ -53,8 +53,8 @@ func (f *fleet) asked(topic, host string) []string {
 	return asked
 }
 
-// An instance moves while it runs, and is managed where it is then. What goes on with a migration
-// that has begun comes on a topic of its own.
+// An instance moves while it runs, and is managed on its new host. Messages that continue a
+// migration use a separate topic.
 func TestLiveMigration(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -87,7 +87,7 @@ func TestLiveMigration(t *testing.T) {
 	})
 }
 
-// Either host of a migration is told to stop while that goes on: the migration is finished before.
+// Either host of a migration is told to stop meanwhile. The migration is finished first.
 func TestHostsStopDuringMigration(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -116,7 +116,8 @@ func TestHostsStopDuringMigration(t *testing.T) {
 	})
 }
 
-// An instance stays on a source that is killed while it moves, and runs there again.
+// If the source of a migration is killed, the instance stays there, and runs again when the source
+// is back.
 func TestSourceIsKilled(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -142,7 +143,7 @@ func TestSourceIsKilled(t *testing.T) {
 	})
 }
 
-// An instance goes on running on its host when the one that it moves to is killed.
+// If the destination of a migration is killed, the instance continues to run on its host.
 func TestDestinationIsKilled(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url, "--rpc-response-timeout", "2s", "--long-rpc-timeout", "2s")

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A program that is started wrongly says how.
+// A program that is started with wrong arguments says what is wrong.
 func TestMistakes(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("{"), 0o600); err != nil {
@@ -54,7 +54,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// typeOf returns the type of the error of a method.
+// typeOf returns the registered type name of a method's error.
 func typeOf(err error) string {
 	if remote, ok := errors.AsType[*oslorpc.RemoteError](err); ok {
 		return remote.Type
@@ -62,7 +62,7 @@ func typeOf(err error) string {
 	return ""
 }
 
-// A caller that asks for the impossible is told so, and no log mentions it.
+// A caller that asks for something impossible gets an error, and no log mentions it.
 func TestMistakesOfOperators(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

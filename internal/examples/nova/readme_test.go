@@ -9,15 +9,15 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// varying is what differs each time: where a compute is, and for how long it has been up. Tables
-// are as wide as that.
+// varying matches what differs each time: the host of a compute, its uptime, and the width of
+// tables.
 var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`), Instead: "PORT"},
 	{Pattern: regexp.MustCompile(`  \d+s  \S+$`), Instead: "  SINCE  BUILD"},
 	{Pattern: regexp.MustCompile(` {2,}`), Instead: "  "},
 }
 
-// What the README shows is what happens.
+// The session in the README works as shown.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	session := programtest.ReadSession(t, source+"README.md").Replace("local:///tmp/east", programtest.Local(t))

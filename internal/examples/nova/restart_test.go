@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A compute that is killed has its instances when it is started again. In the meantime, new ones
-// are built elsewhere.
+// A compute that is killed has its instances again when it restarts. Meanwhile, new instances are
+// built elsewhere.
 func TestComputeIsKilled(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url, "--rpc-response-timeout", "3s") // which is how long the conductor tries, if it knows nothing yet
@@ -38,7 +38,7 @@ func TestComputeIsKilled(t *testing.T) {
 	})
 }
 
-// A conductor that is started again knows what is in its database.
+// A restarted conductor knows the contents of its database.
 func TestConductorIsRestarted(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -68,8 +68,7 @@ func TestConductorIsRestarted(t *testing.T) {
 	})
 }
 
-// A compute that starts before the conductor says that it waits. What is sent to it meanwhile
-// waits, too.
+// A compute that starts before the conductor says that it waits. Messages for the compute wait too.
 func TestComputeWaitsForConductor(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -109,7 +108,8 @@ func TestComputeWaitsForConductor(t *testing.T) {
 	})
 }
 
-// An instance whose host is down when it is to leave stays there, when that is up again.
+// If the host of an instance is down when the instance should leave, the instance is still there
+// when the host is up again.
 func TestMigrationFromHostThatIsDown(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -134,7 +134,7 @@ func TestMigrationFromHostThatIsDown(t *testing.T) {
 	})
 }
 
-// A conductor that is told to stop finishes what it has begun, though it is the only one: no
+// A conductor that is told to stop finishes its tasks although it is the only conductor. No
 // instance is lost.
 func TestConductorStopsDuringBuild(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
@@ -158,8 +158,8 @@ func TestConductorStopsDuringBuild(t *testing.T) {
 	})
 }
 
-// A task whose message was lost ends: by who sent it, if that is certain, or else by the compute
-// when it finds that nothing becomes of it.
+// A task whose message was lost ends. Its sender ends it if the loss is certain. Otherwise the
+// compute ends it when it sees no progress.
 func TestComputeHangs(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url, "--rpc-response-timeout", "1s")

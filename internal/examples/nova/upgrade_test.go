@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// A compute of an old release works beside current ones. What it does not know is refused, until it
-// is upgraded.
+// A compute of an old release works beside current ones. Messages that it does not know are refused
+// until it is upgraded.
 func TestOldCompute(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -54,7 +54,7 @@ func TestOldCompute(t *testing.T) {
 	})
 }
 
-// With an upgrade level, computes are sent nothing later, and serve that.
+// With an upgrade level, computes get no later messages, and serve the messages that they get.
 func TestUpgradeLevel(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		for _, level := range []string{"5.0", "queens"} {
@@ -96,8 +96,8 @@ func TestUpgradeLevel(t *testing.T) {
 	})
 }
 
-// A compute of an old release that is told to stop does not wait for an instance, which cannot come
-// any more. It comes to the next process.
+// A compute of an old release that is told to stop does not wait for an instance that cannot arrive
+// any more. The instance arrives at the next process.
 func TestOldDestinationStopsDuringMigration(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

@@ -14,11 +14,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// step is a message that the program says it sends, and the lines that come of it.
+// step is a message that the program says it sends, with the lines that result from it.
 type step struct {
 	verb, queue, method string
-	// runs are the hosts that say that they run the method, and reports those that report it; both
-	// sorted.
+	// runs are the hosts that say that they run the method. reports are the hosts that report it.
+	// Both are sorted.
 	runs, reports []string
 	// rest is everything else.
 	rest []string
@@ -30,7 +30,7 @@ var (
 	reportLine = regexp.MustCompile(`^  (\S+) reports running_instances=(\d+), in request req-1$`)
 )
 
-// parse takes apart what the program prints, after the lines before its first message.
+// parse parses the program's output, after the lines before its first message.
 func parse(t *testing.T, output string) (before []string, steps []*step) {
 	t.Helper()
 	for line := range strings.Lines(output) {
@@ -65,8 +65,8 @@ func parse(t *testing.T, output string) (before []string, steps []*step) {
 	return before, steps
 }
 
-// expected is what the scheduler must print, with these workers and the one that it chooses for a
-// new instance. Workers of other processes print elsewhere what they run.
+// expected is the expected output of the scheduler, with these workers and the worker that it
+// chooses for a new instance. Workers in other processes print separately.
 type expected struct {
 	workers   []string
 	before    []int // how many instances each worker runs
@@ -115,7 +115,7 @@ func (want expected) check(t *testing.T, steps []*step) {
 	})
 }
 
-// step compares a step with the one that is wanted.
+// step compares a step with the expected one.
 func (want expected) step(t *testing.T, got *step, wanted step) {
 	t.Helper()
 	if want.elsewhere {
@@ -126,7 +126,7 @@ func (want expected) step(t *testing.T, got *step, wanted step) {
 	}
 }
 
-// uptimeOf returns the host that a call of get_host_uptime says has answered it.
+// uptimeOf returns the host that answered a call of get_host_uptime.
 func uptimeOf(t *testing.T, s *step) string {
 	t.Helper()
 	if len(s.rest) != 1 {
@@ -139,7 +139,7 @@ func uptimeOf(t *testing.T, s *step) string {
 	return host
 }
 
-// The program is one process.
+// The program runs as one process.
 func TestOneProcess(t *testing.T) {
 	test := func(t *testing.T, args ...string) {
 		t.Helper()
@@ -164,8 +164,8 @@ func TestOneProcess(t *testing.T) {
 	})
 }
 
-// Each worker is a process, and so is each scheduler. The workers remember what the first scheduler
-// had them do when the second asks.
+// Each worker and each scheduler is a process. When the second scheduler asks, the workers remember
+// what the first one made them do.
 func TestManyProcesses(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		t.Helper()
@@ -229,7 +229,7 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// The transport comes from the environment if no flag names it.
+// The transport comes from the environment if there is no flag.
 func TestTransportFromEnvironment(t *testing.T) {
 	t.Parallel()
 	cmd := program(t, "--workers", "1")

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { programtest.Main(m, "../../../examples/nova-rpc") }
 
-// patience is how long a process may take before it is killed.
+// patience is how long a process may run before it is killed.
 const patience = time.Minute
 
 // program returns a command that runs the program.
@@ -52,7 +52,7 @@ type process struct {
 	stdout *bufio.Reader
 }
 
-// startProcess starts a worker, and returns when it consumes.
+// startProcess starts a worker and returns when it consumes.
 func startProcess(t *testing.T, url, host string) *process {
 	t.Helper()
 	cmd := program(t, "--transport", url, "--host", host)
@@ -78,7 +78,7 @@ func startProcess(t *testing.T, url, host string) *process {
 	return p
 }
 
-// stop tells workers to stop, and returns what each has printed since its start.
+// stop stops workers and returns what each has printed since its start.
 func stop(t *testing.T, processes []*process) []string {
 	t.Helper()
 	for _, p := range processes {

@@ -62,7 +62,7 @@ func getVolume(ctx context.Context, t *oslorpc.Transport) (string, error) {
 	return v.GetName(), err
 }
 
-// What the pages about migration show of Go is what these tests run.
+// These tests run the Go code that the migration pages show.
 func TestMigrationPagesShowTheCode(t *testing.T) {
 	t.Parallel()
 	code, err := os.ReadFile("migrate_test.go")

@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package pages runs what pages of docs show of a shell.
+// Package pages runs the shell sessions in pages of docs.
 package pages
 
 import (
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	programtest.Main(m, repository+"/cmd/oslorpc", repository+"/examples/nova-rpc")
 }
 
-// varying is what differs each time: addresses, processes, times and the columns after them.
+// varying matches what differs each time: addresses, processes, times and the columns after them.
 var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|10\.0\.0\.1:7000|unix:[^\s,)]+?\.sock)`), Instead: "ADDRESS"},
 	{Pattern: regexp.MustCompile(`process \d+`), Instead: "process 1"},
@@ -42,7 +42,7 @@ var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(` {2,}`), Instead: "  "},
 }
 
-// What pages show of a shell is what happens.
+// The shell sessions in the pages work as shown.
 func TestPages(t *testing.T) {
 	for _, name := range []string{"curl", "jq"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -75,7 +75,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// So is what the README of the Python package shows, where its virtual environment is.
+// The session in the README of the Python package works as shown, if its virtual environment
+// exists.
 func TestPythonReadme(t *testing.T) {
 	python, err := filepath.Abs(repository + "/.bin/venv/bin")
 	if err != nil {
@@ -89,7 +90,7 @@ func TestPythonReadme(t *testing.T) {
 	programtest.ReadSession(t, repository+"/python/README.md").Run(t, repository+"/python", programtest.Local(t), varying...)
 }
 
-// And what the README of examples/nova-rpc shows.
+// The session in the README of examples/nova-rpc works as shown.
 func TestNovaRPCReadme(t *testing.T) {
 	masks := append([]programtest.Mask{
 		{Pattern: regexp.MustCompile(`compute\d\.`), Instead: "compute1."},
@@ -101,7 +102,7 @@ func TestNovaRPCReadme(t *testing.T) {
 		Run(t, repository, programtest.Local(t), masks...)
 }
 
-// freeAddress returns an address at which nothing listens.
+// freeAddress returns a free address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

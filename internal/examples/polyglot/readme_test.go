@@ -24,8 +24,8 @@ var masks = []programtest.Mask{
 	{Pattern: regexp.MustCompile(` {2,}`), Instead: " "},
 }
 
-// What the README shows is what happens. `make polyglot` builds what is not in Go, and `make test`
-// does so before; only programs in Go are built here.
+// The session in the README works as shown. `make polyglot` builds the programs that are not in Go,
+// and `make test` does so first. This test builds only the programs in Go.
 func TestReadmeSession(t *testing.T) {
 	python, err := filepath.Abs(root + ".bin/venv-polyglot")
 	if err != nil {

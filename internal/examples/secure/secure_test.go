@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package secure runs what docs/secure-a-fleet.md shows.
+// Package secure runs the commands in docs/secure-a-fleet.md.
 package secure
 
 import (
@@ -19,10 +19,10 @@ const document = "../../../docs/secure-a-fleet.md"
 
 func TestMain(m *testing.M) { programtest.Main(m, "../../../cmd/oslorpc") }
 
-// varying is what differs each time: the addresses.
+// varying matches the addresses, which differ each time.
 var varying = programtest.Mask{Pattern: regexp.MustCompile(`127\.0\.0\.1:\d+ *`), Instead: "ADDRESS "}
 
-// The commands of the document do what it says, with either registry.
+// The commands of the document work as described, with either registry.
 func TestDocument(t *testing.T) {
 	version, err := exec.CommandContext(t.Context(), "openssl", "version").Output()
 	if err != nil || !strings.HasPrefix(string(version), "OpenSSL 3") {

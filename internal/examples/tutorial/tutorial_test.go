@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package tutorial does what docs/tutorial.md says.
+// Package tutorial follows docs/tutorial.md.
 package tutorial
 
 import (
@@ -22,7 +22,7 @@ const (
 
 func TestMain(m *testing.M) { programtest.Main(m, repository+"/cmd/oslorpc") }
 
-// varying is what differs each time: addresses with the columns after them, and times.
+// varying matches what differs each time: addresses with the columns after them, and times.
 var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`ADDRESS +`), Instead: "ADDRESS "},
 	{Pattern: regexp.MustCompile(`unix:\S+?\.sock *`), Instead: "ADDRESS "},
@@ -31,8 +31,8 @@ var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`counted for \w+`), Instead: "counted for 1s"},
 }
 
-// The tutorial, typed as it is, works in a module of its own, with the library as it is here. What it
-// gets must be all that its programs need: nothing here completes its go.mod and go.sum.
+// The tutorial, typed literally, works in a separate module with the present library. Its commands
+// must fetch everything that its programs need: this test does not complete go.mod and go.sum.
 func TestTutorial(t *testing.T) {
 	root, err := filepath.Abs(repository)
 	if err != nil {
@@ -46,7 +46,7 @@ func TestTutorial(t *testing.T) {
 	if get == nil {
 		t.Fatal("the tutorial does not get the library")
 	}
-	// In place of what is downloaded: the module here, modules of the cache, and the command that the
+	// Instead of downloads, use the present module, modules of the cache, and the command that the
 	// test built.
 	for name, value := range map[string]string{
 		"PATH":      filepath.Dir(programtest.Path("oslorpc")) + ":" + os.Getenv("PATH"),

@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package upgrade tests the programs of examples/upgrade as processes, and what its README says.
+// Package upgrade tests the programs of examples/upgrade as processes, and the claims of its
+// README.
 package upgrade
 
 import (
@@ -25,13 +26,13 @@ const source = "../../../examples/upgrade/"
 
 func TestMain(m *testing.M) { anycarrier.Main(m) }
 
-// patience is how long a program may take before it is killed.
+// patience is how long a program may run before it is killed.
 const patience = 2 * time.Minute
 
-// programs are the example's, built.
+// programs is the directory of the example's built programs.
 type programs string
 
-// build builds them, until the end of the test.
+// build builds the programs, which exist until the end of the test.
 func build(t *testing.T) programs {
 	t.Helper()
 	dir := t.TempDir()
@@ -55,7 +56,7 @@ func (p programs) command(t *testing.T, url, name string, args ...string) *exec.
 	return cmd
 }
 
-// run runs a program to its end, and returns what it prints.
+// run runs a program to its end and returns what it prints.
 func run(cmd *exec.Cmd) (stdout, stderr string, err error) {
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
@@ -90,7 +91,7 @@ func stopServer(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// TestPrograms runs all of the programs, side by side.
+// TestPrograms runs all programs concurrently.
 func TestPrograms(t *testing.T) {
 	p := build(t)
 	t.Run("rolling", func(t *testing.T) { programtest.OnEach(t, p.rolling) })
@@ -99,8 +100,8 @@ func TestPrograms(t *testing.T) {
 	t.Run("majors", p.majors)
 }
 
-// rolling upgrades a fleet, and takes it back down. What it prints is what the README shows, but
-// for the numbers.
+// rolling upgrades and downgrades a fleet. Its output is what the README shows, except for the
+// numbers.
 func (p programs) rolling(t *testing.T, url string) {
 	want := timeline(readme(t)["go run ./examples/upgrade/rolling"])
 	out, problems, err := run(p.command(t, "", "rolling", "--transport", url, "--server", p.path("server"), "--calls", "100"))
@@ -112,7 +113,7 @@ func (p programs) rolling(t *testing.T, url string) {
 	}
 }
 
-// rollingFails has it fail to start its servers.
+// rollingFails makes rolling fail to start its servers.
 func (p programs) rollingFails(t *testing.T) {
 	t.Parallel()
 	if _, problems, err := run(p.command(t, "", "rolling", "--server", p.path("client"))); err == nil || !strings.Contains(problems, "node1 is not ready") {
@@ -126,8 +127,8 @@ var (
 	totals  = regexp.MustCompile(`\d+ calls, \d+ at 1.1 and \d+ at 1.2`)
 )
 
-// timeline is what rolling prints, without the numbers that are not always the same. At which
-// versions calls ran, it checks by itself.
+// timeline returns the output of rolling without the numbers that differ each time. rolling itself
+// checks the versions at which calls ran.
 func timeline(out string) string {
 	out = counts.ReplaceAllString(seconds.ReplaceAllString(out, "TIME"), " $1")
 	return strings.TrimSpace(totals.ReplaceAllString(out, "TOTALS"))

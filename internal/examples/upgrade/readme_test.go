@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// readme returns what the README shows, by the commands that print it.
+// readme returns the output that the README shows, by the command that prints it.
 func readme(t *testing.T) map[string]string {
 	t.Helper()
 	shown := map[string]string{}
@@ -35,7 +35,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// clients runs the commands of the README with clients, in its fleet of one old and one new server.
+// clients runs the README's commands with clients, in its fleet of one old and one new server.
 func (p programs) clients(t *testing.T) {
 	t.Parallel()
 	url := programtest.Local(t)
@@ -55,7 +55,7 @@ func (p programs) clients(t *testing.T) {
 	}
 }
 
-// majors runs its command with a client of the next major version.
+// majors runs the README's command with a client of the next major version.
 func (p programs) majors(t *testing.T) {
 	t.Parallel()
 	url := programtest.Local(t)
@@ -68,7 +68,7 @@ func (p programs) majors(t *testing.T) {
 var (
 	ports = regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`)
 	since = regexp.MustCompile(`known for \d+s`)
-	// Any server may run what is for any server.
+	// Any server may run a message for any server.
 	anybody = regexp.MustCompile(`(my_remote_method\(a, b\): )\w+, a 1\.\d server`)
 	capped  = regexp.MustCompile(`\w+, a 1\.\d server, ran it at 1\.1 with arg2=\S+( \S+ \S+)?`)
 )
@@ -87,7 +87,8 @@ func (p programs) checkClient(t *testing.T, url, args, want string) {
 	}
 }
 
-// TestReadmeShowsTheCode finds the lines of code that the README shows in the files that it names.
+// TestReadmeShowsTheCode checks that the lines of code in the README are in the files that it
+// names.
 func TestReadmeShowsTheCode(t *testing.T) {
 	file := ""
 	lines := 0
