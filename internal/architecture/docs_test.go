@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each exported name has a comment, so that pkg.go.dev and editors can show one.
+// Each exported name has a comment that pkg.go.dev and editors can show.
 func TestExportsAreDocumented(t *testing.T) {
 	for _, s := range sources(t) {
 		if s.file.Name.Name == "main" { // no package can import it
@@ -25,7 +25,7 @@ func TestExportsAreDocumented(t *testing.T) {
 	}
 }
 
-// isOfExported reports whether a function is none of a type's, or of a type that is exported.
+// isOfExported reports whether a function has no receiver, or an exported receiver type.
 func isOfExported(f *ast.FuncDecl) bool {
 	if f.Recv == nil || len(f.Recv.List) == 0 {
 		return true
@@ -56,7 +56,7 @@ func checkSpecs(t *testing.T, s *source, d *ast.GenDecl) {
 				t.Errorf("%v: type %s has no comment", s.files.Position(spec.Pos()), spec.Name.Name)
 			}
 		case *ast.ValueSpec:
-			// One comment may be about a group of constants.
+			// One comment may describe a group of constants.
 			if d.Tok != token.IMPORT && spec.Names[0].IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil {
 				t.Errorf("%v: %s has no comment", s.files.Position(spec.Pos()), spec.Names[0].Name)
 			}

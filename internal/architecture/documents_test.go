@@ -17,8 +17,7 @@ var (
 	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)[A-Za-z0-9_]+)\(`)
 )
 
-// files calls a function with each file below a directory of the module whose name ends with a
-// suffix.
+// files calls read with each file below a directory of the module whose name ends with a suffix.
 func files(t *testing.T, dir, suffix string, read func(path, text string)) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
@@ -41,7 +40,7 @@ func files(t *testing.T, dir, suffix string, read func(path, text string)) {
 	}
 }
 
-// Links of documents to files lead somewhere.
+// Links from documents to files are valid.
 func TestLinksLeadSomewhere(t *testing.T) {
 	files(t, "", ".md", func(path, text string) {
 		for _, found := range link.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
@@ -56,7 +55,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	})
 }
 
-// Tests that the documents in docs name exist.
+// Tests that documents mention exist.
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	tests := map[string]bool{}
 	files(t, "", "_test.go", func(_, text string) {
@@ -73,11 +72,11 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	})
 }
 
-// vague are words for people that texts must not use for programs: "no server", "the caller" or
-// "its own" say what is meant.
+// vague are words for people that texts must not use for programs. Texts should name the thing
+// instead: "no server", "the caller", "its own".
 var vague = regexp.MustCompile(`(?i)\b(nobody|somebody|anybody|whoever|that of|those of)\b`)
 
-// Documents and comments name what they are about.
+// Documents and comments name their subject.
 func TestProse(t *testing.T) {
 	files(t, "", ".md", func(path, text string) {
 		if filepath.Base(path) == "CONTRIBUTING.md" {
@@ -106,16 +105,16 @@ func TestProse(t *testing.T) {
 }
 
 var (
-	// vagueName are names of tests that have such words.
+	// vagueName matches names of tests that contain such words.
 	vagueName = regexp.MustCompile(`\bfunc (?:Test|Fuzz|Example|Benchmark)\w*(?:[Nn]obody|[Ss]omebody|[Aa]nybody|[Ww]hoever|ThatOf|ThoseOf)\w*`)
-	// goComment is a comment of Go, TypeScript or a proto, and pyComment one of Python, or a text over
-	// several lines.
+	// goComment matches comments of Go, TypeScript and protobuf. pyComment matches comments of
+	// Python and strings over several lines.
 	goComment = regexp.MustCompile(`(?m)^\s*//.*$|\s// .*$|(?s:/\*.*?\*/)`)
 	pyComment = regexp.MustCompile(`(?m)^\s*# .*$|  # .*$|(?s:""".*?""")`)
 )
 
-// checkComments reports the vague words of comments. Where each comment begins and ends in the text
-// is given.
+// checkComments reports vague words in comments. comments are the positions of the comments in the
+// text.
 func checkComments(t *testing.T, path string, comments [][]int, text string) {
 	t.Helper()
 	for _, at := range comments {
@@ -125,5 +124,5 @@ func checkComments(t *testing.T, path string, comments [][]int, text string) {
 	}
 }
 
-// quotedText is text that a comment quotes.
+// quotedText matches text that a comment quotes.
 var quotedText = regexp.MustCompile(`"[^"\n]*"|` + "`[^`\n]*`")

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The two ends of a message. A package of one must not import a package of the other.
+// These are the packages of the two ends of a message. A package of one end must not import a
+// package of the other.
 var (
 	client = []string{
 		"internal/client", "internal/delivery", "internal/fleet", "internal/route",
@@ -18,13 +19,13 @@ var (
 	}
 )
 
-// free are the packages that must not know gRPC, so that other carriers can serve them.
+// free are the packages that must not import gRPC, so that other carriers can use them.
 var free = []string{
 	"internal/client", "internal/delivery", "internal/fleet", "internal/route", "internal/carrier",
 	"internal/intake", "internal/dispatch", "internal/endpoint", "internal/refusal", "internal/upgrade", "pkg/rpc",
 }
 
-// users are the packages, with those below them, that may import the public API.
+// users are the packages that may import the public API, together with the packages below them.
 var users = []string{
 	"cmd", "examples", "pkg/oslorpctest", "internal/bench", "internal/simulate", "internal/cuts", "internal/lab", "internal/programtest", "internal/conformance",
 	"internal/interop",
@@ -35,20 +36,20 @@ const (
 	api  = "pkg/oslorpc"
 )
 
-// isAt reports whether a package is one of the list, or below one.
+// isAt reports whether a package is in the list, or below a package in the list.
 func isAt(pkg string, list []string) bool {
 	return slices.ContainsFunc(list, func(p string) bool { return isWithin(pkg, p) })
 }
 
 func isWithin(pkg, parent string) bool { return pkg == parent || strings.HasPrefix(pkg, parent+"/") }
 
-// isTestSupport reports whether a package serves tests only, and may bring both ends together.
+// isTestSupport reports whether a package is only for tests. Such a package may import both ends.
 func isTestSupport(pkg string) bool {
 	name := pkg[strings.LastIndex(pkg, "/")+1:]
 	return strings.HasSuffix(name, "test") || name == "memcarrier"
 }
 
-// broken returns the rule that an import breaks, "" if it breaks none.
+// broken returns the rule that an import breaks, or "" if it breaks none.
 func broken(pkg, imported string) string {
 	switch {
 	case slices.Contains(free, pkg) && isWithin(imported, grpc):
@@ -79,7 +80,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// A rule about a package that is not there would hold for ever.
+// A rule about a package that does not exist would never fail.
 func TestRulesNamePackages(t *testing.T) {
 	there := map[string]bool{}
 	for _, s := range sources(t) {

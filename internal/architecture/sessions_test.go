@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// notRun is how many blocks of commands say that no test runs them, and why. Raise it only for
+// notRun is how many command blocks say that no test runs them, with a reason. Raise it only for
 // commands that no test can run.
 const notRun = 14
 
-// ranElsewhere has the pages that tests read in a way of their own.
+// ranElsewhere lists the pages that tests read in another way.
 var ranElsewhere = map[string]string{
 	"examples/upgrade/README.md": "internal/examples/upgrade/readme_test.go",
 }
@@ -25,15 +25,15 @@ var (
 	unmark = regexp.MustCompile(`^<!-- not run: (.{10,}) -->$`)
 )
 
-// block is a block of commands in a page.
+// block is a command block in a page.
 type block struct {
 	page, section string
 	line          int
-	// reason is why no test runs it; empty if one does.
+	// reason is why no test runs the block. It is empty if a test does.
 	reason string
 }
 
-// blocks returns the blocks of commands in a page.
+// blocks returns the command blocks in a page.
 func blocks(page, text string) []block {
 	var list []block
 	section, before, inside := "", "", false
@@ -62,7 +62,7 @@ func blocks(page, text string) []block {
 }
 
 // sessionsRead returns the pages that tests read with programtest.ReadSession, each with the
-// sections that they read; "" stands for all.
+// sections that they read. "" means the whole page.
 func sessionsRead(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	read := map[string]map[string]bool{}
@@ -114,7 +114,7 @@ func parse(t *testing.T, path string) *ast.File {
 	return file
 }
 
-// addConstants adds the constants of a file that are texts.
+// addConstants adds the string constants of a file.
 func addConstants(known map[string]string, file *ast.File) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
@@ -130,7 +130,7 @@ func addConstants(known map[string]string, file *ast.File) {
 	})
 }
 
-// textOf returns the value of an expression of constants.
+// textOf returns the value of a constant string expression.
 func textOf(e ast.Expr, constants map[string]string) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -148,7 +148,7 @@ func textOf(e ast.Expr, constants map[string]string) (string, bool) {
 	}
 }
 
-// Each block of commands in a page is run by a test, or says why none runs it.
+// For each command block in a page, either a test runs it or the page says why no test does.
 func TestCommandsOfPagesAreRun(t *testing.T) {
 	read := sessionsRead(t)
 	ran, excused := 0, 0

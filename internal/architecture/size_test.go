@@ -32,7 +32,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// Comments wrap, but for code in them and for comments that follow code on its line.
+// Comments wrap at 100 columns, except for code in comments and comments that follow code on a
+// line.
 func TestCommentsWrap(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, group := range s.file.Comments {
@@ -48,10 +49,10 @@ func TestCommentsWrap(t *testing.T) {
 	}
 }
 
-// maxIndent is the last column at which a comment has its line for itself.
+// maxIndent is the last column at which a comment counts as alone on its line.
 const maxIndent = 6
 
-// Comments of Python and TypeScript wrap, too, except directives for tools and generated code.
+// Comments of Python and TypeScript wrap too, except for directives and generated code.
 func TestCommentsOfOtherLanguagesWrap(t *testing.T) {
 	for dir, comments := range map[string]*regexp.Regexp{
 		"python":     regexp.MustCompile(`(?m)^ *#.*$|(?ms:^ *""".*?"""$)`),
@@ -67,11 +68,11 @@ func TestCommentsOfOtherLanguagesWrap(t *testing.T) {
 	}
 }
 
-// directive is a comment for a tool, which must have a line of its own.
+// directive matches a comment for a tool, which cannot wrap.
 var directive = regexp.MustCompile(`^ *(#|//) ?(noqa|type:|mypy:|ruff:|biome-ignore|@ts-)`)
 
-// checkWidths reports the lines of comments that are too wide. Where each comment begins and ends
-// in the text is given.
+// checkWidths reports comment lines that are too wide. comments are the positions of the comments
+// in the text.
 func checkWidths(t *testing.T, path string, comments [][]int, text string) {
 	t.Helper()
 	for _, at := range comments {

@@ -18,13 +18,14 @@ const (
 
 // source is a Go file of the repository that is neither a test nor generated.
 type source struct {
-	// path and pkg are relative to the root: "internal/route/view.go" and "internal/route".
+	// path and pkg are relative to the root, for example "internal/route/view.go" and
+	// "internal/route".
 	path, pkg string
 	file      *ast.File
 	files     *token.FileSet
 }
 
-// imports returns the paths that a file imports; paths of this module are relative to the root.
+// imports returns the import paths of a file. Paths of this module are relative to the root.
 func (s *source) imports() []string {
 	list := make([]string, 0, len(s.file.Imports))
 	for _, i := range s.file.Imports {
@@ -34,7 +35,7 @@ func (s *source) imports() []string {
 	return list
 }
 
-// sources parses the repository.
+// sources parses all source files of the repository.
 func sources(t *testing.T) []*source {
 	t.Helper()
 	var list []*source

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// dependencies returns all packages that a program with one import links, without the
-// standard library's.
+// dependencies returns all packages that a program with this import links, except for the standard
+// library.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", module+pkg)
@@ -22,7 +22,7 @@ func dependencies(t *testing.T, pkg string) []string {
 }
 
 // A program with local://, static:// or memory:// links neither Consul's client nor the registry
-// that uses it; one that imports the registry does.
+// that uses it. A program that imports this registry links both.
 func TestWeight(t *testing.T) {
 	isConsul := func(pkg string) bool { return strings.Contains(pkg, "consul") }
 	for _, light := range []string{"pkg/oslorpc", "pkg/oslorpctest", "pkg/registry", "pkg/registry/registrytest"} {

@@ -22,14 +22,14 @@ const (
 	callPath      = "/oslorpc.v1.RPCService/Call"
 	multicallPath = "/oslorpc.v1.RPCService/Multicall"
 
-	// timesEnv has the tests check how long others wait. It needs a machine that is idle.
+	// timesEnv makes the tests check how long other callers wait. This needs an idle machine.
 	timesEnv = "OSLORPC_TEST_TIMES"
 
 	maxPeak = 768 // MiB
 	maxP99  = 250 * time.Millisecond
 )
 
-// check ends the callers, and checks how the server fared.
+// check stops the callers and checks how the server coped.
 func (s *server) check(t *testing.T, o *others) {
 	t.Helper()
 	o.stop()
@@ -52,7 +52,7 @@ func (s *server) check(t *testing.T, o *others) {
 	}
 }
 
-// attacker connects to a server from an address of its own.
+// attacker connects to a server from a separate address.
 func attacker(t *testing.T, addr string, reads bool) *limitstest.Client {
 	t.Helper()
 	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext(t.Context(), "tcp", addr)
@@ -67,7 +67,7 @@ func attacker(t *testing.T, addr string, reads bool) *limitstest.Client {
 	return c
 }
 
-// request returns a request of a method with arguments that are JSON text.
+// request returns a request for a method with arguments in JSON.
 func request(method, kwargs string) []byte {
 	b, err := proto.Marshal(&pb.CallRequest{Message: &pb.Message{
 		Target: &pb.Target{Topic: new("topic")}, Method: method, Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: kwargs}},
@@ -78,7 +78,7 @@ func request(method, kwargs string) []byte {
 	return b
 }
 
-// lasts is how long an attack is watched.
+// lasts is how long an attack is observed.
 const lasts = 3 * time.Second
 
 func TestUnfinishedRequests(t *testing.T) {
@@ -122,7 +122,7 @@ func TestUnreadAnswers(t *testing.T) {
 	s.check(t, o)
 }
 
-// session opens a session with so many messages whose results are large, and reads nothing.
+// session opens a session, sends messages whose results are large, and reads nothing.
 func session(t *testing.T, addr string, messages uint64) *limitstest.Client {
 	t.Helper()
 	c := attacker(t, addr, false)
@@ -148,7 +148,7 @@ func session(t *testing.T, addr string, messages uint64) *limitstest.Client {
 	return c
 }
 
-// The results of a session that are not read take a share of the memory for answers.
+// Unread results of a session use a limited share of the memory for answers.
 func TestUnreadSession(t *testing.T) {
 	s := start(t)
 	o := s.use(t)
@@ -157,7 +157,8 @@ func TestUnreadSession(t *testing.T) {
 	s.check(t, o)
 }
 
-// Results that are kept for sessions whose connections were lost are bounded, too, and hold back none.
+// Results that are kept for sessions with lost connections are limited too, and do not block
+// others.
 func TestKeptResults(t *testing.T) {
 	s := start(t)
 	o := s.use(t)
@@ -198,7 +199,7 @@ func values(n int) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), message)
 }
 
-// flood sends requests at the same time from an attacker, and returns how they ended.
+// flood sends requests concurrently from an attacker and returns how they ended.
 func flood(t *testing.T, s *server, path string, n int, message []byte) (ends []limitstest.End) {
 	t.Helper()
 	c := attacker(t, s.addr, true)
@@ -253,7 +254,7 @@ func TestEmptyObjects(t *testing.T) {
 	s.check(t, o)
 }
 
-// Objects that are just not too many wait for each other.
+// Requests whose number of objects is just below the limit wait for each other.
 func TestManyObjects(t *testing.T) {
 	s := start(t)
 	o := s.use(t)
@@ -266,7 +267,7 @@ func TestManyObjects(t *testing.T) {
 	s.check(t, o)
 }
 
-// Calls without a deadline hold no more than their share of the workers.
+// Calls without a deadline occupy no more than their caller's share of the workers.
 func TestHeldWorkers(t *testing.T) {
 	s := start(t)
 	c := attacker(t, s.addr, true)
@@ -280,7 +281,7 @@ func TestHeldWorkers(t *testing.T) {
 	s.check(t, o)
 }
 
-// Multicalls that are never read hold no more than their share of the workers.
+// Multicalls that are never read occupy no more than their caller's share of the workers.
 func TestUnreadMulticalls(t *testing.T) {
 	s := start(t)
 	c := attacker(t, s.addr, false)
@@ -294,7 +295,7 @@ func TestUnreadMulticalls(t *testing.T) {
 	s.check(t, o)
 }
 
-// Silent connections lock others out of no server, not even of one with few descriptors.
+// Silent connections do not lock out other clients, even on a server with few file descriptors.
 func TestSilentConnections(t *testing.T) {
 	s := start(t, "sh", "-c", `ulimit -n 256; exec "$0"`)
 	for range 400 {

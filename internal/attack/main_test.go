@@ -22,7 +22,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// attackedEnv has the test program be the server that is attacked.
+// attackedEnv makes the test program act as the server under attack.
 const attackedEnv = "OSLORPC_TEST_ATTACKED"
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve is the server that is attacked, until its standard input ends.
+// serve runs the server under attack until standard input ends.
 func serve() {
 	t, err := oslorpc.Open("memory://attacked", oslorpc.WithLimits(rpc.Limits{Memory: 512 << 20}), oslorpc.WithStopGrace(0))
 	if err != nil {
@@ -63,7 +63,7 @@ func serve() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// server is a process that is attacked.
+// server is a process under attack.
 type server struct {
 	addr string
 	pid  int
@@ -71,7 +71,7 @@ type server struct {
 	log  strings.Builder
 }
 
-// start starts a server, which ends with the test.
+// start starts a server that ends with the test.
 func start(t *testing.T, wrap ...string) *server {
 	t.Helper()
 	if testing.Short() || raceEnabled {
@@ -105,7 +105,7 @@ func start(t *testing.T, wrap ...string) *server {
 	return s
 }
 
-// Write takes what the server logs.
+// Write receives the log of the server.
 func (s *server) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *server) text() string {
 
 var peakLine = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
-// peak returns the most memory that the server had, in MiB.
+// peak returns the maximum memory of the server in MiB.
 func (s *server) peak(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.pid), "status"))
@@ -134,7 +134,7 @@ func (s *server) peak(t *testing.T) int {
 	return n >> 10
 }
 
-// others are callers that use a server while it is attacked.
+// others are callers that use a server during an attack.
 type others struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup

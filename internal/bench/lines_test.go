@@ -9,7 +9,7 @@ import (
 )
 
 func TestRatioIsOfTheRounds(t *testing.T) {
-	// The third round ran on a machine ten times as slow, for both.
+	// In the third round, the machine was ten times as slow for both sides.
 	ours, raw := []float64{2000, 3000, 40000}, []float64{1000, 1000, 20000}
 	times := line{Quartiles: compare.Quartiles{Q1: 2, Median: 2, Q3: 2.5}, ours: 3, raw: 1}
 	counts := line{Quartiles: compare.Quartiles{Q1: 2, Median: 2, Q3: 2.5}, ours: 3000, raw: 1000}
@@ -30,7 +30,7 @@ func TestAbsoluteAndRatio(t *testing.T) {
 	}
 }
 
-// BenchmarkSides runs each side of each case by itself, to be profiled.
+// BenchmarkSides runs each side of each case alone, for profiling.
 func BenchmarkSides(b *testing.B) {
 	for _, c := range cases {
 		b.Run(c.names[0], func(b *testing.B) {

@@ -2,5 +2,5 @@
 
 package main
 
-// race is true with the race detector, with which pools forget some of what they have.
+// race is true with the race detector. With it, pools drop some of their objects.
 const race = true

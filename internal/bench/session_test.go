@@ -11,11 +11,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// maxSessionAllocs is how many allocations a call of 1 KiB may make in a session, both ends
-// together, with arguments and a result that are encoded already.
+// maxSessionAllocs is the maximum number of allocations of a call of 1 KiB in a session, at both
+// ends together, with arguments and a result that are already encoded.
 const maxSessionAllocs = 24
 
-// A call in a session makes few allocations, whether it is alone or not.
+// A call in a session makes few allocations, alone or beside other calls.
 func TestSessionAllocations(t *testing.T) {
 	if race {
 		t.Skip("the race detector makes allocations")
@@ -41,7 +41,7 @@ func TestSessionAllocations(t *testing.T) {
 	}
 }
 
-// sessionCall returns a call to a server that a session is with.
+// sessionCall returns a call to a server with an open session.
 func sessionCall(t *testing.T) func(context.Context) error {
 	t.Helper()
 	url, quiet := "memory://"+strings.ReplaceAll(t.Name(), "/", "-"), oslorpc.WithLogger(slog.New(slog.DiscardHandler))

@@ -17,7 +17,8 @@ func late(ctx context.Context) error {
 	return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err()}
 }
 
-// took makes a call and returns how long the call itself took, and its caller.
+// took makes a call. It returns how long the call itself took, and how long the caller waited in
+// total.
 func took(t *testing.T, b Backoff, ctx context.Context, do func(context.Context) error) (call, whole time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
@@ -57,7 +58,7 @@ func TestBackoffDoublesTheTimeout(t *testing.T) {
 	})
 }
 
-// The wait is bounded by the timeout that the method had, and by Initial.
+// The wait is limited by the method's timeout and by Initial.
 func TestBackoffWaitIsBoundedByInitial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const initial = 10 * time.Second
@@ -90,7 +91,7 @@ func TestBackoffKnowsMethodsByNamespace(t *testing.T) {
 	})
 }
 
-// Callers that time out together double it once.
+// If several callers time out at the same time, the timeout doubles once.
 func TestBackoffOfManyCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := Backoff{Initial: time.Second, Max: time.Hour, Learned: &Timeouts{}}
@@ -134,7 +135,7 @@ func TestDeadlineOfTheCallerIsNotTheMethodsFault(t *testing.T) {
 	})
 }
 
-// A caller that has no time left is not kept waiting.
+// A caller without time left does not wait.
 func TestBackoffWaitsNoLongerThanTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {

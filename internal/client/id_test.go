@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// One id must not tell another: a process that could guess the ids of a sender could use them up.
+// No ID may reveal another. A process that could guess the IDs of a sender could use them before
+// the sender does.
 func TestIDsAreUniqueAndUnlike(t *testing.T) {
 	t.Parallel()
 	a, b := newIDs(), newIDs()

@@ -11,7 +11,7 @@ import (
 
 var errWhy = errors.New("why")
 
-// A context ends as one of package context does, whether something waits for it or not.
+// A context ends like a context of package context, whether or not something waits for it.
 func TestContextEnds(t *testing.T) {
 	for name, waits := range map[string]bool{"asked": false, "waited for": true} {
 		for end, do := range map[string]func(c *Context, cancel context.CancelCauseFunc){

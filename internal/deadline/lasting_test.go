@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A lasting context has the values of another one, and neither its end nor the reason of that.
+// A lasting context has the values of another context, but neither its end nor its cause.
 func TestLasting(t *testing.T) {
 	type key struct{}
 	outer, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))

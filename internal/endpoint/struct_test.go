@@ -69,12 +69,11 @@ func TestNamesOfMethods(t *testing.T) {
 	}
 }
 
-// Each change returns another Struct, so that several can be made of one.
 type onPointers struct{}
 
 func (*onPointers) Build(context.Context, args) error { return nil }
 
-// What has no method to serve is named, with what is missing.
+// The error for a value without suitable methods names the value and says what is missing.
 func TestWithoutMethods(t *testing.T) {
 	t.Parallel()
 	const shape = "no exported method looks like func(ctx, struct) (R, error)"
@@ -95,6 +94,7 @@ func TestWithoutMethods(t *testing.T) {
 	}
 }
 
+// Each change returns another Struct, so that several can be made from one.
 func TestStructsDoNotChange(t *testing.T) {
 	t.Parallel()
 	base := endpoint.Of(digits{}).Since("1.0", "V4")

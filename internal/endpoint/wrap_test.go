@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// marking is a serializer that marks what passes, and fails on the entity "bad".
+// marking is a serializer that marks values, and fails on the entity "bad".
 type marking struct{}
 
 func (marking) SerializeEntity(_ context.Context, v any) (any, error) {
@@ -32,7 +32,7 @@ func (marking) DeserializeContext(_ context.Context, dict map[string]any) (map[s
 	return map[string]any{"entries": len(dict)}, nil
 }
 
-// echo is an endpoint of which each method, also the fallback, returns its arguments.
+// echo is an endpoint whose methods, including the fallback, return their arguments.
 func echo(t *testing.T) dispatch.Endpoint {
 	t.Helper()
 	m := endpoint.Func(func(_ context.Context, args map[string]any) (any, error) { return args, nil })
@@ -43,7 +43,7 @@ func echo(t *testing.T) dispatch.Endpoint {
 	return built
 }
 
-// invoke runs a method as a dispatcher does.
+// invoke runs a method like a dispatcher.
 func invoke(ctx context.Context, m *dispatch.Method, kwargs string) (_ context.Context, emitted string, err error) {
 	if m.Prepare != nil {
 		if ctx, kwargs, err = m.Prepare(ctx, kwargs); err != nil {
@@ -106,7 +106,7 @@ func TestNoSerializerLeavesTheMethod(t *testing.T) {
 	}
 }
 
-// What is put around a method last is outermost.
+// The last wrapper around a method is the outermost.
 func TestAroundNests(t *testing.T) {
 	t.Parallel()
 	var order string

@@ -32,7 +32,7 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.text.Write(p)
 }
 
-// take returns the lines since the last time.
+// take returns the lines since the last call.
 func (j *journal) take(t *testing.T) (lines []map[string]any) {
 	t.Helper()
 	j.mu.Lock()
@@ -141,7 +141,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Long texts of a caller are cut in the log, and what they contain cannot pass for other text.
+// Long texts of a caller are truncated in the log, and their contents cannot look like other text.
 func TestAuditLogIsBounded(t *testing.T) {
 	t.Parallel()
 	g, j := newGate(t, trust.Policy{}, slog.LevelInfo)
@@ -167,8 +167,8 @@ func TestAuditLogIsBounded(t *testing.T) {
 	}
 }
 
-// A caller that is denied often fills neither the log nor the share of another caller. What is left
-// out is counted.
+// A caller that is denied often fills neither the log nor another caller's share of it. Omitted
+// lines are counted.
 func TestAuditLogIsRateLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestAuditLogIsRateLimited(t *testing.T) {
 	})
 }
 
-// Callers that proved nothing are told apart by their machines.
+// Callers that proved nothing are distinguished by their machines.
 func TestUnprovenCallersShareByMachine(t *testing.T) {
 	t.Parallel()
 	at := func(addr string) string { return keyOf(&Caller{Peer: rpc.Peer{Addr: addr}, Claimed: addr}) }
@@ -233,7 +233,7 @@ func TestUnprovenCallersShareByMachine(t *testing.T) {
 	}
 }
 
-// follower is a gate that follows a file.
+// follower is a gate that follows a policy file.
 type follower struct {
 	*Gate
 	*journal
@@ -241,7 +241,7 @@ type follower struct {
 	path string
 }
 
-// following runs a test of a gate that follows a file.
+// following tests a gate that follows a file.
 func following(t *testing.T, text string, test func(t *testing.T, f *follower)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
@@ -271,7 +271,7 @@ func (f *follower) follow() {
 	synctest.Wait()
 }
 
-// lets reports whether a method is let in.
+// lets reports whether the gate allows a method.
 func (f *follower) lets(t *testing.T, method string) bool {
 	t.Helper()
 	return f.Enter(t.Context(), caller("uri:a"), question(method)) == nil
@@ -307,7 +307,8 @@ func TestFileIsFollowed(t *testing.T) {
 	})
 }
 
-// A file that cannot be used keeps the policy, which is said once, with the place of the mistake.
+// If a file cannot be used, the old policy stays. This is logged once, with the location of the
+// mistake.
 func TestBrokenFileKeepsThePolicy(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -346,7 +347,7 @@ func TestBrokenFileKeepsThePolicy(t *testing.T) {
 	}
 }
 
-// A file that is written in parts counts when it is complete.
+// A file that is written in parts takes effect when it is complete.
 func TestUnfinishedFileDoesNotCount(t *testing.T) {
 	t.Parallel()
 	following(t, allowing("get"), func(t *testing.T, f *follower) {

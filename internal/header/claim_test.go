@@ -42,7 +42,7 @@ func TestContradiction(t *testing.T) {
 	}
 }
 
-// Only headers by which proxies route make a session one of a single target.
+// Only headers by which proxies route bind a session to a single target.
 func TestRouted(t *testing.T) {
 	t.Parallel()
 	for want, md := range map[string]metadata.MD{
@@ -67,7 +67,7 @@ func TestDisagreement(t *testing.T) {
 	}
 }
 
-// A request without headers of ours, as clients of this library send, costs nothing.
+// A request without our headers, like requests of clients of this library, causes no allocations.
 func TestRequestsWithoutHeadersAllocateNothing(t *testing.T) {
 	md := metadata.Pairs(":authority", "localhost", "content-type", "application/grpc", "user-agent", "a grpc-go/1.85")
 	ctx, said := t.Context(), Request{Topic: "t"}

@@ -24,13 +24,13 @@ var printable = func() string {
 	return all.String()
 }()
 
-// travel returns what a request says once it has arrived.
+// travel returns the request that the receiver decodes.
 func travel(t *testing.T, md metadata.MD, r *Request) (Request, error) {
 	t.Helper()
 	ctx := metadata.NewOutgoingContext(t.Context(), md)
 	sent, _ := metadata.FromOutgoingContext(Write(ctx, r))
 	for key, values := range sent {
-		// gRPC sends nothing else.
+		// gRPC sends no other values.
 		if other := strings.Trim(strings.Join(values, ""), printable); other != "" && !strings.HasSuffix(key, "-bin") {
 			t.Errorf("the header %s has %q", key, values)
 		}
@@ -54,7 +54,7 @@ func TestRequestArrivesAsItWas(t *testing.T) {
 	}
 }
 
-// TestHeadersThatDoNotMatter sends some that are not looked for.
+// TestHeadersThatDoNotMatter sends headers that are ignored.
 func TestHeadersThatDoNotMatter(t *testing.T) {
 	t.Parallel()
 	sent := Request{Instance: "i", Server: "s", Topic: "t", Missed: time.Second, Report: true}
@@ -73,7 +73,7 @@ func TestReportIsAskedFor(t *testing.T) {
 	}
 }
 
-// The headers of the request that a handler serves speak of that request, not of the calls that
+// The headers of the request that a handler serves describe this request, and not the calls that
 // the handler makes.
 func TestOldHeadersAreReplaced(t *testing.T) {
 	t.Parallel()
@@ -187,7 +187,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// Headers say the same whether they are read from the context or from the map in it.
+// Headers decode to the same request whether they are read from the context or from the map in the
+// context.
 func TestArrivedHeaders(t *testing.T) {
 	t.Parallel()
 	for _, md := range []metadata.MD{
@@ -211,7 +212,7 @@ func TestArrivedHeaders(t *testing.T) {
 	}
 }
 
-// What a call says about itself makes one allocation beside gRPC's own.
+// The headers of a call cost one allocation in addition to gRPC's own.
 func TestWritingAllocates(t *testing.T) {
 	r := Request{HasVersion: true, Version: rpc.Version{Major: 1, Minor: 2}, Instance: "i", Context: "{}"}
 	ours := testing.AllocsPerRun(100, func() { Write(t.Context(), &r) })

@@ -16,7 +16,7 @@ func TestGoldenTemplates(t *testing.T) {
 		Exchange string `json:"exchange"`
 		Topic    string `json:"topic"`
 		Server   string `json:"server"`
-		// Name is empty if no certificate can have it.
+		// Name is empty if no certificate can contain the name.
 		Name string `json:"name"`
 	}](t, goldenFile, "templates") {
 		parsed, err := ParseTemplate(c.Template)

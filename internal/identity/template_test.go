@@ -72,7 +72,8 @@ func TestWrongTemplates(t *testing.T) {
 	}
 }
 
-// Whatever two servers are called, they have different names, and no name leaves its place.
+// Different servers have different names, whatever they are called, and no name leaves its place in
+// the template.
 func FuzzNames(f *testing.F) {
 	f.Add("a", "b", "a/b", "")
 	f.Add("..", "%2E", "a%2fb", "a/b")

@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/leak"
 )
 
-// The binary of the tests is the program of Go as well.
+// The test binary is also the program of Go.
 func TestMain(m *testing.M) {
 	var err error
 	switch args := os.Args[1:]; {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// Go with itself, also where servers are attached to a gateway or clients go through one, without a
-// Consul agent and without the calls that take a minute. `make interop` runs the rest.
+// This test checks Go with Go, including servers that attach to a gateway and clients that use one,
+// without a Consul agent and without the calls that take a minute. `make interop` runs the rest.
 func TestGoWithGo(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -98,7 +98,7 @@ FAIL call, py to go: it does not answer
 	}
 }
 
-// A reason for a cell that is not there would explain nothing.
+// A reason for a cell that does not exist would explain nothing.
 func TestGapsNameCells(t *testing.T) {
 	for _, g := range append(append([]gap{}, gaps...), remarks...) {
 		fits := false
@@ -129,7 +129,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// A reply that differs in anything that a case says is a failure.
+// A reply that differs in anything that a case expects is a failure.
 func TestFailed(t *testing.T) {
 	right := func() *wire.Error {
 		return &wire.Error{
@@ -163,7 +163,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// A server that runs a message twice, or a client that reports nonsense, fails a cell.
+// A server that runs a message twice, or a client that prints invalid replies, fails a cell.
 func TestOnceMore(t *testing.T) {
 	s := &server{short: "a", events: map[wire.Event]int{}, changed: make(chan struct{})}
 	c := &cell{run: &run{}}

@@ -70,7 +70,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A new field of the contract must be decoded, or left out on purpose.
+// A new field of the protocol must be decoded or left out on purpose.
 func TestEveryFieldIsDecoded(t *testing.T) {
 	t.Parallel()
 	for message, value := range map[reflect.Type]any{
@@ -126,7 +126,7 @@ func TestMalformedVersionsAreZero(t *testing.T) {
 	}
 }
 
-// JSON can express whatever time a server reports.
+// Every time that a server reports can be expressed in JSON.
 func TestTimesOfServers(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// seed is the value of OSLORPC_LAB_SEED, which a failure names, or an arbitrary one.
+// seed returns the value of OSLORPC_LAB_SEED, which a failure prints, or an arbitrary seed.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("OSLORPC_LAB_SEED")
@@ -37,7 +37,7 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// dir returns where a history goes; it stays if the test fails.
+// dir returns the directory of a history. The directory stays if the test fails.
 func dir(t *testing.T) string {
 	t.Helper()
 	made, err := os.MkdirTemp("", "oslorpc-lab-")
@@ -52,7 +52,7 @@ func dir(t *testing.T) string {
 	return filepath.Join(made, "history")
 }
 
-// The short form of the laboratory: what `make lab` does, in a small way.
+// The short form of the laboratory does the same as `make lab` on a small scale.
 func TestShortForm(t *testing.T) {
 	for _, s := range scenario.All() {
 		if !s.Short {
@@ -72,8 +72,8 @@ func TestShortForm(t *testing.T) {
 	}
 }
 
-// Servers and clients that break a promise on purpose are found out, by the same processes, files
-// and checks that find a real fault.
+// Servers and clients that break a promise on purpose are detected by the same processes, files and
+// checks that detect a real fault.
 func TestSabotageIsFound(t *testing.T) {
 	for _, c := range []struct {
 		sabotage role.Sabotage

@@ -19,7 +19,7 @@ var (
 	testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 )
 
-// What the track record names is there: each test and each scenario.
+// Each test and each scenario that the track record names exists.
 func TestTrackRecord(t *testing.T) {
 	there := tests(t)
 	for _, s := range scenario.All() {
@@ -51,7 +51,7 @@ func TestTrackRecord(t *testing.T) {
 	}
 }
 
-// tests returns the names of all tests of the repository.
+// tests returns the names of all tests in the repository.
 func tests(t *testing.T) []string {
 	t.Helper()
 	var names []string

@@ -24,7 +24,8 @@ func heap(build func() any) int {
 	return int(after.HeapAlloc) - int(before.HeapAlloc)
 }
 
-// The estimate of a JSON text is not far below what decoding it takes, whatever it has most of.
+// The estimate for a JSON text is not far below the memory that decoding takes, whatever the text
+// consists of.
 func TestJSONIsEstimated(t *testing.T) {
 	for _, element := range []string{"{}", "[]", "1", "0.5", `""`, `"abcdefgh"`, "null", `{"a":1}`, `{"a":{},"b":[1,2]}`, "[[[[]]]]", `"` + strings.Repeat("x", 1000) + `"`} {
 		text := "[" + strings.Repeat(element+",", 2<<20/len(element)) + "1]"
@@ -40,7 +41,7 @@ func TestJSONIsEstimated(t *testing.T) {
 	}
 }
 
-// What is in strings does not count, but for its length.
+// Only the length of strings counts, and not their contents.
 func TestStringsAreNotScanned(t *testing.T) {
 	text := `{"a":"` + strings.Repeat(`{[,:\\\"`, 10<<10) + `"}`
 	if n := JSON(text); n > len(text)+1000 {
@@ -69,7 +70,7 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// The same for protobuf.
+// The same is true for protobuf.
 func TestProtobufIsEstimated(t *testing.T) {
 	d := (&structpb.ListValue{}).ProtoReflect().Descriptor()
 	for name, value := range map[string]*structpb.Value{

@@ -19,7 +19,7 @@ func budget() *Budget {
 	return New(rpc.Limits{Memory: 400}.WithDefaults(), slog.New(slog.DiscardHandler))
 }
 
-// claims asks for bytes, and fails the test unless they are granted as expected.
+// claims requests bytes, and fails the test unless they are granted as expected.
 func claims(t *testing.T, p *Pool, c *Caller, n int, want bool) *Claim {
 	t.Helper()
 	claim, has := p.Claim(c, n, func() {})
@@ -29,7 +29,7 @@ func claims(t *testing.T, p *Pool, c *Caller, n int, want bool) *Claim {
 	return claim
 }
 
-// A caller has its share, others have the rest, and what waits is granted in order.
+// A caller gets its share, others get the rest, and waiting claims are granted in order.
 func TestShares(t *testing.T) {
 	b := budget()
 	a, other, third := b.Join("a", ""), b.Join("b", ""), b.Join("c", "")
@@ -49,7 +49,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// What is larger than a share, or than the pool, is granted to a caller that has nothing.
+// A claim that is larger than a share, or than the pool, is granted to a caller that has nothing.
 func TestLargeClaims(t *testing.T) {
 	b := budget()
 	a, other := b.Join("a", ""), b.Join("b", "")
@@ -62,7 +62,7 @@ func TestLargeClaims(t *testing.T) {
 	}
 }
 
-// Connections that prove nothing have a share each, and another one together.
+// Connections that prove nothing have a share each, and another share together.
 func TestUnprovenShares(t *testing.T) {
 	b := budget()
 	one, two := b.Join("", "192.0.2.1"), b.Join("", "192.0.2.1")
@@ -74,7 +74,7 @@ func TestUnprovenShares(t *testing.T) {
 	claims(t, b.Requests, b.Join("", "192.0.2.2"), 25, true)
 }
 
-// A wait ends with its ctx, and leaves nothing behind.
+// A wait ends with its context and leaves nothing behind.
 func TestAcquireEnds(t *testing.T) {
 	b := budget()
 	a := b.Join("a", "")
@@ -108,7 +108,7 @@ func TestConnectionsOfACaller(t *testing.T) {
 	}
 }
 
-// A caller may send as many messages a second as its rate says, over all its connections.
+// A caller may send as many messages a second as its rate allows, over all its connections.
 func TestRateOfACaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(rpc.Limits{CallerRate: 5}.WithDefaults(), slog.New(slog.DiscardHandler))
@@ -137,7 +137,7 @@ func TestRateOfACaller(t *testing.T) {
 	})
 }
 
-// Workers are divided by a part of their own.
+// The share of the workers is larger than the share of other resources.
 func TestPartOfWorkers(t *testing.T) {
 	c := New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler)).Join("a", "")
 	if c.PartOfWorkers(64, 8) != 48 || c.Part(64, 8) != 32 || c.PartOfWorkers(7, 8) != 7 {
@@ -145,7 +145,7 @@ func TestPartOfWorkers(t *testing.T) {
 	}
 }
 
-// Refusals are counted, and logged at once and then once a second.
+// Refusals are counted. They are logged at once and then once a second.
 func TestRefusalsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// written is what a logger writes. The end of an interval writes on a goroutine of its own.
+// written is what a logger writes. The end of an interval writes on a separate goroutine.
 type written struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -37,7 +37,7 @@ func (w *written) Reset() {
 
 func (w *written) Len() int { return len(w.String()) }
 
-// newLog returns a limited logger, and what it writes.
+// newLog returns a limited logger and its output.
 func newLog(level slog.Level) (*slog.Logger, *written) {
 	var text written
 	return New(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: level}))), &text
@@ -77,7 +77,7 @@ func TestEqualLinesAreLimited(t *testing.T) {
 	})
 }
 
-// A peer that chooses a new name for each line cannot fill the log either, nor the memory.
+// A peer that chooses a new name for each line can fill neither the log nor the memory.
 func TestKindsOfLinesAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A read that waits behind a partition gives up at its deadline, as on a socket. gRPC bounds
-// handshakes so, and a server that stops waits for those.
+// A read that waits behind a partition returns at its deadline, as on a socket. gRPC limits
+// handshakes in this way, and a stopping server waits for handshakes.
 func TestReadBehindAPartitionHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n Network

@@ -109,8 +109,8 @@ func TestTextMustBeAnObject(t *testing.T) {
 	}
 }
 
-// What the other entries say must not be lost with one that Go has no type for: is_admin false is
-// not the same as absent.
+// If an entry has no Go type, the other entries must not be lost: is_admin false is not the same as
+// absent.
 func TestNumberWithoutGoTypeStaysText(t *testing.T) {
 	t.Parallel()
 	digits := strings.Repeat("9", 5000)

@@ -51,7 +51,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// broken are files with mistakes, and what is said of them.
+// broken are files with mistakes, and the expected errors.
 var broken = map[string]struct {
 	text string
 	says []string
@@ -138,7 +138,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// A file has an error of the right kind, or is a policy that answers.
+// A file either has an error of the right kind or is a usable policy.
 func FuzzParse(f *testing.F) {
 	f.Add(example)
 	f.Add("rules: [&a {from: anyone}, *a]")

@@ -24,7 +24,7 @@ func TestGoldenVerdicts(t *testing.T) {
 		Method    string          `json:"method"`
 		Delivery  string          `json:"delivery"`
 		Service   string          `json:"service"`
-		// Rule allows it. Empty: none does.
+		// Rule is the rule that allows it. It is empty if none does.
 		Rule string `json:"rule"`
 	}](t, goldenFile, "verdicts") {
 		p, err := Parse(goldenFile, c.Policy)

@@ -48,7 +48,7 @@ func TestPattern(t *testing.T) {
 	}
 }
 
-// naive is what a pattern means.
+// naive is a simple implementation of patterns.
 func naive(pattern string, separator byte, text string) bool {
 	switch {
 	case pattern == "":
@@ -63,7 +63,7 @@ func naive(pattern string, separator byte, text string) bool {
 	}
 }
 
-// word returns the n-th text of an alphabet.
+// word returns the n-th text over an alphabet.
 func word(alphabet string, n int) string {
 	text := ""
 	for ; n > 0; n = (n - 1) / len(alphabet) {
@@ -72,7 +72,7 @@ func word(alphabet string, n int) string {
 	return text
 }
 
-// All short patterns on all short texts.
+// This test matches all short patterns with all short texts.
 func TestPatternsMeanWhatTheNaiveOnesMean(t *testing.T) {
 	t.Parallel()
 	const patterns, texts = 3 + 9 + 27 + 81 + 243 + 729, 3 + 9 + 27 + 81
@@ -114,7 +114,7 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// The names of callers are theirs to choose, so no name may take long.
+// Callers choose their own names, so no name may take long to match.
 func TestPatternsTakeNoLongTime(t *testing.T) {
 	t.Parallel()
 	p := newPattern("**a*a**a*a**a*a**b", '/')

@@ -89,7 +89,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// naively decides as the documentation says.
+// naively decides as the documentation describes.
 func naively(rules []trust.Rule, q *Query) int {
 	one := func(list []string, text string, separator byte) bool {
 		return list == nil || slices.ContainsFunc(list, func(p string) bool { return naive(p, separator, text) })
@@ -117,12 +117,12 @@ func naively(rules []trust.Rule, q *Query) int {
 	})
 }
 
-// chance draws rules and questions of few words, so that many of them meet.
+// chance generates rules and queries from few words, so that many of them match.
 type chance struct{ *rand.Rand }
 
 func (c chance) of(list ...string) string { return list[c.IntN(len(list))] }
 
-// some returns nil, or a list.
+// some returns nil or a list.
 func (c chance) some(list ...string) []string {
 	if c.IntN(2) == 0 {
 		return nil
@@ -160,7 +160,7 @@ func (c chance) query() *Query {
 	return q
 }
 
-// agree fails unless the policy and the naive one agree about random rules and questions.
+// agree fails unless the policy and the naive implementation agree about random rules and queries.
 func agree(t *testing.T, seed uint64) (allowed int) {
 	t.Helper()
 	c := chance{rand.New(rand.NewPCG(seed, 0))}
@@ -201,7 +201,7 @@ func FuzzDecide(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, seed) })
 }
 
-// A policy that many goroutines ask, with more questions than it remembers.
+// Many goroutines use a policy, with more queries than it caches.
 func TestDecideConcurrently(t *testing.T) {
 	t.Parallel()
 	p := compiled(t, trust.Rule{From: []string{"anyone"}, Method: []string{"*1"}})
@@ -219,7 +219,7 @@ func TestDecideConcurrently(t *testing.T) {
 	asking.Wait()
 }
 
-// Long questions are answered, and not kept.
+// Long queries are answered and not cached.
 func TestLongQuestions(t *testing.T) {
 	t.Parallel()
 	p := compiled(t, trust.Rule{From: []string{"anyone"}, Method: []string{"a*"}})
@@ -232,7 +232,7 @@ func TestLongQuestions(t *testing.T) {
 	}
 }
 
-// What a rule has of a program's slices is its own.
+// A rule copies the slices of a program.
 func TestRulesAreCopied(t *testing.T) {
 	t.Parallel()
 	from, delivery := []string{"user:1"}, []rpc.Delivery{rpc.DeliveryCall}

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Each exported name has a comment, so that pkg.go.dev and editors can show one. One comment may be
-// about several names that are declared together.
+// Each exported name has a comment that pkg.go.dev and editors can show. One comment may describe
+// several names that are declared together.
 func TestEachNameIsDocumented(t *testing.T) {
 	comments := comments{}
 	forEach(t, func(t *testing.T, l *library, p *types.Package) {
@@ -29,7 +29,7 @@ func TestEachNameIsDocumented(t *testing.T) {
 // comments has the documented lines of source files.
 type comments map[string]map[int]bool
 
-// describe reports whether what is declared at a position has a comment.
+// describe reports whether the declaration at a position has a comment.
 func (c comments) describe(at token.Position) (bool, error) {
 	lines, known := c[at.Filename]
 	if !known {

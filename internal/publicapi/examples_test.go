@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// Each exported function and method of package oslorpc is in an example that is run, because it has
-// output. Each example can be read, and run, without other files.
+// Each exported function and method of package oslorpc is used in an example that runs, because it
+// has output. Each example can be read and run without other files.
 func TestEachFunctionIsInAnExample(t *testing.T) {
 	l := loaded(t)
 	p := l.pkg(t, main)
@@ -26,8 +26,8 @@ func TestEachFunctionIsInAnExample(t *testing.T) {
 	}
 }
 
-// needsNoExample reports whether a program does not call a function itself: an interface's method,
-// one that encodes JSON, or one that a program embeds.
+// needsNoExample reports whether programs do not call a function themselves: a method of an
+// interface, a JSON method, or a method that a program embeds.
 func needsNoExample(f *types.Func) bool {
 	receiver := f.Signature().Recv()
 	if receiver == nil {
@@ -42,13 +42,13 @@ func needsNoExample(f *types.Func) bool {
 		strings.HasPrefix(f.Name(), "MarshalJSON") || strings.HasPrefix(f.Name(), "UnmarshalJSON")
 }
 
-// examples is what the examples of a package show.
+// examples records what the examples of a package use.
 type examples struct {
 	used  map[types.Object]bool
 	named map[string]bool // such as "Client_Invoke"
 }
 
-// shows reports whether an example uses a function, or is about it. Generated code calls some
+// shows reports whether an example uses a function or is named after it. Generated code calls some
 // methods for a program.
 func (e *examples) shows(f *types.Func) bool {
 	if e.used[f.Origin()] || e.named[f.Name()] {

@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of the public API")
 
-// Each exported name with its signature is in a golden file, so that a change of the public API
-// shows in a review.
+// Each exported name with its signature is in a golden file, so that a change of the public API is
+// visible in a review.
 func TestGoldenFiles(t *testing.T) {
 	var files []string
 	forEach(t, func(t *testing.T, _ *library, p *types.Package) {
@@ -63,7 +63,8 @@ func goldenText(p *types.Package) string {
 	return b.String()
 }
 
-// diff returns the lines that only one of two texts has, in order. The lines of each are distinct.
+// diff returns the lines that only one of two texts has, in order. The lines of each text are
+// distinct.
 func diff(before, after string) string {
 	old, now := strings.Split(before, "\n"), strings.Split(after, "\n")
 	var b strings.Builder
@@ -80,11 +81,11 @@ func diff(before, after string) string {
 	return b.String()
 }
 
-// limit is the most functions and types that package oslorpc may export. Methods do not count.
+// limit is the maximum number of functions and types that package oslorpc may export. Methods do
+// not count.
 const limit = 100
 
-// A program's author reads about all functions and types of package oslorpc, so there must not be
-// many.
+// Programmers read about all functions and types of package oslorpc, so there must not be many.
 func TestSize(t *testing.T) {
 	l := loaded(t)
 	count := 0

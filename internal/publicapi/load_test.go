@@ -30,14 +30,14 @@ const (
 	main   = module + "pkg/oslorpc"
 )
 
-// library is the compiled packages of this module and all that they import.
+// library has the compiled packages of this module and all their imports.
 type library struct {
 	files   *token.FileSet
 	imports types.Importer
 	public  []string // import paths of the public packages
 }
 
-// load compiles the public packages, and reads the types that the compiler exported.
+// load compiles the public packages and reads the types that the compiler exported.
 var load = sync.OnceValues(func() (*library, error) {
 	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}", "./pkg/...")
 	list.Dir = root
@@ -62,7 +62,7 @@ var load = sync.OnceValues(func() (*library, error) {
 	return lib, nil
 })
 
-// isPublic reports whether programs import a package, and whether its source is not generated.
+// isPublic reports whether programs import a package and its source is not generated.
 func isPublic(importPath string) bool {
 	return strings.HasPrefix(importPath, module+"pkg/") && !strings.HasPrefix(importPath, module+"pkg/api/")
 }

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// entry is one exported name: how it is written in a golden file, and what it is.
+// entry is one exported name: its text in a golden file, and its object.
 type entry struct {
 	text   string
 	object types.Object
 }
 
-// surface returns the exported names of a package in the order of their text: constants, fields of
-// structs, functions, methods, types and variables.
+// surface returns the exported names of a package, sorted by text: constants, fields of structs,
+// functions, methods, types and variables.
 func surface(p *types.Package) []entry {
 	s := &surfaceOf{pkg: p}
 	for _, name := range p.Scope().Names() {
@@ -36,7 +36,7 @@ func (s *surfaceOf) putf(object types.Object, format string, args ...any) {
 	s.entries = append(s.entries, entry{fmt.Sprintf(format, args...), object})
 }
 
-// qualify writes names of other packages with the package's name.
+// qualify writes names of other packages with the name of the package.
 func (s *surfaceOf) qualify(p *types.Package) string {
 	if p == s.pkg {
 		return ""
@@ -60,7 +60,7 @@ func (s *surfaceOf) add(object types.Object) {
 }
 
 // addType adds a type with its fields and methods. The parts of an alias belong to the package that
-// declares its type, except if programs cannot import that package.
+// declares its type, unless programs cannot import that package.
 func (s *surfaceOf) addType(name *types.TypeName) {
 	switch t := name.Type().(type) {
 	case *types.Alias:
@@ -90,7 +90,7 @@ func (s *surfaceOf) parameters(list *types.TypeParamList) string {
 }
 
 // kind describes an underlying type. The fields of a struct and the methods of an interface have
-// lines of their own.
+// separate lines.
 func (s *surfaceOf) kind(t types.Type) string {
 	switch t := t.(type) {
 	case *types.Struct:

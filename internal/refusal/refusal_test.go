@@ -48,8 +48,8 @@ func TestHeadersTooLarge(t *testing.T) {
 	}
 }
 
-// What an interceptor returns reaches the sender as an error of few kinds, which says that the
-// method did not run.
+// An interceptor's error reaches the sender as one of few kinds, which says that the method did not
+// run.
 func TestBy(t *testing.T) {
 	t.Parallel()
 	var unreadable *rpc.RemoteError
@@ -83,7 +83,7 @@ func TestBy(t *testing.T) {
 	}
 }
 
-// Once the context of a message has ended, an error that says so is about the sender.
+// Once the context of a message has ended, an error that says so concerns the sender.
 func TestByEndedContext(t *testing.T) {
 	t.Parallel()
 	canceled, cancel := context.WithCancel(t.Context())

@@ -15,8 +15,8 @@ type meshSource struct{}
 
 func (meshSource) Material() *trust.Material { return nil }
 
-// What the program or the URL says beside a mesh contradicts it; what the environment says does not
-// count.
+// Settings of the program or the URL that do not fit a mesh contradict it. Settings of the
+// environment are ignored.
 func TestJoin(t *testing.T) {
 	for says, text := range map[string]Text{
 		"ca,":         {Config: trust.Config{CA: "/ca"}},

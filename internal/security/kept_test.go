@@ -13,12 +13,12 @@ import (
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 )
 
-// frame returns a frame of HTTP/2 with a payload of this size.
+// frame returns an HTTP/2 frame with a payload of this size.
 func frame(size int) []byte {
 	return append([]byte{byte(size >> 16), byte(size >> 8), byte(size), 0, 0, 0, 0, 0, 1}, make([]byte, size)...)
 }
 
-// secured returns a connection between two transports, from both ends.
+// secured returns both ends of a connection between two transports.
 func secured(t *testing.T, config *Trust) (client, server net.Conn) {
 	t.Helper()
 	accept, err := config.Server()
@@ -43,8 +43,8 @@ func secured(t *testing.T, config *Trust) (client, server net.Conn) {
 	return client, server
 }
 
-// The frame that drains a connection comes between two others, however they are cut, and only once;
-// everything else passes as it is.
+// The frame that drains a connection is inserted once, between two other frames, however they are
+// split. Everything else passes unchanged.
 func TestDrainComesBetweenFrames(t *testing.T) {
 	config, _ := open(t, tlstest.New(t).Local("localhost").Write(t.TempDir()))
 	for range 20 {
@@ -95,7 +95,7 @@ func TestDrainComesBetweenFrames(t *testing.T) {
 	}
 }
 
-// A connection to a program that ignores that it is drained is closed after the grace.
+// A connection to a program that ignores the drain is closed after the grace period.
 func TestClosedAfterGrace(t *testing.T) {
 	config, _ := open(t, tlstest.New(t).Local("localhost").Write(t.TempDir()))
 	client, server := secured(t, config)

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// open returns what a configuration names, and what is logged.
+// open opens a configuration and returns its log.
 func open(t *testing.T, c trust.Config) (*Trust, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
@@ -28,7 +28,7 @@ func open(t *testing.T, c trust.Config) (*Trust, *bytes.Buffer) {
 	return opened, log
 }
 
-// meet has a client and a server make a connection, and returns what each says of it.
+// meet connects a client to a server and returns the error of each.
 func meet(t *testing.T, client, server *Trust) (clientErr, serverErr error) {
 	t.Helper()
 	accept, err := server.Server()
@@ -53,7 +53,7 @@ func meet(t *testing.T, client, server *Trust) (clientErr, serverErr error) {
 	return err, <-ended
 }
 
-// connected returns the ends of a connection. Both have some time.
+// connected returns the ends of a connection, with deadlines.
 func connected(t *testing.T) (here, there net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -82,7 +82,7 @@ func wantMeeting(t *testing.T, client, server *Trust) {
 	}
 }
 
-// New files are used by the next connection, however they come to be there, and without a restart.
+// New files are used by the next connection without a restart, however they were put there.
 func TestReload(t *testing.T) {
 	for way, replace := range map[string]func(a *tlstest.Authority, dir string){
 		"certificate first": func(a *tlstest.Authority, dir string) {
@@ -130,8 +130,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// Files that cannot be used leave what was there before, and are logged once; a pair that is
-// replaced in two steps is not logged at all.
+// If files cannot be used, the old ones stay in use, which is logged once. A pair that is replaced
+// in two steps is not logged at all.
 func TestBrokenFiles(t *testing.T) {
 	a := tlstest.New(t)
 	config := a.Local("localhost").Write(t.TempDir())
@@ -172,7 +172,7 @@ func TestBrokenFiles(t *testing.T) {
 	}
 }
 
-// The goroutine of an open configuration finds changes by itself.
+// The goroutine of an open configuration detects changes by itself.
 func TestFollow(t *testing.T) {
 	a := tlstest.New(t)
 	config := a.Local("localhost").Write(t.TempDir())
@@ -186,7 +186,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// Who is let in depends on the certificates alone.
+// Whether a client is accepted depends only on the certificates.
 func TestMutual(t *testing.T) {
 	ours, others := tlstest.New(t), tlstest.New(t)
 	config := ours.Local("localhost").Write(t.TempDir())
@@ -216,7 +216,7 @@ func TestMutual(t *testing.T) {
 	}
 }
 
-// An identity takes the place of the name in an address, and of nothing else.
+// An identity replaces only the check of the name in an address.
 func TestIdentityInPlaceOfName(t *testing.T) {
 	ours := tlstest.New(t)
 	config := ours.Issue(tlstest.Subject{URIs: []string{"spiffe://example/a"}}).Write(t.TempDir())

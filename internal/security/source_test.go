@@ -12,13 +12,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// source is a source that a test changes.
+// source is a source that the test changes.
 type source struct{ atomic.Pointer[trust.Material] }
 
 // Material implements [trust.Source].
 func (s *source) Material() *trust.Material { return s.Load() }
 
-// give has a source give a certificate, and trust an authority.
+// give makes a source return a certificate and trust an authority.
 func (s *source) give(c *tlstest.Certificate, a *tlstest.Authority) {
 	m := &trust.Material{Verify: func(sent []*x509.Certificate, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 		return sent[0].Verify(x509.VerifyOptions{Roots: a.Pool, KeyUsages: []x509.ExtKeyUsage{usage}})
@@ -29,7 +29,7 @@ func (s *source) give(c *tlstest.Certificate, a *tlstest.Authority) {
 	s.Store(m)
 }
 
-// A source serves both ends, and what it gives counts at once.
+// A source serves both ends, and changes take effect at once.
 func TestSource(t *testing.T) {
 	a, b := tlstest.New(t), tlstest.New(t)
 	ofClient, ofServer := &source{}, &source{}
@@ -62,8 +62,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// A client may do without a certificate where tokens are verified, but not show one that no
-// authority certified.
+// Where tokens are verified, a client needs no certificate, but must not present one that no
+// trusted authority issued.
 func TestSourceWithTokens(t *testing.T) {
 	a, b := tlstest.New(t), tlstest.New(t)
 	ofClient, ofServer := &source{}, &source{}
@@ -78,7 +78,7 @@ func TestSourceWithTokens(t *testing.T) {
 	}
 }
 
-// The connection has the chains that a source verified, from which names are read.
+// The connection has the chains that a source verified. Names are read from these chains.
 func TestSourceProves(t *testing.T) {
 	a := tlstest.New(t)
 	s := &source{}
@@ -107,7 +107,7 @@ func TestSourceProves(t *testing.T) {
 	}
 }
 
-// A certificate that expires while its source gives no other is logged once.
+// A certificate that expires while its source returns no other is logged once.
 func TestSourceSaysExpired(t *testing.T) {
 	a := tlstest.New(t)
 	s := &source{}
@@ -121,7 +121,7 @@ func TestSourceSaysExpired(t *testing.T) {
 	}
 }
 
-// A program that does not link the Workload API says so.
+// A program that does not link the Workload API gets an error that says so.
 func TestWorkloadAPIIsNotLinked(t *testing.T) {
 	_, err := Open(Text{URL: map[string]string{"workload-api": "unix:///run/a"}, Variable: none}, nil)
 	if err == nil || !strings.Contains(err.Error(), "transport URL's workload-api") || !strings.Contains(err.Error(), "pkg/trust/workload") {

@@ -12,8 +12,8 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// The goroutines that a connection may have, at both ends together: eleven are gRPC's, and one is
-// ours.
+// perConnection is how many goroutines a connection may have, at both ends together: eleven belong
+// to gRPC, and one is ours.
 const perConnection = 12
 
 // The small form of the simulation goes through all phases, loses no message, and has no more

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 var errLost = errors.New("the stream is lost")
 
-// wire is one end of a stream in memory that has room for one frame.
+// wire is one end of an in-memory stream with a buffer of one frame.
 type wire struct {
 	out      chan<- []byte
 	in       <-chan []byte
@@ -96,7 +96,7 @@ func TestConn(t *testing.T) {
 	})
 }
 
-// What was written before Close arrives, however slowly the other end reads.
+// Data that was written before Close arrives, however slowly the other end reads.
 func TestCloseSendsWhatWasWritten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestCloseSendsWhatWasWritten(t *testing.T) {
 	})
 }
 
-// A connection whose other end does not read keeps little, and closing it does not take for ever.
+// A connection whose other end does not read buffers little, and closing it does not take for ever.
 func TestUnreadConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -150,7 +150,8 @@ func TestUnreadConnection(t *testing.T) {
 	})
 }
 
-// A stream that breaks is an error at both ends, after what had arrived, and never an end.
+// A broken stream is an error at both ends after the data that had arrived, and never looks like a
+// regular end.
 func TestLostStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -188,7 +189,7 @@ func TestLostStream(t *testing.T) {
 	})
 }
 
-// Close ends what waits, at both ends.
+// Close ends waiting operations at both ends.
 func TestCloseWakes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -272,7 +273,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// FuzzConn sends bytes in parts of any size; they arrive whole and in order.
+// FuzzConn sends bytes in parts of any size. They arrive completely and in order.
 func FuzzConn(f *testing.F) {
 	f.Add([]byte{1, 200, 0, 7}, uint16(3))
 	f.Add([]byte{255, 255, 255}, uint16(70))

@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A check sorts servers and requests by what they mean for the goal.
+// A check classifies servers and requests by their meaning for the goal.
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	old := answered(active("old", "control=1.0"), in("control", asked("read", "1.0")), in("control", asked("list", "2.1")))
@@ -91,8 +91,8 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// The server that started last says for how long requests were counted, and one that did not answer
-// says nothing.
+// The server that started last determines for how long requests were counted. A server that did not
+// answer does not count.
 func TestObservedTime(t *testing.T) {
 	t.Parallel()
 	goal := rpc.Implementation{Version: ver("1.0")}

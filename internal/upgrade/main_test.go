@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // epoch is the time from which tests count seconds.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// ver returns the version that a text is.
+// ver parses a version.
 func ver(text string) rpc.Version {
 	v, err := rpc.ParseVersion(text)
 	if err != nil {
@@ -36,10 +36,10 @@ func instance(server string, state rpc.State, versions string) rpc.Instance {
 	return i
 }
 
-// active is instance for an active server.
+// active is like instance, for an active server.
 func active(server, versions string) rpc.Instance { return instance(server, rpc.StateActive, versions) }
 
-// answered returns the observation of an instance that is up for a minute.
+// answered returns the observation of an instance that has been up for a minute.
 func answered(i rpc.Instance, counts ...rpc.RequestCount) Observation {
 	return Observe(i, &rpc.Info{
 		Uptime: time.Minute, Build: "v1", Servers: []rpc.ServerInfo{{InstanceID: i.ID, Requests: counts}},
@@ -49,13 +49,13 @@ func answered(i rpc.Instance, counts ...rpc.RequestCount) Observation {
 // unanswered returns the observation of an instance that does not answer.
 func unanswered(i rpc.Instance) Observation { return Observe(i, nil, rpc.Unreachable) }
 
-// upFor changes for how long an instance is up.
+// upFor changes how long an instance has been up.
 func upFor(uptime time.Duration, o Observation) Observation {
 	o.Info.Uptime = uptime
 	return o
 }
 
-// uncounted adds messages that a server had no room to count.
+// uncounted adds messages that a server had no space to count.
 func uncounted(n int64, o Observation) Observation {
 	o.Info.Servers[0].Uncounted = n
 	return o
@@ -68,18 +68,18 @@ func offering(o Observation, e rpc.EndpointInfo) Observation {
 	return o
 }
 
-// asked returns how often the caller "c" asked for a method of the default namespace.
+// asked returns the count for the caller "c" and a method of the default namespace.
 func asked(method, version string) rpc.RequestCount {
 	return rpc.RequestCount{Method: method, Version: ver(version), Caller: "c", Accepted: 1, FirstSeen: epoch, LastSeen: epoch}
 }
 
-// from changes who asked.
+// from changes the caller.
 func from(caller string, c rpc.RequestCount) rpc.RequestCount {
 	c.Caller = caller
 	return c
 }
 
-// proved changes what the caller proved.
+// proved changes the name that the caller proved.
 func proved(name string, c rpc.RequestCount) rpc.RequestCount {
 	c.Identity = name
 	return c

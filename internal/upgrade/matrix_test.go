@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// capLine describes a cap as "interface version newest holders", with the state for a version that
-// is not known, and the holders only if they hold it down.
+// capLine describes a cap as "interface version newest holders". An unknown version is replaced by
+// the state. The holders are present only if they hold the cap down.
 func capLine(c Cap) string {
 	version, held := c.Version.String(), ""
 	if c.State != rpc.CapKnown {

@@ -75,7 +75,8 @@ func TestOutdatedRequests(t *testing.T) {
 	}
 }
 
-// A message that many versions of a server counted is deprecated if the newest of them says so.
+// If several versions of a server counted a message, the newest of them decides whether it is
+// deprecated.
 func TestNewestEndpointDecidesWhatIsDeprecated(t *testing.T) {
 	t.Parallel()
 	endpoint := func(version, since string) Observation {

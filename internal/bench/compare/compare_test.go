@@ -128,17 +128,18 @@ func TestMeasureStopsAtAnError(t *testing.T) {
 	}
 }
 
-// Neither side may have an advantage in bytes.
+// Neither side may have fewer bytes.
 func TestOpaqueHasTheSize(t *testing.T) {
 	for n := range 20000 {
-		// A message of 1 or 2 bytes is not possible, nor one at which the length prefix grows.
+		// An encoding of 1 or 2 bytes is not possible, and neither is a size at which the length
+		// prefix grows.
 		if got := proto.Size(Opaque(n)); got != n && (got != n-1 || proto.Size(Opaque(n+1)) != n+1) && n > 2 {
 			t.Fatalf("Opaque(%d) has %d bytes", n, got)
 		}
 	}
 }
 
-// Each kind of floor gets an answer from each server, again and again, and ends.
+// Each kind of floor gets an answer from each server repeatedly, and can be closed.
 func TestFloor(t *testing.T) {
 	for name, open := range map[string]func(ctx context.Context, servers, size int) (*Floor, error){"tcp": NewTCPFloor, "streams": NewStreamFloor} {
 		f, err := open(t.Context(), 3, 100)
@@ -156,7 +157,7 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// What runs beside the other gets what it sent, on each of the ways.
+// In each variant, both small and large operations get back what they sent.
 func TestBeside(t *testing.T) {
 	for name, open := range map[string]func() (*Beside, error){
 		"raw":   func() (*Beside, error) { return NewRawBeside(t.Context(), 10, 6<<20, false) },

@@ -10,11 +10,11 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// at returns a moment of the forged histories, so many milliseconds after they begin.
+// at returns a time in the forged histories, in milliseconds after their beginning.
 func at(ms int) time.Time { return time.Unix(1700000000, 0).Add(time.Duration(ms) * time.Millisecond) }
 
-// good is a history in which every promise is kept: two servers, of which the second is killed at
-// 20 s, and a message of each form.
+// good returns a history in which every promise is kept. It has two servers, of which the second is
+// killed at 20 s, and a message of each form.
 func good() *history.History {
 	h := new(history.History)
 	for _, name := range []string{"s1", "s2"} {
@@ -68,7 +68,7 @@ func op(h *history.History, form history.Form) *history.Operation {
 	return nil
 }
 
-// unrun removes what ran of a form.
+// unrun removes the executions of a form.
 func unrun(h *history.History, form history.Form) {
 	id := op(h, form).ID
 	var rest []*history.Execution
@@ -80,14 +80,14 @@ func unrun(h *history.History, form history.Form) {
 	h.Executions = rest
 }
 
-// fail has an operation of a form end as a kind.
+// fail makes an operation of a form end with a kind of error.
 func fail(h *history.History, form history.Form, kind string, safe bool) *history.Operation {
 	o := op(h, form)
 	o.OK, o.Kind, o.Safe, o.Report = false, kind, safe, nil
 	return o
 }
 
-// A history in which faults explain what failed has no violations.
+// A history in which faults explain the failures has no violations.
 func TestGoodHistories(t *testing.T) {
 	for name, change := range map[string]func(h *history.History){
 		"all is well":                 func(*history.History) {},
@@ -135,7 +135,7 @@ func TestGoodHistories(t *testing.T) {
 	}
 }
 
-// Each broken promise is found, and nothing else.
+// Each broken promise is found, and no other violation.
 func TestForgedHistories(t *testing.T) {
 	for name, forged := range map[string]struct {
 		promise string

@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// What several processes and goroutines wrote is read, each record once.
+// Records that several processes and goroutines wrote are read, each once.
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	const goroutines, each = 8, 100
@@ -44,7 +44,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A process that was killed leaves half a line at most, which tells nothing.
+// A process that was killed leaves at most half a line, which is ignored.
 func TestCutOffLine(t *testing.T) {
 	dir := t.TempDir()
 	w, err := Create(dir, "s1")
@@ -70,7 +70,7 @@ func TestCutOffLine(t *testing.T) {
 	}
 }
 
-// A history that is no history proves nothing.
+// A file that is not a history is an error.
 func TestNoHistory(t *testing.T) {
 	if _, err := Read(t.TempDir()); err == nil {
 		t.Error("an empty directory passes for a history")
