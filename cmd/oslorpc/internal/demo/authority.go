@@ -83,7 +83,7 @@ func encode(kind string, raw []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: raw})
 }
 
-// replace writes a file, such that readers see the old content or the new one.
+// replace writes a file atomically: readers see either the old content or the new one.
 func replace(dir, name string, content []byte) error {
 	path := filepath.Join(dir, name)
 	err := os.WriteFile(path+".next", content, 0o600)

@@ -1,4 +1,4 @@
-// Package demo has the command that shows what a fleet does.
+// Package demo has the command that demonstrates a fleet.
 package demo
 
 import (
@@ -46,7 +46,7 @@ their authority are replaced while calls go on, and an impostor that gets no mes
 	return cli.Offline(cmd, "demo connects only to its own servers, within this machine")
 }
 
-// demo has a stage show something in a temporary directory.
+// demo runs a demonstration with a stage in a temporary directory.
 func demo(ctx context.Context, p *cli.Program, run func(*stage, context.Context) error) (err error) {
 	if p.Transport != "" {
 		return cli.Usage("demo has a registry of its own: leave --transport out")
@@ -76,7 +76,7 @@ func demo(ctx context.Context, p *cli.Program, run func(*stage, context.Context)
 	return err
 }
 
-// run shows one step after the other.
+// run shows all steps.
 func (s *stage) run(ctx context.Context) error {
 	err := inTurn(ctx, s.showStart, s.showAnycast, s.showServer, s.showVersions, s.showArguments, s.showCast, s.showFanout,
 		s.showMulticall, s.showKill)
@@ -90,7 +90,7 @@ func (s *stage) run(ctx context.Context) error {
 	return nil
 }
 
-// inTurn shows one thing after the other, until one fails.
+// inTurn runs steps until one fails.
 func inTurn(ctx context.Context, steps ...func(context.Context) error) error {
 	for _, show := range steps {
 		if err := show(ctx); err != nil {

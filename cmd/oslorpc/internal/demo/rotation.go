@@ -65,7 +65,7 @@ func (f *secured) rotate() (serials []string, err error) {
 	return serials, replace(f.dir, "ca.pem", next.pem())
 }
 
-// load are callers that call until they are told to stop.
+// load is a set of goroutines that call until they are stopped.
 type load struct {
 	transport *oslorpc.Transport
 	end       func()
@@ -78,7 +78,7 @@ type load struct {
 	changed  chan struct{}
 }
 
-// call starts callers.
+// call starts the callers.
 func (f *secured) call(ctx context.Context) (*load, error) {
 	l := &load{shown: map[string]string{}, changed: make(chan struct{}, 1)}
 	if err := f.open(l); err != nil {
@@ -107,7 +107,7 @@ func (f *secured) open(l *load) (err error) {
 	return err
 }
 
-// note is an interceptor. It notes which certificate a server shows.
+// note is an interceptor that notes which certificate a server has.
 func (l *load) note(ctx context.Context, m *oslorpc.Message, next rpc.Next) error {
 	err := next(ctx)
 	if m.Peer.TLS == nil {
@@ -132,7 +132,7 @@ func (l *load) count(err error) {
 	}
 }
 
-// until waits until all servers show certificates that are wanted.
+// until waits until the certificates of all servers are wanted ones.
 func (l *load) until(ctx context.Context, wanted func(serial string) bool) error {
 	for !l.show(wanted) {
 		select {
@@ -144,7 +144,7 @@ func (l *load) until(ctx context.Context, wanted func(serial string) bool) error
 	return nil
 }
 
-// show reports whether all servers show certificates that are wanted.
+// show reports whether the certificates of all servers are wanted ones.
 func (l *load) show(wanted func(serial string) bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,7 +156,7 @@ func (l *load) show(wanted func(serial string) bool) bool {
 	return true
 }
 
-// stop ends the callers, and returns how many calls there were, and which failures.
+// stop stops the callers, and returns the number of calls and the failures.
 func (l *load) stop() (calls int, failures []error) {
 	l.end()
 	l.callers.Wait()

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// The names in the certificates of the secure demo.
+// These are the names in the certificates of the secure demo.
 const (
 	identityTemplate = "spiffe://demo.example/topic/{topic}/server/{server}"
 	alice            = "spiffe://demo.example/teller/alice"
@@ -123,10 +123,10 @@ func (f *secured) showDryRun(ctx context.Context) error {
 	return f.showAudit(ctx, place)
 }
 
-// brief are the attributes of the audit log that the demo shows.
+// brief matches the attributes of the audit log that the demo shows.
 var brief = regexp.MustCompile(`audit\.(?:verdict|identity|topic|method)=("[^"]*"|\S+)`)
 
-// showAudit shows the first line that servers write to their audit log from a place on.
+// showAudit shows the first line that servers write to their audit log after a place.
 func (f *secured) showAudit(ctx context.Context, place int) error {
 	found, err := f.output.Find(ctx, place, 1, func(l child.Line) bool { return strings.Contains(l.Text, "audit.verdict=") })
 	if err != nil {

@@ -28,7 +28,7 @@ func (s *stage) heading(text string) { fmt.Fprintf(s.out, "\n== %s\n", text) }
 
 func (s *stage) sayf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
 
-// command returns a command of this program, and shows it.
+// command returns a command of this program, and prints it.
 func (s *stage) command(ctx context.Context, suffix string, words []string) *exec.Cmd {
 	s.sayf("$ oslorpc %s%s", commandLine(words), suffix)
 	cmd := exec.CommandContext(ctx, s.executable, words...) //nolint:gosec // It is this program, with words from demo.go.
@@ -41,7 +41,7 @@ func (s *stage) command(ctx context.Context, suffix string, words []string) *exe
 	return cmd
 }
 
-// start starts a server with a command and shows what it prints.
+// start starts a server with a command and shows its output.
 func (s *stage) start(ctx context.Context, name string, words ...string) error {
 	cmd := s.command(context.WithoutCancel(ctx), " &", words)
 	c, ready, err := child.Start(ctx, cmd, name, s.output)
@@ -53,7 +53,7 @@ func (s *stage) start(ctx context.Context, name string, words ...string) error {
 	return nil
 }
 
-// show runs a command and shows what it prints.
+// show runs a command and shows its output.
 func (s *stage) show(ctx context.Context, words ...string) error {
 	cmd := s.command(ctx, "", words)
 	cmd.Stdout, cmd.Stderr = s.out, s.out
@@ -76,8 +76,8 @@ func (s *stage) showFailing(ctx context.Context, code int, words ...string) erro
 		cmp.Or(err, errors.New("success")), code)
 }
 
-// showRun is show for a message to the method echo. Then it shows what count servers print when
-// they run it.
+// showRun is show for a message to the method echo. It also shows the output of count servers that
+// run the method.
 func (s *stage) showRun(ctx context.Context, count int, words ...string) error {
 	place := s.output.End()
 	if err := s.show(ctx, words...); err != nil {
@@ -112,7 +112,7 @@ func (s *stage) killAll() {
 	}
 }
 
-// commandLine returns words as a user would type them to a shell.
+// commandLine returns words in the form in which a user types them.
 func commandLine(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
