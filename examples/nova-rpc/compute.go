@@ -14,10 +14,10 @@ import (
 
 const computeTopic = "compute"
 
-// The arguments of the compute methods, as callers and the manager see them.
+// These are the arguments of the compute methods, for callers and for the manager.
 type (
 	publishArgs struct {
-		// ReportTo is the host of the scheduler that wants to know.
+		// ReportTo is the host of the scheduler to report to.
 		ReportTo string `json:"report_to"`
 	}
 	runArgs struct {
@@ -29,8 +29,8 @@ type (
 	}
 )
 
-// computeManager is the proxy of a compute worker: its exported methods are those that messages ask
-// for. They run side by side, so it is safe for concurrent use.
+// computeManager is the proxy of a compute worker: its exported methods are the remote methods.
+// They run concurrently, so it is safe for concurrent use.
 type computeManager struct {
 	host    string
 	started time.Time
@@ -60,7 +60,7 @@ func (m *computeManager) GetHostUptime(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s is up since %s", m.host, m.started.Format(time.TimeOnly)), nil
 }
 
-// PublishServiceCapabilities has the worker tell a scheduler how it is.
+// PublishServiceCapabilities makes the worker report its state to a scheduler.
 func (m *computeManager) PublishServiceCapabilities(ctx context.Context, args publishArgs) error {
 	m.say(ctx)
 	return m.report(ctx, args.ReportTo)
@@ -94,7 +94,7 @@ func (m *computeManager) GetConsoleOutput(ctx context.Context, args consoleArgs)
 	}
 }
 
-// report casts to the scheduler on a host. The request context in ctx goes along.
+// report casts to the scheduler on a host. The request context in ctx is sent as well.
 func (m *computeManager) report(ctx context.Context, scheduler string) error {
 	m.mu.Lock()
 	running := len(m.instances)

@@ -27,7 +27,8 @@ import (
 const (
 	transportEnv     = oslorpc.TransportURLVariable
 	defaultTransport = "memory://nova"
-	// showTimeout bounds all that the scheduler does, and closeTimeout what is unfinished then.
+	// showTimeout bounds everything that the scheduler does, and closeTimeout the unfinished work
+	// after that.
 	showTimeout  = 30 * time.Second
 	closeTimeout = 10 * time.Second
 )
@@ -49,7 +50,7 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the options on the command line.
 type options struct {
 	transport string
 	host      string
@@ -81,7 +82,8 @@ func serve(ctx context.Context, o options, out *log.Logger) error {
 	return closeAll(context.WithoutCancel(ctx), worker)
 }
 
-// show runs workers, and a scheduler that sends to all workers, also of other processes.
+// show runs workers, and a scheduler that sends to all workers, including workers of other
+// processes.
 func show(ctx context.Context, o options, out *log.Logger) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 
 const schedulerTopic = "scheduler"
 
-// capabilities is what a compute worker tells a scheduler.
+// capabilities is a compute worker's report to a scheduler.
 type capabilities struct {
 	Host             string `json:"host"`
 	RunningInstances int    `json:"running_instances"`
@@ -26,7 +26,7 @@ type schedulerManager struct {
 	updates chan capabilities
 }
 
-// UpdateServiceCapabilities takes in how a worker is.
+// UpdateServiceCapabilities handles the report of a worker.
 func (m *schedulerManager) UpdateServiceCapabilities(ctx context.Context, c capabilities) error {
 	m.out.Printf("  %s reports running_instances=%d, in request %v", c.Host, c.RunningInstances, oslorpc.ContextFrom(ctx)["request_id"])
 	select {
@@ -37,7 +37,7 @@ func (m *schedulerManager) UpdateServiceCapabilities(ctx context.Context, c capa
 	}
 }
 
-// scheduler sends to the compute workers, and prints what it sends and what comes of it.
+// scheduler sends to the compute workers, and prints the messages and their outcomes.
 type scheduler struct {
 	*service
 	host    string
@@ -75,7 +75,7 @@ func (s *scheduler) run(ctx context.Context) error {
 	return s.console(ctx, queue, instance)
 }
 
-// askAll has all workers report, and returns what they say.
+// askAll makes all workers report, and returns the reports.
 func (s *scheduler) askAll(ctx context.Context) ([]capabilities, error) {
 	topic := novarpc.Topic(computeTopic)
 	msg := novarpc.Msg{Method: "publish_service_capabilities", Args: publishArgs{ReportTo: s.host}}
@@ -112,8 +112,7 @@ func (s *scheduler) uptime(ctx context.Context, who string, queue novarpc.Queue)
 	return nil
 }
 
-// runInstance casts a message, which is not answered; here the worker reports by a message of its
-// own.
+// runInstance casts a message, which gets no answer. Here the worker reports with its own message.
 func (s *scheduler) runInstance(ctx context.Context, queue novarpc.Queue, instance string) error {
 	msg := novarpc.Msg{Method: "run_instance", Args: runArgs{Instance: instance, ReportTo: s.host}}
 	s.announce("One host, without waiting for it", "cast", queue, msg)
@@ -124,7 +123,7 @@ func (s *scheduler) runInstance(ctx context.Context, queue novarpc.Queue, instan
 	return err
 }
 
-// console prints the results of one method as they come.
+// console prints the results of one method as they arrive.
 func (s *scheduler) console(ctx context.Context, queue novarpc.Queue, instance string) error {
 	msg := novarpc.Msg{Method: "get_console_output", Args: consoleArgs{Instance: instance}, Version: "1.1"}
 	s.announce("One host, which answers bit by bit", "multicall", queue, msg)
@@ -137,7 +136,7 @@ func (s *scheduler) console(ctx context.Context, queue novarpc.Queue, instance s
 	return nil
 }
 
-// announce prints a message before it is sent, as Nova's developers would write it.
+// announce prints a message before it is sent, in the syntax of Nova's developers.
 func (s *scheduler) announce(who, verb string, queue novarpc.Queue, msg novarpc.Msg) {
 	text, _ := json.Marshal(struct { //nolint:errchkjson // The arguments are our own structs.
 		Method  string `json:"method"`
@@ -157,7 +156,8 @@ func (s *scheduler) update(ctx context.Context) (capabilities, error) {
 	}
 }
 
-// leastLoaded returns the worker with the fewest instances, the first by name of several.
+// leastLoaded returns the worker with the fewest instances. Of several, it returns the first by
+// name.
 func leastLoaded(workers []capabilities) capabilities {
 	best := workers[0]
 	for _, c := range workers[1:] {

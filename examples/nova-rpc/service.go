@@ -10,14 +10,14 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// service is a program's part in a topic, as Nova's class of that name.
+// service is a program's part in a topic, like Nova's class of that name.
 type service struct {
 	transport *oslorpc.Transport
 	rpc       *novarpc.RPC
 	conn      *novarpc.Connection
 }
 
-// startService starts to serve a topic under a host name: with the manager that newManager returns,
+// startService starts serving a topic under a host name, with the manager that newManager returns,
 // which may send messages.
 func startService(ctx context.Context, url, topic, host string, newManager func(*novarpc.RPC) any) (*service, error) {
 	transport, err := oslorpc.Open(url)
@@ -41,13 +41,13 @@ func startService(ctx context.Context, url, topic, host string, newManager func(
 	return s, nil
 }
 
-// close ends the service. Unless ctx ends first, it does what it accepted before.
+// close ends the service. It finishes the accepted messages, unless ctx ends first.
 func (s *service) close(ctx context.Context) error {
 	return errors.Join(s.conn.Close(ctx), s.transport.Close()) //nolint:contextcheck // A transport takes none.
 }
 
-// closeAll closes services, all at once: each takes a moment to take its leave. What they do not
-// finish soon is ended by force.
+// closeAll closes services concurrently, since each takes a moment to leave. Messages that they do
+// not finish soon are canceled.
 func closeAll(ctx context.Context, services ...*service) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()

@@ -1,4 +1,4 @@
-// The server of oslo.messaging's introduction. It runs until a client stops it, or a signal does.
+// The server of oslo.messaging's introduction. It runs until a client or a signal stops it.
 package main
 
 import (
@@ -27,8 +27,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends or a client stops the server, and then finishes what the server
-// accepted.
+// run serves until ctx ends or a client stops the server, and then finishes the accepted messages.
 func run(ctx context.Context, url, name, executor string) error {
 	t, err := oslorpc.Open(url)
 	if err != nil {

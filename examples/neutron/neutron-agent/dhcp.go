@@ -15,33 +15,34 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// workers is how many networks the agent changes at a time.
+// workers is how many networks the agent changes concurrently.
 const workers = 8
 
-// dhcpAgent serves DHCP on the networks that the server gives to its host. It asks for a network
-// whenever it is told of a change to it, so that it does not matter in which order messages come,
-// or whether one comes twice. Those about ports have the ports themselves: there, revision numbers
-// tell which is newer, and the agent remembers what was deleted.
+// dhcpAgent serves DHCP on the networks that the server assigns to its host. After a message about
+// a change, it asks for the current state of the network, so the order of messages and repeated
+// messages do not matter. Messages about ports contain the ports themselves. There, revision
+// numbers tell which state is newer, and the agent remembers deleted ports.
 //
-// All work on a network takes its turn in the queue, so that only one goroutine works on it. It
-// waits for the server without a lock: a hung call stops one network, and not the others.
+// All work on a network waits for its turn in the queue, so that only one goroutine works on the
+// network. The agent holds no lock while it waits for the server: a call that hangs stops one
+// network, and not the others.
 type dhcpAgent struct {
 	*service
 
 	plugin *neutronrpc.DhcpPluginAPI
 	queue  *queue
 
-	// mu guards what follows. It is not held while the server is asked.
+	// mu guards the following fields. It is not held during calls to the server.
 	mu       sync.Mutex
 	networks map[string]neutronrpc.Network
-	// changes counts the updates that were handled, and changed says at which count a network last
-	// was: what was read before is old.
+	// changes counts the handled updates. Changed has the count at which each network last changed:
+	// state that was read before that is old.
 	changes int
 	changed map[string]int
-	// deleted are the ids of ports that are gone for good, should an older message about one come
-	// later, and when they went.
+	// deleted has the ids of deleted ports, with the times of their deletion, in case an older
+	// message about one comes later.
 	deleted map[string]time.Time
-	// ready are the ids of ports that are served and of which the server was not told.
+	// ready has the ids of ports that are served, but not yet reported to the server.
 	ready map[string]bool
 	// tell has room for one signal that there are such ports.
 	tell chan struct{}
@@ -60,8 +61,8 @@ func newDhcpService(h *node) *service {
 	return a.service
 }
 
-// syncState reads which networks to serve, and serves those and no others. One that cannot be
-// served does not keep it from the others.
+// syncState reads which networks to serve, and serves exactly those. If one cannot be served, it
+// still serves the others.
 func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	served, since := a.beforeReading()
 	networks, err := a.plugin.GetActiveNetworksInfo(ctx, false)
@@ -95,7 +96,7 @@ func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 }
 
 // inTurn runs work on a network when its turn comes, and sends the result. If the network has
-// changed since then, what was read is old, and the network is asked for instead.
+// changed since then, the state that was read is old, and inTurn asks for the current state.
 func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do func(context.Context) error) {
 	a.queue.add(update{networkID: networkID, handle: func(ctx context.Context, u update) error {
 		if a.changedSince(networkID, since) {
@@ -107,8 +108,8 @@ func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do
 	}})
 }
 
-// beforeReading returns the networks that are served before everything is read, and the count of
-// changes then.
+// beforeReading returns the networks that are served before everything is read, and the current
+// count of changes.
 func (a *dhcpAgent) beforeReading() (served map[string]neutronrpc.Network, since int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -116,7 +117,7 @@ func (a *dhcpAgent) beforeReading() (served map[string]neutronrpc.Network, since
 	return maps.Clone(a.networks), a.changes
 }
 
-// changedSince reports whether an update of a network was handled after the count of changes was
+// changedSince reports whether an update of a network was handled since the count of changes was
 // since.
 func (a *dhcpAgent) changedSince(networkID string, since int) bool {
 	a.mu.Lock()
@@ -124,8 +125,7 @@ func (a *dhcpAgent) changedSince(networkID string, since int) bool {
 	return a.changed[networkID] > since
 }
 
-// work handles updates, several at a time, and tells the server which ports are ready, until ctx
-// ends.
+// work handles updates, several at a time, and reports ready ports to the server, until ctx ends.
 func (a *dhcpAgent) work(ctx context.Context) {
 	var working sync.WaitGroup
 	for range workers {
@@ -140,8 +140,8 @@ func (a *dhcpAgent) work(ctx context.Context) {
 	working.Wait()
 }
 
-// handle does what an update asks for. If that fails, the agent no longer knows how the network
-// is, and reads everything.
+// handle handles an update. If that fails, the state of the network is unknown, so the agent reads
+// everything again.
 func (a *dhcpAgent) handle(ctx context.Context, u update) {
 	err := u.handle(ctx, u)
 	a.mu.Lock()
@@ -158,7 +158,7 @@ func (a *dhcpAgent) handle(ctx context.Context, u update) {
 	}
 }
 
-// refresh asks for a network and serves it as it is now.
+// refresh asks for a network and serves its current state.
 func (a *dhcpAgent) refresh(ctx context.Context, u update) error {
 	n, err := a.plugin.GetNetworkInfo(ctx, u.networkID)
 	if err != nil {
@@ -171,7 +171,7 @@ func (a *dhcpAgent) refresh(ctx context.Context, u update) error {
 	return a.enable(ctx, *n)
 }
 
-// enable serves a network: it gets an address on it, if it has none, and is ready for its ports.
+// enable serves a network. It gets an address on the network, if it has none, and serves the ports.
 func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 	if !n.AdminStateUp.Or(true) || len(n.Subnets) == 0 {
 		a.disable(ctx, n.ID)
@@ -203,8 +203,8 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 	return nil
 }
 
-// ownPort returns the port of this host's DHCP server on a network: the one that is there, or a new
-// one; nil if the network is gone.
+// ownPort returns the port of this host's DHCP server on a network, and creates it if necessary. It
+// returns nil if the network was deleted.
 func (a *dhcpAgent) ownPort(ctx context.Context, n neutronrpc.Network) (*neutronrpc.Port, error) {
 	id := a.deviceID(n.ID)
 	for _, p := range n.Ports {
@@ -215,7 +215,7 @@ func (a *dhcpAgent) ownPort(ctx context.Context, n neutronrpc.Network) (*neutron
 	return a.plugin.CreateDhcpPort(ctx, neutronrpc.Port{NetworkID: n.ID, DeviceID: id})
 }
 
-// disable serves a network no longer.
+// disable stops serving a network.
 func (a *dhcpAgent) disable(ctx context.Context, networkID string) {
 	a.mu.Lock()
 	n, known := a.networks[networkID]
@@ -230,7 +230,7 @@ func (a *dhcpAgent) disable(ctx context.Context, networkID string) {
 	}
 }
 
-// deviceID names the DHCP server of this host on a network.
+// deviceID returns the name of this host's DHCP server on a network.
 func (a *dhcpAgent) deviceID(networkID string) string { return "dhcp-" + a.host + "-" + networkID }
 
 // addresses returns the addresses of ports, for people.
@@ -244,8 +244,8 @@ func addresses(ports ...neutronrpc.Port) string {
 	return strings.Join(all, ", ")
 }
 
-// serve serves a port of a network that the agent serves; false if it is known to be gone, or to
-// have changed since. One that is active was served before. The lock is held.
+// serve serves a port of a network that the agent serves. It returns false if the port is known to
+// be deleted, or to have changed since. An active port was served before. The lock is held.
 func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	n := a.networks[networkID]
 	known := slices.IndexFunc(n.Ports, func(k neutronrpc.Port) bool { return k.ID == p.ID })
@@ -268,11 +268,10 @@ func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	return true
 }
 
-// remembered is how long the agent remembers which ports were deleted. No message about one takes
-// that long.
+// remembered is how long the agent remembers deleted ports. No message takes that long.
 const remembered = 24 * time.Hour
 
-// forget serves a port no longer.
+// forget stops serving a port.
 func (a *dhcpAgent) forget(networkID, portID string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -286,14 +285,14 @@ func (a *dhcpAgent) forget(networkID, portID string) {
 }
 
 const (
-	// readyBatch is how many ports the server is told of at a time, and readyPause what follows a
-	// failure.
+	// readyBatch is how many ports are reported to the server at a time, and readyPause the pause
+	// after a failure.
 	readyBatch = 64
 	readyPause = 200 * time.Millisecond
 )
 
-// tellOften tells the server which ports are ready, when there are some and after a failure, until
-// ctx ends.
+// tellOften reports ready ports to the server, when there are any and after a failure, until ctx
+// ends.
 func (a *dhcpAgent) tellOften(ctx context.Context) {
 	for {
 		var again <-chan time.Time
@@ -309,7 +308,7 @@ func (a *dhcpAgent) tellOften(ctx context.Context) {
 	}
 }
 
-// tellReady tells the server which ports are served; false if it has to be told again.
+// tellReady reports the served ports to the server. It returns false if it must try again.
 func (a *dhcpAgent) tellReady(ctx context.Context) bool {
 	for {
 		a.mu.Lock()

@@ -6,14 +6,14 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// The methods of the agent have their messages wait for their turn, and return.
+// The methods of the agent queue their messages and return.
 
-// NetworkCreateEnd tells of a network to serve.
+// NetworkCreateEnd announces a network to serve.
 func (a *dhcpAgent) NetworkCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	return a.NetworkUpdateEnd(ctx, args)
 }
 
-// NetworkUpdateEnd tells that a network has changed.
+// NetworkUpdateEnd announces that a network has changed.
 func (a *dhcpAgent) NetworkUpdateEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	if n := args.Payload.Network; n != nil {
 		a.queue.add(update{networkID: n.ID, payload: args.Payload, handle: a.refresh})
@@ -21,7 +21,7 @@ func (a *dhcpAgent) NetworkUpdateEnd(_ context.Context, args neutronrpc.DhcpPayl
 	return nil
 }
 
-// NetworkDeleteEnd tells that a network is gone, or is served by others.
+// NetworkDeleteEnd announces that a network was deleted, or that other agents serve it now.
 func (a *dhcpAgent) NetworkDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: func(ctx context.Context, u update) error {
 		a.disable(ctx, u.networkID)
@@ -30,12 +30,12 @@ func (a *dhcpAgent) NetworkDeleteEnd(_ context.Context, args neutronrpc.DhcpPayl
 	return nil
 }
 
-// SubnetCreateEnd tells of a subnet.
+// SubnetCreateEnd announces a new subnet.
 func (a *dhcpAgent) SubnetCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	return a.SubnetUpdateEnd(ctx, args)
 }
 
-// SubnetUpdateEnd tells that a subnet has changed.
+// SubnetUpdateEnd announces that a subnet has changed.
 func (a *dhcpAgent) SubnetUpdateEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	if s := args.Payload.Subnet; s != nil {
 		a.queue.add(update{networkID: s.NetworkID, payload: args.Payload, handle: a.refresh})
@@ -43,18 +43,18 @@ func (a *dhcpAgent) SubnetUpdateEnd(_ context.Context, args neutronrpc.DhcpPaylo
 	return nil
 }
 
-// SubnetDeleteEnd tells that a subnet is gone.
+// SubnetDeleteEnd announces that a subnet was deleted.
 func (a *dhcpAgent) SubnetDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: a.refresh})
 	return nil
 }
 
-// PortCreateEnd tells of a port.
+// PortCreateEnd announces a new port.
 func (a *dhcpAgent) PortCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	return a.PortUpdateEnd(ctx, args)
 }
 
-// PortUpdateEnd tells that a port has changed.
+// PortUpdateEnd announces that a port has changed.
 func (a *dhcpAgent) PortUpdateEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	if p := args.Payload.Port; p != nil {
 		a.queue.add(update{networkID: p.NetworkID, payload: args.Payload, handle: a.updatePort})
@@ -62,7 +62,7 @@ func (a *dhcpAgent) PortUpdateEnd(_ context.Context, args neutronrpc.DhcpPayload
 	return nil
 }
 
-// PortDeleteEnd tells that a port is gone.
+// PortDeleteEnd announces that a port was deleted.
 func (a *dhcpAgent) PortDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: func(_ context.Context, u update) error {
 		a.forget(u.networkID, u.payload.PortID)
@@ -71,13 +71,13 @@ func (a *dhcpAgent) PortDeleteEnd(_ context.Context, args neutronrpc.DhcpPayload
 	return nil
 }
 
-// AgentUpdated tells whether the agent is enabled.
+// AgentUpdated announces whether the agent is enabled.
 func (a *dhcpAgent) AgentUpdated(context.Context, neutronrpc.DhcpPayloadArgs) error {
 	a.request("it was enabled or disabled")
 	return nil
 }
 
-// updatePort serves a port. On a network that the agent does not know, it asks for that first.
+// updatePort serves a port. If the agent does not know the network, it asks for the network first.
 func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
 	p := *u.payload.Port
 	known, served := a.serveKnown(u.networkID, p)

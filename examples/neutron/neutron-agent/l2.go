@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// dvrAgent knows the MAC addresses that distributed routers have on other hosts.
+// dvrAgent knows the MAC addresses of the distributed routers on other hosts.
 type dvrAgent struct {
 	*service
 
@@ -31,8 +31,8 @@ func newDVRService(h *node) *service {
 	return a.service
 }
 
-// syncState gets an address for this host, which has the server tell all others of it, and reads
-// their addresses.
+// syncState gets an address for this host, which the server then sends to all others, and reads the
+// addresses of the others.
 func (a *dvrAgent) syncState(ctx context.Context) (string, error) {
 	if _, err := a.plugin.GetDVRMACAddressByHost(ctx); err != nil {
 		return "", err
@@ -44,7 +44,7 @@ func (a *dvrAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the addresses of %d hosts", len(macs)), a.DVRMACAddressUpdate(ctx, neutronrpc.DVRMACsArgs{DVRMACs: macs})
 }
 
-// DVRMACAddressUpdate tells the addresses of all hosts.
+// DVRMACAddressUpdate announces the addresses of all hosts.
 func (a *dvrAgent) DVRMACAddressUpdate(_ context.Context, args neutronrpc.DVRMACsArgs) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,7 +57,7 @@ func (a *dvrAgent) DVRMACAddressUpdate(_ context.Context, args neutronrpc.DVRMAC
 	return nil
 }
 
-// networksAgent keeps copies of all networks, in the version of them that it knows.
+// networksAgent keeps copies of all networks, at the version of the type that it knows.
 type networksAgent struct {
 	*service
 
@@ -89,7 +89,7 @@ func (a *networksAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d networks, as of version %s", n, a.known.Version), err
 }
 
-// Push tells that networks have changed.
+// Push announces that networks have changed.
 func (a *networksAgent) Push(ctx context.Context, args neutronrpc.PushArgs) error {
 	for _, o := range args.ResourceList {
 		full := o

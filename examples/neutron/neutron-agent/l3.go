@@ -12,13 +12,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// l3Agent serves the routers that the server gives to its host.
+// l3Agent serves the routers that the server assigns to its host.
 type l3Agent struct {
 	*service
 
 	plugin *neutronrpc.L3PluginAPI
 
-	// mu guards what follows. It is not held while the server is asked.
+	// mu guards the following fields. It is not held during calls to the server.
 	mu      sync.Mutex
 	order   *order
 	routers map[string]neutronrpc.Router
@@ -37,10 +37,10 @@ func newL3Service(h *node) *service {
 	return a.service
 }
 
-// routersAtATime bounds how many routers are asked for with one call.
+// routersAtATime bounds how many routers are requested with one call.
 const routersAtATime = 256
 
-// syncState reads which routers to serve, and then those.
+// syncState reads which routers to serve, and then the routers.
 func (a *l3Agent) syncState(ctx context.Context) (string, error) {
 	asked := a.ask()
 	all, err := a.read(ctx)
@@ -63,14 +63,14 @@ func (a *l3Agent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d routers", len(all)), nil
 }
 
-// ask returns the number of a question to the server.
+// ask returns the number of a request to the server.
 func (a *l3Agent) ask() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.order.ask()
 }
 
-// read asks for all routers.
+// read requests all routers.
 func (a *l3Agent) read(ctx context.Context) (map[string]neutronrpc.Router, error) {
 	ids, err := a.plugin.GetRouterIDs(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func (a *l3Agent) read(ctx context.Context) (map[string]neutronrpc.Router, error
 	return all, nil
 }
 
-// refresh reads routers. Those that are not in the answer are not this agent's any more.
+// refresh reads routers. Routers that are missing in the answer no longer belong to this agent.
 func (a *l3Agent) refresh(ctx context.Context, ids []string) error {
 	asked := a.ask()
 	routers, err := a.plugin.GetRouters(ctx, ids)
@@ -120,7 +120,7 @@ func gateways(r neutronrpc.Router) string {
 	return " at " + addresses(r.Interfaces...)
 }
 
-// remove serves a router no longer.
+// remove stops serving a router.
 func (a *l3Agent) remove(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -131,26 +131,26 @@ func (a *l3Agent) remove(id string) {
 	}
 }
 
-// AgentUpdated tells whether the agent is enabled.
+// AgentUpdated announces whether the agent is enabled.
 func (a *l3Agent) AgentUpdated(context.Context, neutronrpc.AgentUpdatedArgs) error {
 	a.request("it was enabled or disabled")
 	return nil
 }
 
-// RouterDeleted tells that a router is gone.
+// RouterDeleted announces that a router was deleted.
 func (a *l3Agent) RouterDeleted(_ context.Context, args neutronrpc.RouterArgs) error {
 	a.remove(args.RouterID)
 	return nil
 }
 
-// RouterRemovedFromAgent tells that a router is served by others.
+// RouterRemovedFromAgent announces that other agents serve a router now.
 func (a *l3Agent) RouterRemovedFromAgent(_ context.Context, args neutronrpc.RouterRemovedArgs) error {
 	a.remove(args.Payload.RouterID)
 	return nil
 }
 
-// RoutersUpdated tells that routers have changed. It is a cast, so a failure concerns only
-// the agent.
+// RoutersUpdated announces that routers have changed. It is a cast, so a failure concerns only the
+// agent.
 func (a *l3Agent) RoutersUpdated(ctx context.Context, args neutronrpc.RoutersArgs) error {
 	if err := a.refresh(ctx, args.Routers); err != nil && !errors.Is(err, oslorpc.Canceled) {
 		slog.ErrorContext(ctx, "asking for routers failed", "routers", args.Routers, "error", err)
@@ -159,26 +159,26 @@ func (a *l3Agent) RoutersUpdated(ctx context.Context, args neutronrpc.RoutersArg
 	return nil
 }
 
-// RouterAddedToAgent tells which routers to serve. It is a call: a failure has the server choose
-// another agent.
+// RouterAddedToAgent assigns routers to the agent. It is a call: after a failure, the server
+// selects another agent.
 func (a *l3Agent) RouterAddedToAgent(ctx context.Context, args neutronrpc.RoutersAddedArgs) error {
 	return a.refresh(ctx, args.Payload)
 }
 
-// AddArpEntry tells of an address.
+// AddArpEntry announces an address.
 func (a *l3Agent) AddArpEntry(_ context.Context, args neutronrpc.ArpArgs) error {
 	a.sayf("adds address %s", args.Payload.ArpTable.IPAddress)
 	return nil
 }
 
-// DelArpEntry tells of an address that is gone.
+// DelArpEntry announces that an address was removed.
 func (a *l3Agent) DelArpEntry(_ context.Context, args neutronrpc.ArpArgs) error {
 	a.sayf("removes address %s", args.Payload.ArpTable.IPAddress)
 	return nil
 }
 
-// NetworkUpdate tells that a network has changed, which may change the routers that have an
-// address on it.
+// NetworkUpdate announces that a network has changed, which may change the routers with an address
+// on it.
 func (a *l3Agent) NetworkUpdate(ctx context.Context, args neutronrpc.NetworkUpdateArgs) error {
 	if ids := a.routersOn(args.Network.ID); len(ids) > 0 {
 		return a.RoutersUpdated(ctx, neutronrpc.RoutersArgs{Routers: ids})
@@ -186,7 +186,7 @@ func (a *l3Agent) NetworkUpdate(ctx context.Context, args neutronrpc.NetworkUpda
 	return nil
 }
 
-// routersOn returns the routers that have an address on a network.
+// routersOn returns the routers with an address on a network.
 func (a *l3Agent) routersOn(networkID string) (ids []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -198,7 +198,7 @@ func (a *l3Agent) routersOn(networkID string) (ids []string) {
 	return ids
 }
 
-// FipnamespaceDeleteOnExtNet tells that an external network has no floating IPs any more.
+// FipnamespaceDeleteOnExtNet announces that an external network has no more floating IPs.
 func (a *l3Agent) FipnamespaceDeleteOnExtNet(_ context.Context, args neutronrpc.ExtNetArgs) error {
 	a.sayf("removes what it has for floating IPs on network %s", args.ExtNetID)
 	return nil

@@ -1,6 +1,6 @@
-// Neutron-agent is the agents of one host of a small Neutron: a DHCP agent, and if it is told so an
-// L3 agent, a metering agent and an L2 agent. They configure nothing: they print what they would.
-// The README beside it shows it at work.
+// Neutron-agent runs the agents of one host of a small Neutron: a DHCP agent and, with flags, an L3
+// agent, a metering agent and an L2 agent. They configure nothing: they print what they would do.
+// See the README in the parent directory.
 //
 //	go run ./examples/neutron/neutron-agent --host net1
 package main
@@ -23,8 +23,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// quittingTimeout bounds the calls of an agent that ends, however patient it had become with the
-// server.
+// quittingTimeout bounds the calls of an agent that ends, even if the back-off has raised its
+// timeouts.
 const quittingTimeout = 10 * time.Second
 
 func main() {
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the options on the command line.
 type options struct {
 	transport      string
 	host           string
@@ -78,7 +78,7 @@ func run(ctx context.Context, o options, out *log.Logger) error {
 	return errors.Join(err, t.Close()) //nolint:contextcheck // ctx is over
 }
 
-// runAll runs services until ctx ends, or one cannot be started.
+// runAll runs services until ctx ends, or one fails to start.
 func runAll(ctx context.Context, h *node, services []*service) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -95,18 +95,18 @@ func runAll(ctx context.Context, h *node, services []*service) error {
 	return errors.Join(failures...)
 }
 
-// node is what the agents of a host share.
+// node is the common part of the agents on a host.
 type node struct {
 	options
 
 	transport *oslorpc.Transport
 	out       *log.Logger
-	// backoff makes all clients more patient with what the server takes long for. It lasts as long
-	// as the program.
+	// backoff raises the timeouts of all clients for methods that take the server long. It lasts as
+	// long as the program.
 	backoff *oslorpc.Backoff
 }
 
-// services returns what the chosen agents run.
+// services returns the services of the selected agents.
 func (n *node) services() ([]*service, error) {
 	var services []*service
 	chosen := strings.Split(n.agents, ",")
@@ -134,7 +134,7 @@ func (n *node) services() ([]*service, error) {
 	return services, nil
 }
 
-// awaitServer returns when a server answers, or ctx ends. Agents that started without one would
+// awaitServer returns when a server answers, or ctx ends. Agents that start without a server would
 // wait as well, but the operator would not see it.
 func (n *node) awaitServer(ctx context.Context) {
 	atOnce := neutronrpc.NewPluginReportStateAPI(n.transport, n.interval, oslorpc.WithFailFast(true))
@@ -150,7 +150,7 @@ func (n *node) awaitServer(ctx context.Context) {
 	}
 }
 
-// away reports whether an error says that no server answers.
+// away reports whether an error means that no server answers.
 func away(err error) bool { return oslorpc.IsNotDelivered(err) || errors.Is(err, oslorpc.Timeout) }
 
 // sayf prints what an agent does.

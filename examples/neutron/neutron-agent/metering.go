@@ -16,7 +16,7 @@ type meteringAgent struct {
 
 	plugin *neutronrpc.MeteringPluginRPC
 
-	// mu guards what follows. It is not held while the server is asked.
+	// mu guards the following fields. It is not held during calls to the server.
 	mu      sync.Mutex
 	order   *order
 	routers map[string]neutronrpc.Router
@@ -35,7 +35,7 @@ func newMeteringService(h *node) *service {
 	return a.service
 }
 
-// syncState reads which routers to count for.
+// syncState reads for which routers to count.
 func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	asked := a.order.ask()
@@ -62,13 +62,13 @@ func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d routers", len(routers)), nil
 }
 
-// readOften has everything read now and then, as Neutron's does: no message tells the agent of
-// routers that come to its host, or leave it.
+// readOften regularly makes the agent read everything, as in Neutron, because no message tells the
+// agent when a router comes to its host, or leaves.
 func (a *meteringAgent) readOften(ctx context.Context) {
 	a.often(ctx, func() { a.request("time passed") })
 }
 
-// RouterDeleted tells that a router is gone.
+// RouterDeleted announces that a router was deleted.
 func (a *meteringAgent) RouterDeleted(_ context.Context, args neutronrpc.RouterArgs) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,8 +77,8 @@ func (a *meteringAgent) RouterDeleted(_ context.Context, args neutronrpc.RouterA
 	return nil
 }
 
-// RoutersUpdated takes in routers as they are now. All messages about labels have whole routers, so
-// they do the same.
+// RoutersUpdated has the current state of routers. All messages about labels contain whole routers,
+// so they are handled in the same way.
 func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.MeteringArgs) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -93,27 +93,27 @@ func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.Meteri
 	return nil
 }
 
-// UpdateMeteringLabelRules tells that rules have changed.
+// UpdateMeteringLabelRules announces that rules have changed.
 func (a *meteringAgent) UpdateMeteringLabelRules(ctx context.Context, args neutronrpc.MeteringArgs) error {
 	return a.RoutersUpdated(ctx, args)
 }
 
-// AddMeteringLabelRule tells of a rule.
+// AddMeteringLabelRule announces a rule.
 func (a *meteringAgent) AddMeteringLabelRule(ctx context.Context, args neutronrpc.MeteringArgs) error {
 	return a.RoutersUpdated(ctx, args)
 }
 
-// RemoveMeteringLabelRule tells that a rule is gone.
+// RemoveMeteringLabelRule announces that a rule was removed.
 func (a *meteringAgent) RemoveMeteringLabelRule(ctx context.Context, args neutronrpc.MeteringArgs) error {
 	return a.RoutersUpdated(ctx, args)
 }
 
-// AddMeteringLabel tells of a label.
+// AddMeteringLabel announces a label.
 func (a *meteringAgent) AddMeteringLabel(ctx context.Context, args neutronrpc.MeteringArgs) error {
 	return a.RoutersUpdated(ctx, args)
 }
 
-// RemoveMeteringLabel tells that a label is gone.
+// RemoveMeteringLabel announces that a label was removed.
 func (a *meteringAgent) RemoveMeteringLabel(ctx context.Context, args neutronrpc.MeteringArgs) error {
 	return a.RoutersUpdated(ctx, args)
 }

@@ -1,8 +1,8 @@
 package main
 
-// order says which of several answers about the same thing counts, when they come in any order:
-// the answer to the last question. An unasked message counts as asked and answered at once. So an
-// agent need not hold a lock while it asks. It is not safe for concurrent use.
+// order decides which of several answers about the same object counts, when they come in any order:
+// the answer to the latest request. An unsolicited message counts as requested and answered at
+// once. So an agent need not hold a lock during a request. It is not safe for concurrent use.
 type order struct {
 	asked   int // questions so far
 	open    int // questions without an answer
@@ -11,14 +11,15 @@ type order struct {
 
 func newOrder() *order { return &order{settled: map[string]int{}} }
 
-// ask returns the number of a question. Call answered when its answer is taken in.
+// ask returns the number of a request. Call answered when its answer has been handled.
 func (o *order) ask() int {
 	o.asked++
 	o.open++
 	return o.asked
 }
 
-// settle reports whether an answer counts: no answer to a later question has counted.
+// settle reports whether an answer counts, which it does unless an answer to a later request has
+// counted.
 func (o *order) settle(id string, asked int) bool {
 	if o.settled[id] > asked {
 		return false
@@ -27,14 +28,14 @@ func (o *order) settle(id string, asked int) bool {
 	return true
 }
 
-// answered ends a question. Settled answers matter only to open questions.
+// answered ends a request. Settled answers only matter to open requests.
 func (o *order) answered() {
 	if o.open--; o.open == 0 {
 		clear(o.settled)
 	}
 }
 
-// told is ask, settle and answered, for what came by itself.
+// told is ask, settle and answered for an unsolicited message.
 func (o *order) told(id string) {
 	o.settle(id, o.ask())
 	o.answered()

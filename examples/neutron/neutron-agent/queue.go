@@ -8,20 +8,20 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// update is something to do about a network, which waits for its turn: mostly a message.
+// update is work on a network that waits for its turn. In most cases it is a message.
 type update struct {
 	networkID string
 	payload   neutronrpc.DhcpPayload
-	// handle does what is to be done.
+	// handle does the work.
 	handle   func(ctx context.Context, u update) error
 	priority int
 	arrived  int
 }
 
-// queue has updates wait for their turn: the lowest priority comes first, and of several the one
-// that arrived first. Casts have no order on the wire, so this is where they get one. Several
-// workers take from it, but of each network only one update at a time: a network that takes long
-// holds up no other, and none is changed by two at once.
+// queue orders updates: the lowest priority number first, and of several the one that arrived
+// first. Casts are not ordered on the network, so the order is made here. Several workers take
+// updates, but for each network only one at a time: a network that takes long delays no other, and
+// no network is changed by two workers at once.
 type queue struct {
 	mu      sync.Mutex
 	waiting updates
@@ -49,8 +49,8 @@ func (q *queue) wake() {
 	q.changed = make(chan struct{})
 }
 
-// take waits for the next update of a network that is not busy, which then is; false if ctx ends
-// first. Call done when it is handled.
+// take waits for the next update of a network that is not busy, and makes the network busy. It
+// returns false if ctx ends first. Call done when the update is handled.
 func (q *queue) take(ctx context.Context) (update, bool) {
 	for {
 		u, ok, changed := q.next()
@@ -65,8 +65,8 @@ func (q *queue) take(ctx context.Context) (update, bool) {
 	}
 }
 
-// next is take, but does not wait: if there is nothing to take, it returns a channel that is
-// closed when there may be.
+// next is take without waiting: if there is no update, it returns a channel that is closed when
+// there may be one.
 func (q *queue) next() (u update, ok bool, changed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,7 +82,7 @@ func (q *queue) next() (u update, ok bool, changed <-chan struct{}) {
 	return update{}, false, q.changed
 }
 
-// done lets the next update of a network be taken.
+// done allows the next update of a network to be taken.
 func (q *queue) done(u update) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

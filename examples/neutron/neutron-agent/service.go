@@ -11,13 +11,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// service is something that is told of changes on a topic, and begins with all there is. It is the
-// life of an agent:
+// service is one agent's life cycle. An agent reads the whole state at first, and then gets
+// messages about changes on a topic:
 //
-//   - It listens before it reads, but is held: changes that come while it reads everything for the
-//     first time wait in its queue.
-//   - It reports, and reads everything anew when the server says that it took the agent for dead,
-//     or does not know it,
+//   - It starts its server before it reads, but held: changes that come during the first reading
+//     wait in its queue.
+//   - It reports regularly. It reads everything again when the server answers that it had
+//     considered the agent dead, or does not know it,
 //   - and when messages for it may have been lost.
 type service struct {
 	*node
@@ -25,20 +25,20 @@ type service struct {
 	name     string
 	topic    string
 	endpoint oslorpc.Endpoint
-	// sync reads everything anew, and returns what it read, for people.
+	// sync reads everything again, and returns a description of the result for people.
 	sync func(ctx context.Context) (string, error)
-	// reports says how it reports; nil if it does not.
+	// reports says how the agent reports; nil if it does not.
 	reports *reports
-	// work runs beside the server; nil if all is done by methods.
+	// work runs beside the server; nil if methods do all the work.
 	work func(ctx context.Context)
 
 	resync chan string
 }
 
-// Times of the life of an agent.
+// These are the times of an agent's life cycle.
 const (
-	// retryPause is between attempts to reach a server. Calls that time out have a pause of their
-	// own, by the back-off.
+	// retryPause is the pause between attempts to reach a server. Calls that time out also have the
+	// back-off's pause.
 	retryPause = time.Second
 	stopTime   = 10 * time.Second
 )
@@ -71,7 +71,7 @@ func (s *service) run(ctx context.Context) error {
 	return server.Stop(stopping)
 }
 
-// ended returns an error, unless it came of the end.
+// ended returns an error, unless the end of ctx caused it.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -79,7 +79,7 @@ func ended(ctx context.Context, err error) error {
 	return nil
 }
 
-// readAgain reads everything anew when it has to.
+// readAgain reads everything again when requested.
 func (s *service) readAgain(ctx context.Context) {
 	for {
 		select {
@@ -91,7 +91,7 @@ func (s *service) readAgain(ctx context.Context) {
 	}
 }
 
-// reportOften reports, also while everything is read, which may take long.
+// reportOften reports regularly, also during a reading, which may take long.
 func (s *service) reportOften(ctx context.Context) {
 	s.often(ctx, func() {
 		if reason := s.report(ctx); reason != "" {
@@ -100,7 +100,7 @@ func (s *service) reportOften(ctx context.Context) {
 	})
 }
 
-// often does something once in each interval, until ctx ends.
+// often calls a function once per interval, until ctx ends.
 func (n *node) often(ctx context.Context, do func()) {
 	tick := time.NewTicker(n.interval)
 	defer tick.Stop()
@@ -114,7 +114,7 @@ func (n *node) often(ctx context.Context, do func()) {
 	}
 }
 
-// request has everything read anew soon. Of several reasons one is enough.
+// request makes the agent read everything again soon. Of several reasons, one is enough.
 func (s *service) request(reason string) {
 	select {
 	case s.resync <- reason:
@@ -122,7 +122,7 @@ func (s *service) request(reason string) {
 	}
 }
 
-// readAll reads everything, again and again until that succeeds.
+// readAll reads everything, and tries again until that succeeds.
 func (s *service) readAll(ctx context.Context, reason string) {
 	for {
 		what, err := s.sync(ctx)
@@ -138,7 +138,7 @@ func (s *service) readAll(ctx context.Context, reason string) {
 	}
 }
 
-// pause lets some time pass before another attempt.
+// pause waits before another attempt.
 func pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -150,12 +150,12 @@ func pause(ctx context.Context) {
 type reports struct {
 	api   *neutronrpc.PluginReportStateAPI
 	state neutronrpc.AgentState
-	// alwaysCall: each report is a call, which tells whether the agent was taken for dead. Else
-	// only those are that follow the start or a failure, and the others are casts, which cost the
-	// server less.
+	// alwaysCall is true if each report is a call, whose answer says whether the agent was
+	// considered dead. Otherwise only the reports after the start or a failure are calls. The
+	// others are casts, which cost the server less.
 	alwaysCall bool
 	called     bool
-	// lost: the server may have said something that did not arrive.
+	// lost is true if an answer of the server may have been lost.
 	lost bool
 }
 
@@ -167,8 +167,8 @@ func (n *node) newReports(agentType, binary, topic string, alwaysCall bool) *rep
 	}
 }
 
-// report reports once, and returns why everything has to be read anew; nothing if it has not. It is
-// not tried again: the next report is as good.
+// report reports once, and returns why everything must be read again, or an empty string. It does
+// not try again, since the next report does the same.
 func (s *service) report(ctx context.Context) (reason string) {
 	r := s.reports
 	if r == nil {

@@ -10,23 +10,23 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// The types of agents.
+// These are the types of agents.
 const (
 	dhcpAgents = "DHCP agent"
 	l3Agents   = "L3 agent"
 )
 
-// agentKey says which agent is meant: there is one of each type on a host.
+// agentKey identifies an agent: there is one of each type on a host.
 type agentKey struct{ host, agentType string }
 
-// agent is what the server knows of an agent.
+// agent is the server's knowledge about an agent.
 type agent struct {
 	neutronrpc.Agent
 
 	reported time.Time
 }
 
-// now returns the agent as it is now: one that has not reported for a while is not alive.
+// now returns the current state of the agent: one that has not reported for a while is not alive.
 func (p *plugin) now(a *agent) neutronrpc.Agent {
 	current := a.Agent
 	current.Alive = time.Since(a.reported) < p.agentDownTime
@@ -39,11 +39,11 @@ func (p *plugin) enabled(host, agentType string) bool {
 	return a != nil && a.AdminStateUp
 }
 
-// HasAliveNeutronServer says that this server is there.
+// HasAliveNeutronServer shows that a server is alive.
 func (*plugin) HasAliveNeutronServer(context.Context) (bool, error) { return true, nil }
 
-// ReportState takes in the report of an agent. It tells one that was taken for dead, so that it
-// reads everything anew.
+// ReportState handles the report of an agent. If the agent was considered dead, the answer says so,
+// and the agent reads everything again.
 func (p *plugin) ReportState(_ context.Context, args neutronrpc.ReportArgs) (string, error) {
 	state := args.AgentState.AgentState
 	key := agentKey{state.Host, state.AgentType}
@@ -64,7 +64,7 @@ func (p *plugin) ReportState(_ context.Context, args neutronrpc.ReportArgs) (str
 	return neutronrpc.AgentAlive, nil
 }
 
-// GetAgents lists agents, by the values of some of their fields.
+// GetAgents lists agents, filtered by the values of some fields.
 func (p *plugin) GetAgents(_ context.Context, args neutronrpc.FilterArgs) ([]neutronrpc.Agent, error) {
 	return p.agentsWhere(func(a neutronrpc.Agent) bool {
 		return passes(args.Filters, map[string]any{
@@ -81,7 +81,7 @@ func (p *plugin) DeleteAgent(_ context.Context, args neutronrpc.AgentArgs) error
 	return nil
 }
 
-// agentsWhere returns the agents that pass, in the order of their hosts.
+// agentsWhere returns the agents for which pass returns true, in the order of their hosts.
 func (p *plugin) agentsWhere(pass func(neutronrpc.Agent) bool) []neutronrpc.Agent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,15 +105,15 @@ func (p *plugin) DhcpAgentsHosting(_ context.Context, networkID string, hosts []
 	}), nil
 }
 
-// hostsOf returns the hosts that serve something.
+// hostsOf returns the hosts that serve a network or a router.
 func (p *plugin) hostsOf(bindings map[string][]string, id string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(bindings[id])
 }
 
-// ScheduleNetwork gives a network to further DHCP agents that are alive, until there are enough,
-// and returns them.
+// ScheduleNetwork assigns a network to more live DHCP agents, until there are enough, and returns
+// them.
 func (p *plugin) ScheduleNetwork(_ context.Context, networkID string, hosts []string) ([]neutronrpc.Agent, error) {
 	free := p.agentsWhere(func(a neutronrpc.Agent) bool {
 		return a.AgentType == dhcpAgents && a.Alive && a.AdminStateUp && (hosts == nil || slices.Contains(hosts, a.Host))
@@ -144,5 +144,5 @@ func (p *plugin) load(host string) int {
 	return n
 }
 
-// HostsOfSegment returns all hosts: here, a segment is everywhere.
+// HostsOfSegment returns all hosts, because here a segment is connected to all of them.
 func (p *plugin) HostsOfSegment(context.Context, string) ([]string, error) { return nil, nil }

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// apiTopic is where operators send to, such as by `oslorpc call neutron create_network name=blue`.
-// It stands for Neutron's REST API.
+// apiTopic is the topic to which operators send, for example with `oslorpc call neutron
+// create_network name=blue`. It stands for Neutron's REST API.
 const apiTopic = "neutron"
 
 func apiEndpoint(p *plugin) oslorpc.Endpoint {
@@ -26,7 +26,7 @@ func apiEndpoint(p *plugin) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.0", Struct: methods}
 }
 
-// badRequest is a mistake of who asks. They see it, and the server does not log it.
+// badRequest is a mistake of the caller. Callers get it, and the server does not log it.
 type badRequest struct {
 	Reason string `json:"reason"`
 }
@@ -35,7 +35,7 @@ func (e *badRequest) Error() string { return e.Reason }
 
 func badRequestf(format string, args ...any) error { return &badRequest{fmt.Sprintf(format, args...)} }
 
-// api has the methods for operators. Each makes a change and tells the agents.
+// api has the methods for operators. Each makes a change and notifies the agents.
 type api struct{ plugin *plugin }
 
 type (
@@ -79,8 +79,8 @@ type (
 // defaultCIDR is the subnet of networks that are created without one.
 const defaultCIDR = "10.0.0.0/24"
 
-// CreateNetwork creates a network with a subnet. DHCP agents serve it as soon as there is the
-// subnet.
+// CreateNetwork creates a network with a subnet. DHCP agents serve the network as soon as it has
+// the subnet.
 func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Network, error) {
 	prefix, err := netip.ParsePrefix(args.CIDR.Or(defaultCIDR))
 	if err != nil {
@@ -133,7 +133,8 @@ func (a api) CreatePort(ctx context.Context, args portArgs) (*neutronrpc.Port, e
 	return port, nil
 }
 
-// UpdatePort names a port. DHCP agents are told of what they can see, which is its name in DNS.
+// UpdatePort sets the names of a port. DHCP agents are notified only of the DNS name, which
+// concerns them.
 func (a api) UpdatePort(ctx context.Context, args portNamesArgs) (*neutronrpc.Port, error) {
 	before, after, err := a.plugin.changePort(args.ID, func(port *neutronrpc.Port) {
 		port.Name, port.DNSName = args.Name.Or(port.Name), args.DNSName.Or(port.DNSName)
@@ -176,8 +177,8 @@ func (a api) AddRouterInterface(ctx context.Context, args interfaceArgs) (*neutr
 	return port, nil
 }
 
-// AddRouterToAgent has the L3 agent of a host serve a router, in place of the agent that served it.
-// If that agent does not hear of it, no agent serves it, and the operator has to know.
+// AddRouterToAgent moves a router to the L3 agent of a host. If that agent does not accept it, no
+// agent serves the router, and the operator gets an error.
 func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 	before, err := a.plugin.bindRouter(args.RouterID, args.Host)
 	if err != nil {
@@ -209,7 +210,7 @@ func (a api) DeleteRouter(ctx context.Context, args idArgs) error {
 	return nil
 }
 
-// CreateMeteringLabel has the traffic of a router counted.
+// CreateMeteringLabel starts counting the traffic of a router.
 func (a api) CreateMeteringLabel(ctx context.Context, args labelArgs) (neutronrpc.MeteringLabel, error) {
 	label := neutronrpc.MeteringLabel{ID: neutronrpc.NewID(), Rules: []neutronrpc.MeteringRule{
 		{ID: neutronrpc.NewID(), RemoteIPPrefix: args.RemoteIPPrefix, Direction: "ingress"},

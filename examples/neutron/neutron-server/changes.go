@@ -6,9 +6,9 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// What operators can change. No agent is told here: that is up to the methods of the API, when the
-// lock is free again. Networks, ports and routers are replaced and never changed, so that they can
-// be sent without the lock.
+// This file has the changes that operators can make. No agent is notified here: the methods of the
+// API do that when they no longer hold the lock. Networks, ports and routers are replaced and never
+// changed, so that they can be sent without the lock.
 
 func (p *plugin) putNetwork(n neutronrpc.Network) {
 	p.mu.Lock()
@@ -16,7 +16,7 @@ func (p *plugin) putNetwork(n neutronrpc.Network) {
 	p.networks[n.ID] = &n
 }
 
-// addSubnet gives a network a subnet, and returns that network.
+// addSubnet adds a subnet to a network, and returns the network.
 func (p *plugin) addSubnet(s neutronrpc.Subnet) (neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,7 +31,7 @@ func (p *plugin) addSubnet(s neutronrpc.Subnet) (neutronrpc.Network, error) {
 	return changed, nil
 }
 
-// removeNetwork removes a network with its ports, and returns it.
+// removeNetwork removes a network with its ports, and returns the network.
 func (p *plugin) removeNetwork(id string) (*neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +59,7 @@ func (p *plugin) addPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	return p.newPort(wanted)
 }
 
-// changePort changes a port, and returns it as it was and as it is.
+// changePort changes a port, and returns the port before and after the change.
 func (p *plugin) changePort(id string, change func(*neutronrpc.Port)) (before, after *neutronrpc.Port, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +92,7 @@ func (p *plugin) putRouter(r neutronrpc.Router) {
 	p.routers[r.ID] = &r
 }
 
-// removeRouter removes a router with its ports, and returns those.
+// removeRouter removes a router with its ports, and returns the ports.
 func (p *plugin) removeRouter(id string) ([]neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func (p *plugin) removeRouter(id string) ([]neutronrpc.Port, error) {
 	return ports, nil
 }
 
-// interfaceOwner is the owner of the ports by which routers are the gateways of networks.
+// interfaceOwner is the owner of the ports with which routers are the gateways of networks.
 const interfaceOwner = "network:router_interface"
 
 // addInterface gives a router a port on a network, with the address of the gateway.
@@ -153,7 +153,7 @@ func (p *plugin) router(id string) (*neutronrpc.Router, error) {
 	return nil, badRequestf("there is no router %q", id)
 }
 
-// bindRouter has a host serve a router, and returns the hosts that did before.
+// bindRouter assigns a router to a host, and returns the previous hosts.
 func (p *plugin) bindRouter(id, host string) (before []string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,14 +168,14 @@ func (p *plugin) bindRouter(id, host string) (before []string, err error) {
 	return before, nil
 }
 
-// unbindRouter has a host serve a router no longer.
+// unbindRouter removes a router from a host.
 func (p *plugin) unbindRouter(id, host string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.l3Hosts[id] = slices.DeleteFunc(slices.Clone(p.l3Hosts[id]), func(h string) bool { return h == host })
 }
 
-// addLabel adds a label to a router, and returns that.
+// addLabel adds a label to a router, and returns the router.
 func (p *plugin) addLabel(routerID string, label neutronrpc.MeteringLabel) (neutronrpc.Router, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// GetActiveNetworksInfo returns the networks that a host serves. Those that too few hosts serve are
-// given to it. All subnets have DHCP here, so there are none to leave out.
+// GetActiveNetworksInfo returns the networks that a host serves. Networks that too few hosts serve
+// are assigned to it. All subnets have DHCP here, so there are none to leave out.
 func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,8 +30,8 @@ func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.Active
 	return found, nil
 }
 
-// GetNetworkInfo returns a network, nil if it is gone or the host does not serve it. One whose
-// agent is disabled serves none.
+// GetNetworkInfo returns a network, or nil if the network was deleted or the host does not serve
+// it. A host with a disabled agent serves none.
 func (p *plugin) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,8 +43,8 @@ func (p *plugin) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) 
 	return &full, nil
 }
 
-// CreateDhcpPort creates the port of the DHCP server of a host, or returns the one that is there;
-// nil if the network is gone.
+// CreateDhcpPort returns the port of a host's DHCP server, and creates it if necessary. It returns
+// nil if the network was deleted.
 func (p *plugin) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,8 @@ func (p *plugin) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArg
 	}
 }
 
-// UpdateDhcpPort changes the addresses and the host of a port, and returns nil if it is gone.
+// UpdateDhcpPort changes the addresses and the host of a port. It returns nil if the port was
+// deleted.
 func (p *plugin) UpdateDhcpPort(_ context.Context, args neutronrpc.UpdatePortArgs) (*neutronrpc.Port, error) {
 	_, changed, err := p.changePort(args.PortID, func(port *neutronrpc.Port) {
 		if wanted := args.Port.Port; len(wanted.FixedIPs) > 0 {

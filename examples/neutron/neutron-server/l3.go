@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// ScheduleRouters gives routers that no agent serves to the first L3 agent that is alive.
+// ScheduleRouters assigns routers without an agent to the first live L3 agent.
 func (p *plugin) ScheduleRouters(_ context.Context, routerIDs []string) error {
 	alive := p.agentsWhere(func(a neutronrpc.Agent) bool { return a.AgentType == l3Agents && a.Alive && a.AdminStateUp })
 	if len(alive) == 0 {
@@ -33,7 +33,7 @@ func (p *plugin) L3AgentsHosting(_ context.Context, routerID string, active bool
 	}), nil
 }
 
-// SyncRouters returns the routers that a host serves, or of these only some.
+// SyncRouters returns the routers that a host serves, or only the given ones of these.
 func (p *plugin) SyncRouters(_ context.Context, args neutronrpc.SyncRoutersArgs) ([]neutronrpc.Router, error) {
 	return p.routersOn(args.Host, func(id string) bool { return args.RouterIDs == nil || slices.Contains(*args.RouterIDs, id) }), nil
 }
@@ -43,8 +43,8 @@ func (p *plugin) GetSyncDataMetering(_ context.Context, args neutronrpc.HostArgs
 	return p.routersOn(args.Host, func(string) bool { return true }), nil
 }
 
-// GetRouterIDs returns the ids of the routers that a host serves. Those that no agent serves are
-// given to it.
+// GetRouterIDs returns the ids of the routers that a host serves. Routers without an agent are
+// assigned to it.
 func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]string, error) {
 	p.mu.Lock()
 	for id := range p.routers {
@@ -60,8 +60,8 @@ func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]st
 	return ids, nil
 }
 
-// routersOn returns the routers that the L3 agent of a host serves, and that pass. One that is
-// disabled serves none.
+// routersOn returns the routers that the L3 agent of a host serves and for which pass returns true.
+// A disabled agent serves none.
 func (p *plugin) routersOn(host string, pass func(id string) bool) []neutronrpc.Router {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,10 +87,11 @@ func inSubnet(id string) func(*neutronrpc.Port) bool {
 	}
 }
 
-// gatewayOwner is the owner of the ports by which floating IPs of distributed routers are reached.
+// gatewayOwner is the owner of the ports through which floating IPs of distributed routers are
+// reached.
 const gatewayOwner = "network:floatingip_agent_gateway"
 
-// GetAgentGatewayPort returns the gateway port of a host, which is created if it is not there.
+// GetAgentGatewayPort returns the gateway port of a host, and creates it if necessary.
 func (p *plugin) GetAgentGatewayPort(_ context.Context, args neutronrpc.GatewayArgs) (*neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,8 +122,8 @@ func (*plugin) GetServicePluginList(context.Context) ([]string, error) {
 	return []string{"router", "metering"}, nil
 }
 
-// There are neither HA routers nor floating IPs here: what agents tell of them is taken in, and of
-// no consequence.
+// There are neither HA routers nor floating IPs here, so the reports of agents about these have no
+// effect.
 
 // UpdateAllHANetworkPortStatuses does nothing.
 func (*plugin) UpdateAllHANetworkPortStatuses(context.Context, neutronrpc.HostArgs) error { return nil }
@@ -138,7 +139,8 @@ func (*plugin) UpdateFloatingIPStatuses(context.Context, neutronrpc.FloatingIPSt
 // UpdateHARoutersStates does nothing.
 func (*plugin) UpdateHARoutersStates(context.Context, neutronrpc.HAStatesArgs) error { return nil }
 
-// GetDVRMACAddressByHost returns the MAC address of a host. If it is new, all agents are told.
+// GetDVRMACAddressByHost returns the MAC address of a host. If the address is new, all agents are
+// notified.
 func (p *plugin) GetDVRMACAddressByHost(ctx context.Context, args neutronrpc.HostArgs) (*neutronrpc.DVRMAC, error) {
 	p.mu.Lock()
 	for _, mac := range p.macs {
@@ -170,7 +172,7 @@ func (p *plugin) GetPortsOnHostBySubnet(_ context.Context, args neutronrpc.Ports
 	return p.portsWhere(func(port *neutronrpc.Port) bool { return of(port) && port.Host == args.Host }), nil
 }
 
-// GetSubnetForDVR returns a subnet, nil if it is gone.
+// GetSubnetForDVR returns a subnet, or nil if it was deleted.
 func (p *plugin) GetSubnetForDVR(_ context.Context, args neutronrpc.SubnetForDVRArgs) (*neutronrpc.Subnet, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

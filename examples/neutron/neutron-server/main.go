@@ -1,6 +1,6 @@
 // Neutron-server is the server of a small Neutron: it keeps networks, ports and routers in memory,
-// finds agents that serve them, and tells them of every change. The README beside it shows it at
-// work.
+// assigns them to agents, and notifies the agents of every change. See the README in the parent
+// directory.
 //
 //	go run ./examples/neutron/neutron-server
 package main
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the options on the command line.
 type options struct {
 	transport        string
 	host             string

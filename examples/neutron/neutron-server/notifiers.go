@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// notifiers tell agents of changes.
+// notifiers notify agents of changes.
 type notifiers struct {
 	dhcp     *neutronrpc.DhcpAgentNotifyAPI
 	l3       *neutronrpc.L3AgentNotifyAPI
@@ -18,8 +18,8 @@ type notifiers struct {
 	push     *neutronrpc.ResourcesPushRPCAPI
 }
 
-// newNotifiers returns notifiers that do not wait long. An agent that is away reads everything when
-// it comes back, and one that hangs is told that it missed something.
+// newNotifiers returns notifiers with short timeouts. An agent that is down reads everything when
+// it comes back, and one that hangs gets a report that it missed a message.
 func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifiers {
 	hints := []oslorpc.ClientOption{oslorpc.WithTimeout(timeout), oslorpc.WithFailFast(true)}
 	return notifiers{
@@ -31,30 +31,30 @@ func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifi
 	}
 }
 
-// tell tells agents of a change that was made. They have to hear of it also if who asked for it
-// waits no longer, who in turn is not to hear of agents that did not accept it: that is logged.
+// tell notifies agents of a change that was made. It does so even if the caller no longer waits.
+// Agents that did not accept the message are logged, and are not the caller's error.
 func tell(ctx context.Context, what string, notify func(context.Context) error) {
 	if err := notify(context.WithoutCancel(ctx)); err != nil {
 		slog.WarnContext(ctx, "agents were not told of a change", "changed", what, "error", err)
 	}
 }
 
-// tellDhcp tells DHCP agents of an event.
+// tellDhcp notifies DHCP agents of an event.
 func (p *plugin) tellDhcp(ctx context.Context, data neutronrpc.DhcpPayload, event string) {
 	tell(ctx, event, func(ctx context.Context) error { return p.notifiers.dhcp.Notify(ctx, data, event) })
 }
 
-// tellL3 tells the L3 agents that serve a router that it has changed, or is new.
+// tellL3 notifies the L3 agents that serve a router that the router is new or has changed.
 func (p *plugin) tellL3(ctx context.Context, routerID string) {
 	tell(ctx, "router", func(ctx context.Context) error { return p.notifiers.l3.RoutersUpdated(ctx, []string{routerID}) })
 }
 
-// tellRemoved tells the L3 agent of a host that it serves a router no longer.
+// tellRemoved notifies the L3 agent of a host that it no longer serves a router.
 func (p *plugin) tellRemoved(ctx context.Context, routerID, host string) {
 	tell(ctx, "router", func(ctx context.Context) error { return p.notifiers.l3.RouterRemovedFromAgent(ctx, routerID, host) })
 }
 
-// tellKeepers tells the agents that keep copies of networks.
+// tellKeepers notifies the agents that keep copies of networks.
 func (p *plugin) tellKeepers(ctx context.Context, n neutronrpc.Network, event string) {
 	tell(ctx, "network", func(ctx context.Context) error {
 		return p.notifiers.push.Push(ctx, neutronrpc.NetworkType, []map[string]any{networkData(n)}, event)

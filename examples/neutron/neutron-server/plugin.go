@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// plugin is what the server knows, in memory. It is the server's side of all APIs: each endpoint
-// takes the methods of its own interface.
+// plugin has the server's data, in memory. It is the server's side of all APIs: each endpoint uses
+// the methods of its own interface.
 type plugin struct {
 	agentsPerNetwork int
 	agentDownTime    time.Duration
@@ -26,7 +26,7 @@ type plugin struct {
 	ports    map[string]*neutronrpc.Port
 	routers  map[string]*neutronrpc.Router
 	agents   map[agentKey]*agent
-	// dhcpHosts and l3Hosts say which hosts serve each network and each router.
+	// dhcpHosts and l3Hosts have the hosts that serve each network and each router.
 	dhcpHosts, l3Hosts map[string][]string
 	macs               []neutronrpc.DVRMAC
 }
@@ -39,7 +39,7 @@ func newPlugin(o options) *plugin {
 	}
 }
 
-// withPorts returns a network as DHCP agents see it. The lock is held.
+// withPorts returns a network in the form for DHCP agents. The lock is held.
 func (p *plugin) withPorts(n *neutronrpc.Network) neutronrpc.Network {
 	full := *n
 	full.Subnets = slices.Clone(n.Subnets)
@@ -47,7 +47,8 @@ func (p *plugin) withPorts(n *neutronrpc.Network) neutronrpc.Network {
 	return full
 }
 
-// portsWhere returns the ports that pass, in the order of their ids. The lock is held.
+// portsWhere returns the ports for which pass returns true, in the order of their ids. The lock is
+// held.
 func (p *plugin) portsWhere(pass func(*neutronrpc.Port) bool) []neutronrpc.Port {
 	found := []neutronrpc.Port{}
 	for _, id := range slices.Sorted(maps.Keys(p.ports)) {
@@ -65,7 +66,7 @@ func (p *plugin) sortedNetworks() []*neutronrpc.Network {
 	})
 }
 
-// newPort makes a port of what was asked for: with an address in each subnet that it names, or in
+// newPort makes a port from a request, with an address in each subnet that the request names, or in
 // the first. The lock is held.
 func (p *plugin) newPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	n := p.networks[wanted.NetworkID]
@@ -92,7 +93,7 @@ func (p *plugin) newPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	return &port, nil
 }
 
-// freeAddress returns an address of a subnet that no port has. The lock is held.
+// freeAddress returns an address of a subnet that is not in use. The lock is held.
 func (p *plugin) freeAddress(n *neutronrpc.Network, subnetID string) (string, error) {
 	taken := map[string]bool{}
 	for _, port := range p.ports {
@@ -116,7 +117,7 @@ func (p *plugin) freeAddress(n *neutronrpc.Network, subnetID string) (string, er
 	return "", &neutronrpc.IPAddressGenerationFailure{NetworkID: n.ID}
 }
 
-// GetPorts lists ports, by the values of some of their fields.
+// GetPorts lists ports, filtered by the values of some fields.
 func (p *plugin) GetPorts(_ context.Context, args neutronrpc.FilterArgs) ([]neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,8 +129,8 @@ func (p *plugin) GetPorts(_ context.Context, args neutronrpc.FilterArgs) ([]neut
 	}), nil
 }
 
-// GetNetworks lists networks, by the values of some of their fields. All of their fields are in the
-// answer, whatever was asked for.
+// GetNetworks lists networks, filtered by the values of some fields. The answer has all fields,
+// whatever was requested.
 func (p *plugin) GetNetworks(_ context.Context, args neutronrpc.ListArgs) ([]neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +143,7 @@ func (p *plugin) GetNetworks(_ context.Context, args neutronrpc.ListArgs) ([]neu
 	return found, nil
 }
 
-// passes reports whether each filter has the value of its field.
+// passes reports whether the fields have the values of all filters.
 func passes(filters map[string][]any, fields map[string]any) bool {
 	for name, values := range filters {
 		if !slices.Contains(values, fields[name]) {
@@ -152,14 +153,14 @@ func passes(filters map[string][]any, fields map[string]any) bool {
 	return true
 }
 
-// networkData returns a network as an object that agents may keep copies of.
+// networkData returns a network in the form of which agents may keep copies.
 func networkData(n neutronrpc.Network) map[string]any {
 	return map[string]any{
 		"id": n.ID, "name": n.Name, "admin_state_up": n.AdminStateUp.Or(true), "mtu": int64(n.MTU), "revision_number": int64(n.RevisionNumber), // as numbers arrive
 	}
 }
 
-// Pull returns an object as it is at a version of its type; nil if there is none.
+// Pull returns an object at a version of its type, or nil if there is no such object.
 func (p *plugin) Pull(ctx context.Context, args neutronrpc.PullArgs) (*neutronrpc.VersionedObject, error) {
 	objects, err := p.BulkPull(ctx, neutronrpc.BulkPullArgs{
 		ResourceType: args.ResourceType, Version: args.Version, FilterKwargs: oslorpc.Some(map[string]any{"id": args.ResourceID}),
@@ -170,7 +171,7 @@ func (p *plugin) Pull(ctx context.Context, args neutronrpc.PullArgs) (*neutronrp
 	return &objects[0], nil
 }
 
-// BulkPull returns objects as they are at a version of their type.
+// BulkPull returns objects at a version of their type.
 func (p *plugin) BulkPull(_ context.Context, args neutronrpc.BulkPullArgs) ([]neutronrpc.VersionedObject, error) {
 	if args.ResourceType != neutronrpc.NetworkType.Name {
 		return nil, fmt.Errorf("there are no objects of type %q", args.ResourceType)
@@ -194,5 +195,5 @@ func (p *plugin) BulkPull(_ context.Context, args neutronrpc.BulkPullArgs) ([]ne
 	return found, nil
 }
 
-// up is the state of what was just created.
+// up is the initial state of created objects.
 var up = oslorpc.Some(true)

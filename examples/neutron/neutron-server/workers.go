@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// startWorkers starts RPC workers: each has a transport, and so a listener, of its own, and servers
-// on all topics, under the name of the host. Neutron's are processes; here they share what is in
+// startWorkers starts RPC workers. Each has its own transport, and so its own listener, and servers
+// on all topics, under the name of the host. Neutron's workers are processes; here they share
 // memory. The first one also sends to the agents.
 func startWorkers(ctx context.Context, p *plugin, o options) (transports []*oslorpc.Transport, err error) {
 	for n := range o.workers {
@@ -30,7 +30,7 @@ func startWorkers(ctx context.Context, p *plugin, o options) (transports []*oslo
 }
 
 // serve starts the servers of a worker. The endpoints of a topic share the default namespace: a
-// message goes to the first that implements its version and has the method.
+// message goes to the first one that implements its version and has the method.
 func serve(ctx context.Context, t *oslorpc.Transport, p *plugin, host string) error {
 	topics := map[string][]oslorpc.Endpoint{
 		neutronrpc.PluginTopic: {
@@ -52,7 +52,7 @@ func serve(ctx context.Context, t *oslorpc.Transport, p *plugin, host string) er
 	return nil
 }
 
-// closeAll stops the workers, all at once, when they have done what they accepted.
+// closeAll stops the workers concurrently, when they have finished the accepted messages.
 func closeAll(transports []*oslorpc.Transport) error {
 	failures := make([]error, len(transports))
 	var closing sync.WaitGroup

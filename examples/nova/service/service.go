@@ -1,5 +1,5 @@
-// Package service is what the programs of the example have in common: their flags, and how they
-// start and end.
+// Package service is the common part of the example's programs: their flags, and how they start and
+// end.
 package service
 
 import (
@@ -20,13 +20,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Service is a program that runs.
+// Service is a running program.
 type Service struct {
 	Host   string
 	Config rpcapi.Config
-	// Cells are those that the program reaches. It is in its own.
+	// Cells are the cells that the program uses, including its own.
 	Cells *rpcapi.Cells
-	// Out is where the program says what it does.
+	// Out gets lines about what the program does.
 	Out *log.Logger
 
 	name      string
@@ -36,7 +36,7 @@ type Service struct {
 	options   []oslorpc.TransportOption
 }
 
-// named are values by name, as a flag that may be given again and again.
+// named are values by name, as a flag that may be repeated.
 type named map[string]string
 
 func (n named) String() string { return strings.Join(slices.Sorted(maps.Keys(n)), ",") }
@@ -50,9 +50,9 @@ func (n named) Set(text string) error {
 	return nil
 }
 
-// Main is the main function of a program: it runs run until that returns, and has its ctx end when
-// the program is told to stop. Flags of the program's own must have been defined before. The
-// options are for its transports.
+// Main is the main function of a program: it runs run until run returns. Its ctx ends when the
+// program is told to stop. The program's own flags must be defined before. The options are for its
+// transports.
 func Main(name string, run func(ctx context.Context, s *Service) error, options ...oslorpc.TransportOption) {
 	s := &Service{
 		name: name, cells: named{}, levels: named{}, options: options,
@@ -100,7 +100,7 @@ func (s *Service) main(ctx context.Context, run func(context.Context, *Service) 
 	return errors.Join(run(ctx, s), s.Cells.Close()) //nolint:contextcheck // ctx is over
 }
 
-// check takes in what the command line says.
+// check checks the command line.
 func (s *Service) check() error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
@@ -128,7 +128,7 @@ func (s *Service) Sayf(format string, args ...any) {
 	s.Out.Print(s.Host + ": " + fmt.Sprintf(format, args...))
 }
 
-// stopTime bounds how long a server finishes what it has begun.
+// stopTime bounds how long a server may take to finish its work.
 const stopTime = 10 * time.Second
 
 // Serve runs servers until ctx ends.
@@ -149,7 +149,7 @@ func (s *Service) Serve(ctx context.Context, servers ...*oslorpc.Server) error {
 	return errors.Join(failures...)
 }
 
-// Ended returns an error, unless it came of the end of ctx.
+// Ended returns an error, unless the end of ctx caused it.
 func Ended(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// timeout bounds all that the client does.
+// timeout bounds everything that the client does.
 const timeout = 15 * time.Second
 
 func main() {
@@ -40,13 +40,13 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the options on the command line.
 type options struct {
 	url, release, limit string
 	typed, strict       bool
 }
 
-// run makes the calls, and returns the first failure after the last of them.
+// run makes all calls, and returns the first failure.
 func (o options) run(ctx context.Context) (err error) {
 	t, err := oslorpc.Open(o.url)
 	if err != nil {
@@ -72,13 +72,13 @@ func (o options) run(ctx context.Context) (err error) {
 	return err
 }
 
-// api is what the client of some release has.
+// api has the calls of the client of a release.
 type api struct {
 	why   func(context.Context) (*oslorpc.CapReason, error)
 	calls []call
 }
 
-// call is a call, and how it is written.
+// call is a call, and its text.
 type call struct {
 	text string
 	send func(context.Context) (upgrade.Answer, error)

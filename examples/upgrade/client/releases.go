@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// current is what the dynamic and the typed client have in common.
+// current is the common part of the dynamic and the typed client.
 type current interface {
 	Why(ctx context.Context) (*oslorpc.CapReason, error)
 	MyRemoteMethod(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error)
@@ -18,7 +18,7 @@ type current interface {
 	MyRemoteMethod2Strict(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error)
 }
 
-// api returns what the client of the release has.
+// api returns the calls of the client of the release.
 func (o options) api(t *oslorpc.Transport) (*api, error) {
 	limits := []oslorpc.ClientOption{oslorpc.WithVersionAliases(upgrade.Releases), oslorpc.WithVersionCap(o.limit)}
 	d, s := dynamic.NewClientAPI(t, limits...), typed.NewClientAPI(t, limits...)
@@ -53,7 +53,7 @@ func (o options) second(c current) []call {
 	return calls
 }
 
-// next is what the client of the next major version has.
+// next returns the calls of the client of the next major version.
 func next(t *oslorpc.Transport, limits []oslorpc.ClientOption) *api {
 	c := dynamic.NewNextClientAPI(t, limits...)
 	return &api{c.Why, []call{{"my_remote_method(1, b)", func(ctx context.Context) (upgrade.Answer, error) { return c.MyRemoteMethod(ctx, 1, "b") }}}}

@@ -13,19 +13,19 @@ import (
 // size is the number of servers.
 const size = 5
 
-// The releases before and after the upgrade.
+// These are the releases before and after the upgrade.
 const (
 	oldRelease = "1.1"
 	newRelease = "1.2"
 )
 
-// fleet is the servers. Nil stands for one that is stopped.
+// fleet has the servers. Nil stands for a stopped one.
 type fleet struct {
 	program, url string
 	servers      [size]*process
 }
 
-// startAll starts all servers at the old release, at the same time.
+// startAll starts all servers concurrently, at the old release.
 func (f *fleet) startAll(ctx context.Context) error {
 	failures := make([]error, size)
 	var starting sync.WaitGroup
@@ -47,7 +47,7 @@ func (f *fleet) stop(i int) error {
 	return p.stop()
 }
 
-// stopAll stops what runs still.
+// stopAll stops all running servers.
 func (f *fleet) stopAll() error {
 	failures := make([]error, size)
 	var stopping sync.WaitGroup
@@ -62,7 +62,7 @@ func (f *fleet) stopAll() error {
 
 func name(i int) string { return fmt.Sprint("node", i+1) }
 
-// release returns what a server runs, empty if it is stopped.
+// release returns the release of a server, empty if it is stopped.
 func (f *fleet) release(i int) string {
 	if p := f.servers[i]; p != nil {
 		return p.release
@@ -70,8 +70,8 @@ func (f *fleet) release(i int) string {
 	return ""
 }
 
-// ceiling returns what the automatic cap must be: the latest version that all servers implement,
-// and the names of those that implement no later one.
+// ceiling returns the correct automatic cap: the latest version that all servers implement, and the
+// names of the servers that implement no later one.
 func (f *fleet) ceiling() (version oslorpc.Version, holders map[string]bool) {
 	for i := range f.servers {
 		v, err := rpc.ParseVersion(f.release(i))

@@ -15,26 +15,26 @@ import (
 
 const (
 	callers = 32
-	// pace is how often the fastest of them calls. Each has its own pace, so that they are not in
-	// step: together they call about 800 times a second.
+	// pace is the interval between calls of the fastest caller. Each caller has its own, so that
+	// they do not act in step. Together they call about 800 times a second.
 	pace = 32 * time.Millisecond
 	// callTimeout bounds each call.
 	callTimeout = 10 * time.Second
 )
 
-// api is what the callers use of the dynamic and the typed client.
+// api is the part of the dynamic and the typed client that the callers use.
 type api interface {
 	Why(ctx context.Context) (*oslorpc.CapReason, error)
 	MyRemoteMethod2(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error)
 }
 
-// load is callers that call without end. Half of them use the dynamic interface, half the typed
-// one.
+// load is a set of callers that call until they are stopped. Half of them use the dynamic
+// interface, and half the typed one.
 type load struct {
 	apis    []api
 	cancel  context.CancelFunc
 	calling sync.WaitGroup
-	// all counts all calls, and current those that begin now.
+	// all counts all calls, and current counts calls that begin now.
 	all     tally
 	current atomic.Pointer[tally]
 
@@ -65,7 +65,7 @@ func (l *load) stop() error {
 	return l.first
 }
 
-// caller makes calls until ctx ends. The calls themselves are not broken off.
+// caller makes calls until ctx ends. It does not cancel calls in progress.
 func (l *load) caller(ctx context.Context, c api, pace time.Duration) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -95,15 +95,15 @@ func (l *load) note(a upgrade.Answer, err error) {
 	}
 }
 
-// says returns what a server said last that it is.
+// says returns what a server last reported about itself.
 func (l *load) says(server string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.release[server]
 }
 
-// count has the calls that begin from now on counted together. With a want, they must run at that
-// version.
+// count starts a new count for calls that begin from now on. If want is given, they must run at
+// that version.
 func (l *load) count(want oslorpc.Version) *tally {
 	t := &tally{want: want, began: time.Now(), at: map[string]int{}}
 	l.current.Store(t)

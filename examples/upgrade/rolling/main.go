@@ -1,5 +1,5 @@
 // Rolling upgrades a fleet of five servers from 1.1 to 1.2, one by one and under load, and back
-// down. It prints what happens, and fails if a call fails, or runs at a version that its server
+// down. It prints the progress, and fails if a call fails, or runs at a version that its server
 // does not implement.
 //
 //	go run ./examples/upgrade/rolling
@@ -38,13 +38,13 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the options on the command line.
 type options struct {
 	url, server string
 	calls       int
 }
 
-// run fills in what the command line leaves open.
+// run completes the options and runs the upgrade.
 func (o options) run(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "upgrade-")
 	if err != nil {
@@ -63,7 +63,7 @@ func (o options) run(ctx context.Context) (err error) {
 	return o.upgrade(ctx)
 }
 
-// upgrade does it, with a fleet and callers that last as long.
+// upgrade runs the upgrade with a fleet and callers.
 func (o options) upgrade(ctx context.Context) (err error) {
 	t, err := oslorpc.Open(o.url)
 	if err != nil {

@@ -23,11 +23,11 @@ type process struct {
 	stdout        *bufio.Reader
 }
 
-// startProcess starts a server, and returns when it says that it is ready. When ctx ends before, it
-// is told to stop.
+// startProcess starts a server, and returns when the server reports that it is ready. If ctx ends
+// first, it stops the server.
 func startProcess(ctx context.Context, program, url, name, release string) (*process, error) {
 	args := []string{"--transport", url, "--name", name, "--version", release}
-	// The server lives on when ctx ends, until the callers have ended.
+	// The server continues when ctx ends, until the callers have ended.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, args...) //nolint:gosec // It is ours, or the user says which.
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -48,7 +48,7 @@ func startProcess(ctx context.Context, program, url, name, release string) (*pro
 	return p, nil
 }
 
-// stop tells the server to stop, and returns when it has finished what it accepted.
+// stop tells the server to stop, and returns when it has finished its accepted messages.
 func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

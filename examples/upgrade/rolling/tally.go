@@ -10,9 +10,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// tally counts the calls that began within some time.
+// tally counts the calls that began within some period.
 type tally struct {
-	// want is the version that they must run at; zero while the fleet changes, when each may be right.
+	// want is the version at which they must run. It is zero while the fleet changes, when several
+	// versions can be right.
 	want  oslorpc.Version
 	began time.Time
 
@@ -22,7 +23,7 @@ type tally struct {
 	at     map[string]int // calls by the version that they ran at
 }
 
-// check returns what is wrong with an answer.
+// check returns an error if an answer is wrong.
 func (t *tally) check(a upgrade.Answer) error {
 	ran, err := rpc.ParseVersion(a.Version)
 	if err != nil {
@@ -55,8 +56,7 @@ func (t *tally) add(a upgrade.Answer, err error) {
 	t.at[a.Version]++
 }
 
-// sum returns what tallies counted together. The time of the whole is from when the first began
-// until now.
+// sum adds up tallies. The period of the sum is from the beginning of the first until now.
 func sum(all ...*tally) (s summary) {
 	for _, t := range all {
 		t.mu.Lock()

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// patience is how long the callers may take to see a change of the fleet.
+	// patience is how long the callers may take to notice a change of the fleet.
 	patience = 30 * time.Second
-	// glance is how often they are asked whether they do.
+	// glance is the interval at which to check whether they have.
 	glance = 10 * time.Millisecond
 )
 
-// timeline is the upgrade, and what is printed of it.
+// timeline runs the upgrade, and prints it.
 type timeline struct {
 	fleet *fleet
 	load  *load
-	// calls is how many are to be answered between two changes.
+	// calls is how many calls must be answered between two changes.
 	calls int
 	began time.Time
 }
@@ -48,7 +48,7 @@ func (t *timeline) run(ctx context.Context) error {
 	return nil
 }
 
-// replace stops a server gracefully, and starts another with its name.
+// replace stops a server gracefully, and starts another one with its name.
 func (t *timeline) replace(ctx context.Context, i int, release string) error {
 	if err := t.change(ctx, func() error { return t.fleet.stop(i) }); err != nil {
 		return err
@@ -56,8 +56,8 @@ func (t *timeline) replace(ctx context.Context, i int, release string) error {
 	return t.change(ctx, func() error { return t.fleet.start(ctx, i, release) })
 }
 
-// change changes the fleet, and prints a line about the time until the callers have seen it, and
-// made some calls then: these must all run at the version of the cap.
+// change changes the fleet, and prints a line about the period until the callers have noticed and
+// made some more calls, which must all run at the version of the cap.
 func (t *timeline) change(ctx context.Context, act func() error) error {
 	changing := t.load.count(oslorpc.Version{})
 	if err := act(); err != nil {
@@ -76,8 +76,8 @@ func (t *timeline) change(ctx context.Context, act func() error) error {
 	return nil
 }
 
-// seen reports whether both forms of the client have the cap that they must have, and every server
-// has answered as what it is.
+// seen reports whether both clients have the correct cap, and every server has answered with its
+// current release.
 func (t *timeline) seen(ctx context.Context) (bool, error) {
 	version, holders := t.fleet.ceiling()
 	for _, a := range t.load.apis {
@@ -98,7 +98,7 @@ func (t *timeline) seen(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// await waits for something.
+// await waits for a condition.
 func (t *timeline) await(ctx context.Context, what string, done func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

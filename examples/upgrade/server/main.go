@@ -1,4 +1,4 @@
-// Server is a server of the example, of an old release or a new one, until it is interrupted.
+// Server runs a server of the example, of an old release or a new one, until it is interrupted.
 //
 //	go run ./examples/upgrade/server --version 1.1 --name node1
 package main
@@ -20,7 +20,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// stopTimeout bounds how long a server that was told to stop finishes what it accepted.
+// stopTimeout bounds how long a stopping server may take to finish its accepted messages.
 const stopTimeout = 10 * time.Second
 
 func main() {
