@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// fleet are the processes that are compared.
+// fleet is the set of processes that are compared.
 type fleet struct {
 	dir                      string
 	url                      string // of the registry
@@ -28,7 +28,7 @@ type fleet struct {
 	ends                     []func() error
 }
 
-// newFleet starts all. The fleet is to be closed even if there is an error.
+// newFleet starts all processes. The caller must close the fleet even if there is an error.
 func newFleet(ctx context.Context, nginx, profile string) (*fleet, error) {
 	f := &fleet{}
 	var err error
@@ -46,7 +46,7 @@ func newFleet(ctx context.Context, nginx, profile string) (*fleet, error) {
 	return f, f.startNginx(ctx, nginx)
 }
 
-// start starts this program in a role, and reads the addresses that it prints.
+// start starts this program in a role and reads the addresses that it prints.
 func (f *fleet) start(ctx context.Context, role string, args []string, addrs ...*string) (pid int, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -77,8 +77,8 @@ func (f *fleet) start(ctx context.Context, role string, args []string, addrs ...
 	return cmd.Process.Pid, nil
 }
 
-// nginxConfig has nginx pass RPCs on to the servers, as a gateway does, with one worker: the
-// connections to a server are kept.
+// nginxConfig makes nginx forward RPCs to the servers, as a gateway does. nginx has one worker and
+// keeps the connections to a server open.
 const nginxConfig = `
 daemon off;
 master_process off;
@@ -97,7 +97,7 @@ http {
 }
 `
 
-// startNginx starts nginx, and waits until it listens.
+// startNginx starts nginx and waits until it listens.
 func (f *fleet) startNginx(ctx context.Context, file string) error {
 	var err error
 	if f.nginx, err = freeAddr(ctx); err != nil {
@@ -143,7 +143,7 @@ func freeAddr(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// close ends all, the last one first.
+// close ends all processes in reverse order.
 func (f *fleet) close() error {
 	var errs []error
 	for _, end := range slices.Backward(f.ends) {

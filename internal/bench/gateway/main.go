@@ -1,19 +1,19 @@
 //go:build linux
 
-// Command gateway of the benchmarks compares calls through a gateway with direct ones, and with
-// calls through nginx. The server, the gateway, nginx and the client are processes of their own, on
-// this machine. It prints a line for each side
+// Command gateway of the benchmarks compares calls through a gateway with direct calls, and with
+// calls through nginx. The server, the gateway, nginx and the client are separate processes on this
+// machine. The command prints a line for each side
 //
 //	callers side time q1 q3 us relay client
 //
-// where time is the ratio of the time per call to raw gRPC's, with its quartiles, us is the time
-// itself in microseconds, relay is the processor time that the gateway or nginx spent on a call,
-// and client is the client's, both in microseconds. All are medians. All sides run in turn, for a
-// round each.
+// where time is the ratio of the time per call to the time of raw gRPC, with its quartiles. us is
+// the time in microseconds. relay is the processor time that the gateway or nginx used for a call,
+// and client is the processor time of the client, both in microseconds. All figures are medians.
+// The sides alternate, a round each.
 //
-// Two further lines for each number of callers say what the gateway comes to: "added" is what it
-// adds to a direct call, in raw calls, and "throughput" is its throughput as a part of the
-// throughput of direct calls.
+// For each number of callers, two further lines summarize the cost of the gateway. "added" is the
+// time that the gateway adds to a direct call, as a multiple of a raw call. "throughput" is the
+// throughput through the gateway as a part of the throughput of direct calls.
 package main
 
 import (

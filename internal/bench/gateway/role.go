@@ -24,8 +24,9 @@ const roleVariable = "OSLORPC_BENCH_ROLE"
 
 const topic, method = "bench", "do"
 
-// play is what a process of a role does until its input ends. Its arguments are the URL of the
-// registry, and for the gateway the file of a profile, which may be empty. It prints its address.
+// play runs a role until the input of the process ends. The arguments are the URL of the registry
+// and, for the gateway, the file of a profile, which may be empty. play prints the address of the
+// process.
 func play(ctx context.Context, role string, args []string) error {
 	if role == "server" {
 		return serve(ctx, args[0])
@@ -44,7 +45,7 @@ func play(ctx context.Context, role string, args []string) error {
 	return forward(ctx, args[0])
 }
 
-// serve runs a server of ours, and one of plain gRPC.
+// serve runs a server of oslorpc and a server of plain gRPC.
 func serve(ctx context.Context, url string) error {
 	t, err := oslorpc.Open(url, oslorpc.WithListen("127.0.0.1:0"))
 	if err != nil {
@@ -71,7 +72,7 @@ func serve(ctx context.Context, url string) error {
 	return ready(i.Addr, l.Addr().String())
 }
 
-// rawDesc is a service as one writes it by hand with grpc-go: it sends back what it got.
+// rawDesc is an echo service that is written by hand with grpc-go.
 var rawDesc = grpc.ServiceDesc{
 	ServiceName: "bench.Raw",
 	HandlerType: (*any)(nil),
@@ -83,7 +84,7 @@ var rawDesc = grpc.ServiceDesc{
 	}}},
 }
 
-// forward runs a gateway, as the command oslorpc gateway does.
+// forward runs a gateway, like the command oslorpc gateway.
 func forward(ctx context.Context, url string) error {
 	g := gateway.New()
 	g.OwnProcess()
@@ -110,7 +111,7 @@ type asGateway struct {
 // Gateway implements [gateway.Option].
 func (a asGateway) Gateway() *gateway.Gateway { return a.gateway }
 
-// ready prints addresses, and returns when the input ends.
+// ready prints addresses and returns when the input ends.
 func ready(addrs ...string) error {
 	for _, addr := range addrs {
 		fmt.Fprintln(os.Stdout, addr)

@@ -23,22 +23,22 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The sides that the others are compared with.
+// These are the sides with which the others are compared.
 const sideRaw, sideDirect, sideGateway = "raw", "direct", "gateway"
 
-// side is one way of a call.
+// side is one way to make a call.
 type side struct {
 	name string
 	do   func() error
-	// relay returns the processor time that the process between client and server has used; nil if
-	// there is none.
+	// relay returns the processor time that the process between client and server has used. It is
+	// nil if there is no such process.
 	relay func() time.Duration
 }
 
 // payloadSize is the size of the arguments and of the result.
 const payloadSize = 1 << 10
 
-// sides opens the sides that are named, or all that there are. Raw is always the first one.
+// sides opens the named sides, or all sides if there are no names. Raw is always the first one.
 func (f *fleet) sides(ctx context.Context, names string) ([]side, error) {
 	gateway, nginx := usedBy(f.gatewayProcess), usedBy(f.nginxPID)
 	opens := []struct {
@@ -88,7 +88,8 @@ func (f *fleet) connect(addr string) (*grpc.ClientConn, error) {
 	return conn, err
 }
 
-// rawCall calls plain gRPC. About as much more as ours send goes to the server.
+// rawCall calls plain gRPC. Its request has 64 more bytes than the payload, about as many as
+// oslorpc adds.
 func (f *fleet) rawCall(ctx context.Context, addr string) (func() error, error) {
 	conn, err := f.connect(addr)
 	request := compare.Opaque(payloadSize + 64)
@@ -105,7 +106,7 @@ func jsonText() string {
 	return `{"data":"` + strings.Repeat("x", payloadSize-len(frame)) + `"}`
 }
 
-// ourCall calls with a client of ours.
+// ourCall calls with a client of oslorpc.
 func (f *fleet) ourCall(ctx context.Context, url string, carrier rpc.Carrier) (func() error, error) {
 	t, err := oslorpc.Open(url, oslorpc.WithCarrier(carrier), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -119,7 +120,7 @@ func (f *fleet) ourCall(ctx context.Context, url string, carrier rpc.Carrier) (f
 	}, nil
 }
 
-// stubCall calls with a plain stub of the contract.
+// stubCall calls with a plain stub of the protocol.
 func (f *fleet) stubCall(ctx context.Context, addr string) (func() error, error) {
 	conn, err := f.connect(addr)
 	stub := pb.NewRPCServiceClient(conn)

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Ask runs a client: it does what the requests on its standard input say, until their end.
+// Ask runs a client. The client handles the requests from standard input until the input ends.
 func Ask(ctx context.Context, url string) error {
 	t, err := open(url)
 	if err != nil {
@@ -48,7 +48,7 @@ type client struct {
 	cancels map[int]context.CancelFunc
 }
 
-// begin does what a request says on a goroutine of its own.
+// begin handles a request on a separate goroutine.
 func (c *client) begin(ctx context.Context, r *wire.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +111,7 @@ func (c *client) do(ctx context.Context, r *wire.Request) (any, error) {
 	}
 }
 
-// members returns the members of an object as they are; none of nil.
+// members returns the members of a JSON object without decoding them, or none if object is nil.
 func members(object json.RawMessage) (map[string]any, error) {
 	texts := map[string]json.RawMessage{}
 	if object != nil {

@@ -1,3 +1,3 @@
-// Package program has the Go programs of `make interop`. python/interop and typescript/interop have
-// the programs of the other languages: what one serves, all do.
+// Package program contains the Go programs of `make interop`. The programs of the other languages
+// are in python/interop and typescript/interop. All servers have the same methods.
 package program

@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Relay runs a gateway that takes attached servers, until SIGTERM or the end of the standard input.
-// The note of the event that it is ready has its address.
+// Relay runs a gateway that accepts attached servers, until SIGTERM or the end of standard input.
+// The note of its Ready event is its address.
 func Relay(ctx context.Context, url string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

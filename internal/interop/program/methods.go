@@ -12,24 +12,24 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// PortNotFound is an error with a class: both ends register it as [PortNotFoundType].
+// PortNotFound is an error with a class. Both ends register the class as [PortNotFoundType].
 type PortNotFound struct {
 	Port int `json:"port"`
 }
 
-// PortNotFoundType is the name that every language registers [PortNotFound] under.
+// PortNotFoundType is the name under which every language registers [PortNotFound].
 const PortNotFoundType = "ports.PortNotFound"
 
 // Error returns the same text as in the other languages.
 func (e *PortNotFound) Error() string { return fmt.Sprintf("no port %d", e.Port) }
 
-// methods are what a server offers.
+// methods are the methods of a server.
 type methods struct {
 	name   string
 	events *wire.Writer
 }
 
-// tell reports an event. A runner that reads no more has ended.
+// tell reports an event. It ignores errors, since a runner that no longer reads has ended.
 func (m *methods) tell(event, note string) { _ = m.events.Write(wire.Event{Event: event, Note: note}) }
 
 func (m *methods) endpoint() oslorpc.Endpoint {
@@ -58,7 +58,7 @@ func (m *methods) endpoint() oslorpc.Endpoint {
 	}}
 }
 
-// The keyword arguments of the methods.
+// These are the keyword arguments of the methods.
 type (
 	sum struct {
 		A int `json:"a"`
@@ -82,14 +82,14 @@ type (
 	}
 )
 
-// note reports that it ran, and returns its server after a while.
+// note reports that it ran, and returns the name of its server after a pause.
 func (m *methods) note(ctx context.Context, args pause) (string, error) {
 	m.tell(wire.Ran, args.Note)
 	return m.name, wait(ctx, args.Seconds)
 }
 
-// sleep sleeps, and reports if it is canceled. It lingers then, so that its answer does not come
-// before its caller gives up.
+// sleep sleeps, and reports if it is canceled. In that case it waits a moment before it returns, so
+// that its answer does not arrive before the caller gives up.
 func (m *methods) sleep(ctx context.Context, args pause) (string, error) {
 	m.tell(wire.Began, args.Note)
 	if err := wait(ctx, args.Seconds); err != nil {
@@ -100,7 +100,7 @@ func (m *methods) sleep(ctx context.Context, args pause) (string, error) {
 	return "slept", nil
 }
 
-// lingers is how long a canceled method lingers.
+// lingers is how long a canceled method waits before it returns.
 const lingers = 500 * time.Millisecond
 
 func wait(ctx context.Context, seconds float64) error {
@@ -122,7 +122,7 @@ func count(_ context.Context, args upTo) iter.Seq2[int, error] {
 	}
 }
 
-// ticks yields numbers until the caller breaks off.
+// ticks yields numbers until the caller stops reading.
 func (m *methods) ticks(ctx context.Context, args noted) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		m.tell(wire.Began, args.Note)
