@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is a server of networks, which fails as it is told to.
+// server is a server of networks that fails when the test says so.
 type server struct {
 	neutronrpc.DhcpRPC
 
@@ -33,7 +33,7 @@ type server struct {
 	hanging  chan struct{}        // if it is not nil, calls about network "slow" wait until it is closed
 }
 
-// hang waits, if the network is "slow".
+// hang blocks if the network is "slow".
 func (s *server) hang(ctx context.Context, network string) {
 	if network == "slow" && s.hanging != nil {
 		select {
@@ -102,8 +102,8 @@ func (s *server) DhcpReadyOnPorts(context.Context, neutronrpc.PortsArgs) error {
 	return nil
 }
 
-// startAgent runs a DHCP agent until the end of the test, on a fleet with a server. It returns the
-// fleet and what tells the agent.
+// startAgent runs a DHCP agent until the end of the test, in a fleet with a server. It returns the
+// fleet and a notifier of the agent.
 func startAgent(t *testing.T, s *server) (*oslorpctest.Fleet, *neutronrpc.DhcpAgentNotifyAPI) {
 	t.Helper()
 	f := oslorpctest.New(t, neutronrpc.ErrorTypes()...)
@@ -131,8 +131,8 @@ func startAgent(t *testing.T, s *server) (*oslorpctest.Fleet, *neutronrpc.DhcpAg
 	return f, neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), nil)
 }
 
-// A change that fails has the agent read everything, but for failures after which that would be of
-// no use.
+// If a change fails, the agent reads everything, except after failures that reading everything
+// would not fix.
 func TestFailedChanges(t *testing.T) {
 	s := &server{}
 	f, notify := startAgent(t, s)
@@ -157,8 +157,8 @@ func TestFailedChanges(t *testing.T) {
 	f.Await(2, oslorpctest.For("get_active_networks_info"))
 }
 
-// The server is told of a port again until it has taken it in, and not of one that was deleted, or
-// has changed since.
+// The agent reports a port again until the server has accepted the report. It does not report a
+// port that was deleted or that has changed since.
 func TestReadyPorts(t *testing.T) { synctest.Test(t, testReadyPorts) }
 
 func testReadyPorts(t *testing.T) {
@@ -195,7 +195,7 @@ func testReadyPorts(t *testing.T) {
 	}
 }
 
-// The server is told also of ports that the agent found when it read everything.
+// The agent also reports the ports that it found when it read everything.
 func TestPortsAreReadyWhenEverythingIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{}
@@ -209,7 +209,8 @@ func TestPortsAreReadyWhenEverythingIsRead(t *testing.T) {
 	})
 }
 
-// A network that cannot be served keeps the agent neither from the others, nor from trying again.
+// A network that cannot be served does not keep the agent from serving others, and the agent tries
+// this network again.
 func TestNetworkThatCannotBeServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{failure: errors.New("the database is locked")}
@@ -230,7 +231,7 @@ func TestNetworkThatCannotBeServed(t *testing.T) {
 	})
 }
 
-// A network whose calls hang stops no other network, neither a change of it nor reading
+// A network whose calls hang does not block changes of other networks, and does not block reading
 // everything.
 func TestSlowNetwork(t *testing.T) {
 	slow := neutronrpc.Network{ID: "slow", Name: "slow", Subnets: []neutronrpc.Subnet{{ID: "t", NetworkID: "slow"}}}
@@ -274,7 +275,8 @@ func TestSlowNetwork(t *testing.T) {
 	}
 }
 
-// What everything was read as is not what is served, if a change came in the meantime.
+// If a change arrives while the agent reads everything, the agent does not serve the outdated data
+// that it read.
 func TestChangeWhileEverythingIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{}
@@ -302,7 +304,8 @@ func TestChangeWhileEverythingIsRead(t *testing.T) {
 	})
 }
 
-// An agent reads everything anew if the server says that it has to, or may have said so in vain.
+// An agent reads everything again if the server tells it to, or if an answer that may have said so
+// was lost.
 func TestReports(t *testing.T) { synctest.Test(t, testReports) }
 
 func testReports(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// routerServer is a server of routers, which answers about router "slow" only when it may.
+// routerServer is a server of routers. It answers requests about router "slow" only when the test
+// allows it.
 type routerServer struct {
 	neutronrpc.L3RPC
 
@@ -34,7 +35,8 @@ func (s *routerServer) SyncRouters(ctx context.Context, args neutronrpc.SyncRout
 	return routers, ctx.Err()
 }
 
-// An L3 agent that is told of a network asks for the routers that have an address on it.
+// An L3 agent that is notified about a network asks for the routers that have an address on this
+// network.
 func TestNetworkUpdate(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: neutronrpc.L3PluginTopic, Server: "ctl1"}, []oslorpc.Endpoint{neutronrpc.L3RPCCallback(&routerServer{})})
@@ -57,8 +59,8 @@ func TestNetworkUpdate(t *testing.T) {
 	}
 }
 
-// A router whose call hangs stops no other, and its answer does not bring it back if it was
-// deleted in the meantime.
+// A router whose call hangs blocks no other router. If it was deleted meanwhile, its answer does
+// not bring it back.
 func TestSlowRouter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &routerServer{hanging: make(chan struct{})}

@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Updates have the order of their priorities, and of their arrival; what has no priority, as from a
-// server of old, comes last.
+// Updates are ordered by priority and then by arrival. Updates without a priority, such as those
+// from an old server, come last.
 func TestQueueOrder(t *testing.T) {
 	q := newQueue()
 	for _, c := range []struct {
@@ -30,7 +30,7 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
-// While an update of a network is not done, further updates of that network wait, and updates of
+// While an update of a network is in progress, further updates of this network wait, and updates of
 // other networks do not.
 func TestQueueOfBusyNetworks(t *testing.T) {
 	q := newQueue()

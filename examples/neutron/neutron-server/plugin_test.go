@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newAPI returns the API of a server with agents that reported, but are not there.
+// newAPI returns the API of a server that has reports of agents. The agents themselves do not
+// exist.
 func newAPI(t *testing.T, agents ...neutronrpc.AgentState) api {
 	t.Helper()
 	p := newPlugin(options{agentsPerNetwork: 3, agentDownTime: time.Minute})
@@ -29,7 +30,7 @@ func newAPI(t *testing.T, agents ...neutronrpc.AgentState) api {
 	return api{p}
 }
 
-// A network that is deleted while agents are told of it stays deleted.
+// A network that is deleted while agents are being notified about it stays deleted.
 func TestNetworkIsDeletedBeforeItHasASubnet(t *testing.T) {
 	a := newAPI(t)
 	a.plugin.putNetwork(neutronrpc.Network{ID: "n"})
@@ -44,8 +45,8 @@ func TestNetworkIsDeletedBeforeItHasASubnet(t *testing.T) {
 	}
 }
 
-// An agent that is disabled gets no network, such as for a message of before that it handles late,
-// until it is enabled.
+// A disabled agent gets no network until it is enabled again, even if it asks because of an earlier
+// notification.
 func TestDisabledAgentGetsNoNetwork(t *testing.T) {
 	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1", Topic: neutronrpc.DhcpAgentTopic})
 	n, err := a.CreateNetwork(t.Context(), networkArgs{Name: "blue"})
@@ -63,7 +64,7 @@ func TestDisabledAgentGetsNoNetwork(t *testing.T) {
 	}
 }
 
-// A network that was deleted is given to no agent, and neither is a router.
+// A deleted network is scheduled to no agent, and neither is a deleted router.
 func TestNoAgentServesWhatWasDeleted(t *testing.T) {
 	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1"}, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})
 	if agents, err := a.plugin.ScheduleNetwork(t.Context(), "gone", nil); len(agents) > 0 || err != nil {
@@ -77,7 +78,7 @@ func TestNoAgentServesWhatWasDeleted(t *testing.T) {
 	}
 }
 
-// An answer that has nothing is an empty list, over which a Python program can iterate.
+// An empty answer is an empty list, so that a Python program can iterate over it.
 func TestEmptyLists(t *testing.T) {
 	p := newAPI(t).plugin
 	if ports, err := p.GetPorts(t.Context(), neutronrpc.FilterArgs{}); ports == nil || err != nil {
@@ -88,8 +89,8 @@ func TestEmptyLists(t *testing.T) {
 	}
 }
 
-// An agent that does not answer in time may have taken the router, and is told that it does not
-// serve it.
+// An agent that does not answer in time may have added the router. It is notified that the router
+// is removed.
 func TestRouterThatWasNotScheduled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})

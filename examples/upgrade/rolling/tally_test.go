@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestCheck gives it answers that an upgrade must not have.
+// TestCheck passes answers that must not occur in an upgrade.
 func TestCheck(t *testing.T) {
 	for _, test := range []struct{ steady, release, version, arg2, says string }{
 		{"", "1.1", "1.1", "", ""},
@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestFailures are counted, and the first is what the program ends with.
+// TestFailures checks that failures are counted, and that the program ends with the first one.
 func TestFailures(t *testing.T) {
 	l := &load{cancel: func() {}, all: tally{at: map[string]int{}}, release: map[string]string{}}
 	first, second := errors.New("the first"), errors.New("the second")
@@ -52,7 +52,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestCeiling says what the cap must be, by the rule in its documentation.
+// TestCeiling compares the cap with the rule in its documentation.
 func TestCeiling(t *testing.T) {
 	f := &fleet{}
 	for _, test := range []struct{ releases, version, holders string }{
