@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// All sides but nginx's work, and the lines say what they should.
+// All sides except for nginx work, and the lines have the right format.
 func TestRun(t *testing.T) {
 	var out strings.Builder
 	if err := run(t.Context(), &out, []string{"-rounds", "1", "-round-time", "1ms", "-callers", "2"}); err != nil {
