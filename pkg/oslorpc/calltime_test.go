@@ -152,7 +152,7 @@ func TestCallTimeAndDeadline(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, _, _ := waiting(t, limit)
 			for way, wait := range waits(c) {
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
 				if err := wait(ctx); rpc.KindOf(err) != rpc.Timeout || strings.Contains(err.Error(), "CallTime") {
 					t.Errorf("%s: got %s: %v", way, rpc.KindOf(err).Name(), err)
 				}

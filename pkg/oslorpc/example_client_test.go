@@ -83,7 +83,7 @@ func ExampleWithTimeout() {
 	t := startCalculator(oslorpc.WithHold())
 	defer t.Close()
 
-	client := t.Client(oslorpc.Target{Topic: "calculators"}, oslorpc.WithTimeout(10*time.Millisecond))
+	client := t.Client(oslorpc.Target{Topic: "calculators"}, oslorpc.WithTimeout(time.Second/4))
 	_, err := oslorpc.Call[int](context.Background(), client, "add", addends{})
 	fmt.Println(errors.Is(err, oslorpc.Timeout), errors.Is(err, context.DeadlineExceeded))
 	// Output:
