@@ -43,7 +43,7 @@ func startService(ctx context.Context, url, topic, host string, newManager func(
 
 // close ends the service. It finishes the accepted messages, unless ctx ends first.
 func (s *service) close(ctx context.Context) error {
-	return errors.Join(s.conn.Close(ctx), s.transport.Close()) //nolint:contextcheck // A transport takes none.
+	return errors.Join(s.conn.Close(ctx), s.transport.Close())
 }
 
 // closeAll closes services concurrently, since each takes a moment to leave. Messages that they do

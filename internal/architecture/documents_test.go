@@ -24,7 +24,7 @@ func files(t *testing.T, dir, suffix string, read func(path, text string)) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "node_modules"):
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "node_modules" || d.Name() == "dist"): // not of the repository
 			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, suffix):
 			return nil

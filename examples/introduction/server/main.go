@@ -33,7 +33,7 @@ func run(ctx context.Context, url, name, executor string) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close() //nolint:contextcheck // It has a time limit of its own, and runs after ctx has ended.
+	defer t.Close()
 	server := introduction.NewServer(t, name, oslorpc.Executor(executor), oslorpc.WithStarted(func(oslorpc.Instance) {
 		fmt.Println("server", name, "serves, with the executor", executor)
 	}))

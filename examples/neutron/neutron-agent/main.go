@@ -75,7 +75,7 @@ func run(ctx context.Context, o options, out *log.Logger) error {
 		h.awaitServer(ctx)
 		err = runAll(ctx, h, services)
 	}
-	return errors.Join(err, t.Close()) //nolint:contextcheck // ctx is over
+	return errors.Join(err, t.Close())
 }
 
 // runAll runs services until ctx ends, or one fails to start.

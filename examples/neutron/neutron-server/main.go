@@ -68,5 +68,5 @@ func run(ctx context.Context, o options) error {
 		fmt.Printf("neutron-server on %s: ready, with %d RPC workers\n", o.host, o.workers)
 		<-ctx.Done()
 	}
-	return errors.Join(err, closeAll(workers)) //nolint:contextcheck // ctx is over
+	return errors.Join(err, closeAll(workers))
 }

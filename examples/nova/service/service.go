@@ -97,7 +97,7 @@ func (s *Service) main(ctx context.Context, run func(context.Context, *Service) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(run(ctx, s), s.Cells.Close()) //nolint:contextcheck // ctx is over
+	return errors.Join(run(ctx, s), s.Cells.Close())
 }
 
 // check checks the command line.

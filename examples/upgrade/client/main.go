@@ -52,7 +52,7 @@ func (o options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer t.Close() //nolint:contextcheck // It takes none.
+	defer t.Close()
 	api, err := o.api(t)
 	if err != nil {
 		return err

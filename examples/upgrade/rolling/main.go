@@ -69,7 +69,7 @@ func (o options) upgrade(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.Close()) }() //nolint:contextcheck // A transport takes none.
+	defer func() { err = errors.Join(err, t.Close()) }()
 	f := &fleet{program: o.server, url: o.url}
 	defer func() { err = errors.Join(err, f.stopAll()) }()
 	if err := f.startAll(ctx); err != nil {

@@ -52,7 +52,7 @@ func serve(ctx context.Context, url, release, name string) error {
 	s := t.Server(oslorpc.Target{Topic: upgrade.Topic, Server: name}, typed.Service(release)...)
 	s.Add(endpoints...)
 	if err := s.Start(ctx); err != nil {
-		return errors.Join(err, t.Close()) //nolint:contextcheck // A transport takes none.
+		return errors.Join(err, t.Close())
 	}
 	fmt.Printf("ready: %s, a %s server\n", name, release)
 	<-ctx.Done()

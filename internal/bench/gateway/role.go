@@ -51,7 +51,7 @@ func serve(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close() //nolint:contextcheck // It ends in its own time.
+	defer t.Close()
 	s := t.Server(oslorpc.Target{Topic: topic, Server: "a"})
 	s.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 		method: oslorpc.Func(func(_ context.Context, args oslorpc.Raw) (oslorpc.Raw, error) { return args, nil }),
@@ -92,7 +92,7 @@ func forward(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close() //nolint:contextcheck // It ends in its own time.
+	defer t.Close()
 	s := t.Server(oslorpc.Target{Topic: gateway.Topic, Server: "gw"})
 	if err := s.Start(ctx); err != nil {
 		return err

@@ -22,7 +22,7 @@ func Ask(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close() //nolint:contextcheck // It is over.
+	defer t.Close()
 	c := &client{transport: t, out: wire.NewWriter(os.Stdout), cancels: map[int]context.CancelFunc{}}
 	for in := bufio.NewReader(os.Stdin); ; {
 		line, err := in.ReadBytes('\n')

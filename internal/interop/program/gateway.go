@@ -33,7 +33,7 @@ func Relay(ctx context.Context, url string) error {
 		return err
 	}
 	_ = events.Write(wire.Event{Event: wire.Stopped})
-	return t.Close() //nolint:contextcheck // It is over.
+	return t.Close()
 }
 
 // asGateway makes the process of a transport a gateway.

@@ -31,7 +31,7 @@ func Serve(ctx context.Context, url, topic, name string) error {
 		return err
 	}
 	m.tell(wire.Stopped, "")
-	return t.Close() //nolint:contextcheck // It is over.
+	return t.Close()
 }
 
 func open(url string) (*oslorpc.Transport, error) {

@@ -22,7 +22,7 @@ func (f *secured) showRotation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer load.stop() //nolint:contextcheck // It must end, whatever ctx does.
+	defer load.stop()
 	if err := load.until(ctx, func(string) bool { return true }); err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (f *secured) showRotation(ctx context.Context) error {
 	if err := load.until(ctx, func(serial string) bool { return slices.Contains(serials, serial) }); err != nil {
 		return err
 	}
-	calls, failures := load.stop() //nolint:contextcheck // It must end, whatever ctx does.
+	calls, failures := load.stop()
 	f.sayf("# %d calls, %d failed; all servers show their new certificates", calls, len(failures))
 	if len(failures) > 0 {
 		return fmt.Errorf("%d of %d calls failed while certificates were replaced: %w", len(failures), calls, failures[0])
