@@ -13,7 +13,7 @@ import (
 func TestCarrier(t *testing.T) {
 	s := serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	instance, _ := s.Instance()
-	observer := open(t)
+	observer := openAt(t, url(t)+"?carrier=unary") // it has no session of its own
 	for _, test := range []struct {
 		ofURL, variable string
 		option          rpc.Carrier
