@@ -66,3 +66,15 @@ func Each(t *testing.T, test func(*testing.T)) {
 		})
 	}
 }
+
+// EachBehindAGateway runs a test on each carrier, for a server to which a gateway connects and for
+// one that is attached to it. It must not run in parallel with other tests.
+func EachBehindAGateway(t *testing.T, test func(t *testing.T, attached bool)) {
+	t.Helper()
+	Each(t, func(t *testing.T) {
+		t.Helper()
+		for name, attached := range map[string]bool{"dialled": false, "attached": true} {
+			t.Run(name, func(t *testing.T) { test(t, attached) })
+		}
+	})
+}

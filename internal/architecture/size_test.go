@@ -35,22 +35,13 @@ func TestSizes(t *testing.T) {
 // Comments wrap at 100 columns, except for code in comments and comments that follow code on a
 // line.
 func TestCommentsWrap(t *testing.T) {
-	for _, s := range sources(t) {
-		for _, group := range s.file.Comments {
-			for _, c := range group.List {
-				at := s.files.Position(c.Pos())
-				columns := at.Column - 1 + utf8.RuneCountInString(c.Text)
-				isText := strings.HasPrefix(c.Text, "// ") && at.Column <= maxIndent
-				if isText && columns > maxComment {
-					t.Errorf("%s:%d: the comment has %d columns: wrap it at %d", s.path, at.Line, columns, maxComment)
-				}
-			}
+	comment := regexp.MustCompile(`(?m)^\t*// .*$`)
+	files(t, "", ".go", func(path, text string) {
+		if !strings.HasSuffix(path, ".pb.go") {
+			checkWidths(t, path, comment.FindAllStringIndex(text, -1), text)
 		}
-	}
+	})
 }
-
-// maxIndent is the last column at which a comment counts as alone on its line.
-const maxIndent = 6
 
 // Comments of Python and TypeScript wrap too, except for directives and generated code.
 func TestCommentsOfOtherLanguagesWrap(t *testing.T) {

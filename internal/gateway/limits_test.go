@@ -54,19 +54,11 @@ func (e *edge) ran(method, caller string) (n int) {
 	return n
 }
 
-func eachWay(t *testing.T, test func(t *testing.T, attached bool)) {
-	t.Helper()
-	anycarrier.Each(t, func(t *testing.T) {
-		t.Helper()
-		for name, attached := range map[string]bool{"dialled": false, "attached": true} {
-			t.Run(name, func(t *testing.T) { test(t, attached) })
-		}
-	})
-}
-
 // A caller behind a gateway has its share of the workers of a server that trusts the gateway, and
 // leaves the others to the other callers.
-func TestCallerWorkersBehindAGateway(t *testing.T) { eachWay(t, testCallerWorkersBehindAGateway) }
+func TestCallerWorkersBehindAGateway(t *testing.T) {
+	anycarrier.EachBehindAGateway(t, testCallerWorkersBehindAGateway)
+}
 
 func testCallerWorkersBehindAGateway(t *testing.T, attached bool) {
 	t.Helper()
@@ -104,7 +96,9 @@ func testCallerWorkersBehindAGateway(t *testing.T, attached bool) {
 
 // A caller behind a gateway may send as many messages a second as others, and does not use up what
 // another may send.
-func TestCallerRateBehindAGateway(t *testing.T) { eachWay(t, testCallerRateBehindAGateway) }
+func TestCallerRateBehindAGateway(t *testing.T) {
+	anycarrier.EachBehindAGateway(t, testCallerRateBehindAGateway)
+}
 
 func testCallerRateBehindAGateway(t *testing.T, attached bool) {
 	t.Helper()

@@ -39,7 +39,7 @@ type behind struct {
 	options func(name string) []oslorpc.ServerOption
 }
 
-// newFleetBehind is like newFleet with two servers and a gateway between the client and the servers.
+// newFleetBehind is like newFleet with two servers, and with a gateway between them and the client.
 func newFleetBehind(t *testing.T, b behind) *fleet {
 	t.Helper()
 	f := &fleet{journal: newJournal(), authority: tlstest.New(t), servers: map[string]*oslorpc.Server{}}
@@ -102,20 +102,11 @@ func tracing() oslorpc.Interceptor {
 	}}
 }
 
-// eachWay runs a test for servers that the gateway dials, and for attached servers, on each carrier.
-func eachWay(t *testing.T, test func(t *testing.T, attached bool)) {
-	t.Helper()
-	anycarrier.Each(t, func(t *testing.T) {
-		t.Helper()
-		for name, attached := range map[string]bool{"dialled": false, "attached": true} {
-			t.Run(name, func(t *testing.T) { test(t, attached) })
-		}
-	})
+// Each delivery comes through a gateway as it was sent: once at each server that it is for, with
+// its id, version, metadata, trace and deadline, and as the message of the original caller.
+func TestEachMessageThroughAGateway(t *testing.T) {
+	anycarrier.EachBehindAGateway(t, testEachMessageThroughAGateway)
 }
-
-// Each delivery comes through a gateway as it was sent: once at each server that it is for, with its
-// id, version, metadata, trace and deadline, and as the message of the original caller.
-func TestEachMessageThroughAGateway(t *testing.T) { eachWay(t, testEachMessageThroughAGateway) }
 
 // longTime is a deadline that is not a default of a client or of a gateway. Margin is more than a
 // message takes.
@@ -211,7 +202,9 @@ func checkDeadline(t *testing.T, r *row, e *event, deadline time.Time) {
 // If a server could not get a message, the next message of any kind through a gateway tells the
 // server so, once. Other servers are not told. A typed stream does not tell the server, with or
 // without a gateway, since it counts as sent before the server has answered.
-func TestMissedThroughAGateway(t *testing.T) { eachWay(t, testMissedThroughAGateway) }
+func TestMissedThroughAGateway(t *testing.T) {
+	anycarrier.EachBehindAGateway(t, testMissedThroughAGateway)
+}
 
 func testMissedThroughAGateway(t *testing.T, attached bool) {
 	t.Helper()
@@ -284,7 +277,9 @@ func (f *fleet) miss(ctx context.Context, t *testing.T, server string) {
 
 // The gates of the gateway and of the servers apply to the original caller of each delivery. A
 // denial proves that the message did not run.
-func TestGatesThroughAGateway(t *testing.T) { eachWay(t, testGatesThroughAGateway) }
+func TestGatesThroughAGateway(t *testing.T) {
+	anycarrier.EachBehindAGateway(t, testGatesThroughAGateway)
+}
 
 func testGatesThroughAGateway(t *testing.T, attached bool) {
 	t.Helper()
@@ -330,7 +325,9 @@ func testGatesThroughAGateway(t *testing.T, attached bool) {
 }
 
 // A gateway forwards the deadline of a caller, and forwards a cast without a deadline.
-func TestDeadlinesThroughAGateway(t *testing.T) { eachWay(t, testDeadlinesThroughAGateway) }
+func TestDeadlinesThroughAGateway(t *testing.T) {
+	anycarrier.EachBehindAGateway(t, testDeadlinesThroughAGateway)
+}
 
 func testDeadlinesThroughAGateway(t *testing.T, attached bool) {
 	t.Helper()

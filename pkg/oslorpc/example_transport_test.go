@@ -238,8 +238,8 @@ func ExampleWithDialOptions() {
 	// {"n": 1} <nil>
 }
 
-// Routing headers say to proxies which server a message is for. An interceptor of gRPC sees them, as
-// a proxy does.
+// Routing headers say to proxies which server a message is for. An interceptor of gRPC sees them,
+// as a proxy does.
 func ExampleWithCarrier_routed() {
 	proxy := func(ctx context.Context, r any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		if info.FullMethod != "/oslorpc.v1.RPCService/Call" {

@@ -42,7 +42,7 @@ def original(stated: pb.Caller, gateway: Peer) -> Peer:
 
 
 def check(stated: pb.Caller) -> None:
-    """Refuse a caller that no gateway could have sent, whoever sent it."""
+    """Refuse a description of a caller that is larger than a gateway sends."""
     large = stated.ByteSize() > _MAX_SIZE
     if large or len(stated.names) > _MAX_NAMES or len(stated.gateways) > _MAX_GATEWAYS:
         raise _malformed("has more than a gateway says")
