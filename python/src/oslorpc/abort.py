@@ -21,10 +21,10 @@ async def abort(
     namespace: str = "",
     own: tuple[grpc.StatusCode, str] | None = None,
 ) -> None:
-    """End an RPC with an error. An error about versions lists the versions that the server has in a
-    namespace.
+    """End an RPC with an error. An error about versions lists the versions that the server has in
+    the namespace.
 
-    If the method set its own status, that replaces the error's status, and keeps the error's
+    If the method set its own status, that status is sent in place of the error's, with the error's
     details.
     """
     implemented = None

@@ -16,8 +16,8 @@ _WINDOW, _WINDOW_SIZE = 120.0, 1 << 14
 class Window:
     """The ids of recent messages, to detect repeated ones.
 
-    They are kept in two halves. The old half is dropped when the new one is full, or when its time
-    is over.
+    They are kept in two halves. When the new half is full, or its time is over, it becomes the old
+    half, and the previous old half is dropped.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Window:
         return True
 
     def forget(self, id: str) -> None:
-        """Allow a message that did not start to come again."""
+        """Forget the id of a message that did not start, so that it may be sent again."""
         self._recent.discard(id)
         self._older.discard(id)
 
@@ -90,7 +90,7 @@ class Queue:
         return ticket
 
     def done(self, ticket: Ticket) -> None:
-        """Return a ticket, which waits or has a worker."""
+        """Take back a ticket, whether it still waits or has a worker."""
         if ticket.runs:
             self.running -= 1
         else:
@@ -137,5 +137,5 @@ class Ticket:
         self.turn: asyncio.Future[None] | None = None
 
 
-_AT_ONCE = Ticket(0, "")  # of all messages that got a worker when they came
+_AT_ONCE = Ticket(0, "")  # shared by all messages that got a worker at once
 _AT_ONCE.runs = True

@@ -34,8 +34,8 @@ class Points:
         self.accept = [i.accept for i in given if i.accept is not None]
         self.run = [i.run for i in given if i.run is not None]
         self.client = bool(self.send or self.attempt)
-        self.discreet = False  # senders hear only what is written for them
-        self.threaded = threaded  # around methods in threads, interceptors are called in the thread
+        self.discreet = False  # errors tell senders only what the program wrote for them
+        self.threaded = threaded  # interceptors of threaded methods are called in the method's thread
 
 
 def enter(stack: ExitStack, around: Sequence[Around], m: Message) -> None:
@@ -118,7 +118,7 @@ class Sending:
         return message
 
     def blocking(self, send: Callable[[S, Entry], Any], copies: bool) -> Callable[[S, Entry], Any]:
-        """Return a function that sends with the interceptors around each attempt."""
+        """Wrap ``send``: the interceptors surround each attempt."""
         message = self._tries(copies)
 
         def attempt(op: S, e: Entry) -> Any:
@@ -144,7 +144,7 @@ class Sending:
     def asynchronous(
         self, send: Callable[[S, Entry], Awaitable[Any]], copies: bool
     ) -> Callable[[S, Entry], Awaitable[Any]]:
-        """Return a function that sends with the interceptors around each attempt."""
+        """Wrap ``send``: the interceptors surround each attempt."""
         message = self._tries(copies)
 
         async def attempt(op: S, e: Entry) -> Any:
@@ -169,7 +169,11 @@ class Sending:
 
 
 def _swallowed(op: Sendable, sent: bool, failure: BaseException | None) -> None:
-    """Suppress an error, unless nothing was sent, or the result would be an iterator."""
+    """Return None for an error that an interceptor suppressed.
+
+    Raises an Error if nothing was sent, and the original error for a multicall, whose result must
+    be an iterator.
+    """
     if not sent:
         raise unsent()
     if op.delivery == "multicall" and failure is not None:
@@ -177,7 +181,7 @@ def _swallowed(op: Sendable, sent: bool, failure: BaseException | None) -> None:
 
 
 def unsent() -> Error:
-    """Return the error for a message whose interceptors hid that it was not sent."""
+    """Return the error for an unsent message whose error an interceptor suppressed."""
     return Error(Kind.INVALID, "an interceptor ended the message before it was sent", safe_to_retry=True)
 
 
@@ -204,7 +208,7 @@ class Running:
     def __init__(self, points: Points, m: Message) -> None:
         self._points, self._message = points, m
         self.ran = False
-        self._raised: BaseException | None = None  # by the method
+        self._raised: BaseException | None = None  # what the method raised
 
     @property
     def threaded(self) -> bool:

@@ -15,7 +15,7 @@ from oslorpc.identity import NOBODY, Identity
 from oslorpc.interceptor import Peer
 from oslorpc.v1 import rpc_pb2 as pb
 
-_MAX_SIZE, _MAX_NAMES, _MAX_GATEWAYS = 8 << 10, 64, 8  # of what a message may say of its caller
+_MAX_SIZE, _MAX_NAMES, _MAX_GATEWAYS = 8 << 10, 64, 8  # limits of a named caller
 
 
 class Gateways:

@@ -1,4 +1,4 @@
-"""Which instances a message may go to: by version, by state, and nearby ones first."""
+"""Chooses the instances that a message may go to: by version and state, and nearby ones first."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _ranks(topic: Topic, entries: tuple[Entry, ...], m: Message, now: float) -> 
 
 
 def _few_first(topic: Topic, active: list[Entry]) -> list[list[Entry]]:
-    """Return the instances that this client prefers, and the others."""
+    """Return two groups: the instances that this client prefers, and the others."""
     few = topic.preferred(active)
     return [active] if few is active else [few, [e for e in active if e not in few]]
 

@@ -209,7 +209,7 @@ class Client(ClientCore[TransportCore]):
         return next(steps)
 
     def _one(self, op: Sendable, to: Audience, e: Entry, send: Any) -> Delivered:
-        """Send a message for all servers to one of them.
+        """Send one server its copy of a message for all servers.
 
         While the server is full, try again for a second.
         """
@@ -274,12 +274,16 @@ class Client(ClientCore[TransportCore]):
             link.ended()
             raise
         items = Items(self, op, e, stream, lambda response: result_of(frame.parse(response)))
-        items.fetch(op.remaining)  # only then it is known that the server took the message
+        items.fetch(op.remaining)  # the first item shows that the server accepted the message
         return items
 
 
 def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
-    """Return the entries of a topic. Wait until they are known."""
+    """Wait until the entries of a topic are known, and return them.
+
+    Raises an Error of kind Unreachable at the deadline. With ``fail_fast``, it does so as soon as
+    discovery cannot be read.
+    """
     while True:
         seen, entries = topic.snapshot()
         if entries is not None:
@@ -292,7 +296,7 @@ def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
 
 
 def link_of(e: Entry) -> BlockingLink:
-    return e.link  # type: ignore[return-value]  # the pool of a blocking transport has no others
+    return e.link  # type: ignore[return-value]  # the pool of a blocking transport has only these
 
 
 def failed(link: BlockingLink, error: Exception) -> Exception:
@@ -387,7 +391,7 @@ class Items:
                 self._entry.link.ended()
 
     def close(self) -> None:
-        """Stop early, which cancels the method."""
+        """Stop early. This cancels the method."""
         self._stream.cancel()
         self._finish()
         self.around.close()

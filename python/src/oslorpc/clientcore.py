@@ -1,5 +1,5 @@
-"""The common part of clients of both APIs: settings, the content of messages, and the meaning of
-answers.
+"""The common part of the blocking and the asyncio client: settings, encoding of messages, and
+decoding of answers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _word(text: str) -> str:
 
 
 class TransportCore:
-    """The common part of transports of both APIs."""
+    """The common part of the blocking and the asyncio transport."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class TransportCore:
         self.exceptions = ExceptionTypes(exceptions)
         self.max_size = max_size
         self.registry: Registry = settings.open_registry(self.security, self.caller, max_size)
-        self.attaches = settings.scheme == "gateway"  # servers cannot be connected to
+        self.attaches = settings.scheme == "gateway"  # other processes cannot connect to the servers of this one
         self.closed = self.forked = False
         self._ids = itertools.count(1)
         self._prefix = os.urandom(8).hex()
@@ -95,7 +95,7 @@ class TransportCore:
         return next(self._turns)
 
     def list_instances(self) -> list[Instance]:
-        """Read discovery now, and return all instances that it lists."""
+        """Read all instances from discovery, without a cache."""
         self.check()
         return self.registry.list()
 
@@ -152,7 +152,7 @@ class Sendable(Message, abc.ABC):
 
     @abc.abstractmethod
     def reporting(self, ago: float) -> Self:
-        """Return the message with a report that its server missed a message so many seconds ago."""
+        """Return the message with a report that its server missed a message ``ago`` seconds ago."""
 
 
 class Operation(Sendable):
@@ -176,7 +176,7 @@ class Operation(Sendable):
         return op
 
     def reporting(self, ago: float) -> Self:
-        """Return the message with a report that its server missed a message so many seconds ago."""
+        """Return the message with a report that its server missed a message ``ago`` seconds ago."""
         op, m = copy.copy(self), pb.Message()
         m.missed.FromNanoseconds(max(int(ago * 1e9), 1))
         op.head = self.head + m.SerializeToString()
@@ -189,7 +189,7 @@ class Operation(Sendable):
     def monitored(self, e: Entry, silence: float) -> bytes:
         """Return the request for a call with heartbeats.
 
-        They come often enough that none is missed.
+        The server sends two in each ``silence`` seconds, so one late heartbeat does no harm.
         """
         request = pb.MonitoredCallRequest()
         request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
@@ -353,7 +353,7 @@ def result_of(p: Any) -> Any:
 
 
 def new_fleet(core: TransportCore, make: Callable[[str, str], Any]) -> tuple[Fleet, Pool]:
-    """Return the fleet and the connections of a transport."""
+    """Make the fleet and the connection pool of a transport."""
     pool = Pool(make, core.security)
     core.security.listen(pool.renew)
     return Fleet(core.registry, pool.get, core.settings.zone), pool

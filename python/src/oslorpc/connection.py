@@ -1,4 +1,6 @@
-"""The connection to each process: the common part of both APIs, and the blocking one."""
+"""Connections to processes: the part that the blocking and the asyncio API share, and the blocking
+one.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from oslorpc.security import Security
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 
-BUSY = 1  # the health of a connection against which only its load speaks
-SLACK = 1 << 20  # by how much gRPC's limit is above ours, so that the error is ours
+BUSY = 1  # the health of a connection that is loaded, and fine otherwise
+SLACK = 1 << 20  # bytes by which gRPC's limit exceeds ours, so that our limit applies first, and our error explains it
 CALL, CAST = "/oslorpc.v1.RPCService/Call", "/oslorpc.v1.RPCService/Cast"
 MULTICALL, MONITORED = "/oslorpc.v1.RPCService/Multicall", "/oslorpc.v1.RPCService/MonitoredCall"
 PING = "/oslorpc.v1.IntrospectionService/Ping"
@@ -58,17 +60,17 @@ class Link:
 
     def __init__(self, addr: str, name: str) -> None:
         self.addr = addr
-        self.name = name  # what the server must prove beside its address
+        self.name = name  # the name that the server must prove besides its address, if any
         self.pin: Verdict | None = None  # the certificate that proves the name
         self.distrust = ""  # why the ends do not trust each other
-        self.trouble = ""  # why it cannot be connected to, as far as it is known
+        self.trouble = ""  # why connecting fails, if known
         self._vetted = -1.0
         self.hopeless = False  # no attempt to connect can succeed
         self.ready = False
-        self.down = False  # it could not be connected to
-        self.fresh = True  # it was never tried
+        self.down = False  # the last attempt to connect failed
+        self.fresh = True  # nothing has tried to connect yet
         self._sent: collections.deque[None] = collections.deque()  # one for each message that has not ended
-        self._heard = True  # something came since the last message was sent
+        self._heard = True  # an answer arrived after the last message was sent
         self._uses = 0
         self._lock = threading.Lock()
 
@@ -87,7 +89,9 @@ class Link:
         return 0 if self.fresh else 2
 
     def unreachable(self, who: str) -> Error:
-        """Return why no message can be sent to the process."""
+        """Return the error that says why no message can be sent to the process. ``who`` names the
+        instance.
+        """
         if self.distrust:
             return Error(Kind.UNTRUSTED, f"{who} {self.distrust}", safe_to_retry=True)
         if self.down:
@@ -108,7 +112,7 @@ class Link:
 
     def began(self) -> None:
         """Count a message that is being sent."""
-        self._sent.append(None)  # which needs no lock
+        self._sent.append(None)  # append() needs no lock, unlike a counter
         self._heard = False
 
     def ended(self) -> None:
@@ -123,7 +127,7 @@ class Link:
         self.ready = False
 
     def use(self) -> None:
-        """Count another entry that uses the link."""
+        """Count an entry that uses the link."""
         with self._lock:
             self._uses += 1
 
@@ -133,7 +137,7 @@ class Link:
         return self._uses > 0
 
     def release(self) -> None:
-        """Close the link when no entry uses it."""
+        """Count one entry less. The last one closes the link."""
         with self._lock:
             self._uses -= 1
             unused = self._uses <= 0
@@ -211,11 +215,11 @@ class BlockingLink(Link):
                 )
                 channel.subscribe(
                     lambda state: self._moved(channel, state), try_to_connect=True
-                )  # its stubs have no types
+                )  # the stubs leave subscribe() without types
             return self._channel
 
     def typed(self, path: str) -> Any:
-        """Return a callable for a method of a typed service. It takes encoded messages."""
+        """Return a callable for a method of a typed service. Its messages are encoded already."""
         return self._connected().unary_unary(path)
 
     def typed_stream(self, path: str) -> Any:
@@ -255,7 +259,7 @@ class BlockingLink(Link):
             elif not self.ready:
                 self.down, self.fresh = True, False
             self._state.notify_all()
-        if proved:  # with a certificate that is not the one before
+        if proved:  # with a new certificate
             self._replace()
             self._connection()
         self._changed()
@@ -266,14 +270,15 @@ class BlockingLink(Link):
             self._moved(channel, grpc.ChannelConnectivity.READY)
 
     def connect(self, seconds: float) -> bool:
-        """Wait until the link is connected, at most for so long, and less if it is known to be
-        down.
+        """Wait up to ``seconds`` for the connection, and return whether it is ready.
+
+        Returns early if an attempt to connect fails.
         """
         channel = self._connection()
         if self.ready:
             return True
         known_down = self.down
-        if channel is not None and not self.fresh:  # an RPC has an idle channel connect at once
+        if channel is not None and not self.fresh:  # an RPC makes an idle channel connect at once
             ping = self.ping.future(introspection.PingRequest(), max(seconds, _KICK), self.headers())
             ping.add_done_callback(lambda answer: self._answered(channel, answer))
         renewed = self._renewed

@@ -66,9 +66,10 @@ class RequestContext(dict[str, Any]):
         return self._message.canceled
 
     def wait_canceled(self, seconds: float) -> bool:
-        """Wait for so long, or until the method is canceled.
+        """Wait up to ``seconds``, or until the method is canceled, and return whether it is
+        canceled.
 
-        It blocks, so use it only in methods that run in threads.
+        It blocks the thread, so only methods that run in threads may use it.
         """
         return self._message.wait_canceled(seconds)
 
@@ -100,7 +101,7 @@ class Incoming:
         self.order_key = ""
         self.metadata: dict[str, str] = {}
         self.deadline: float | None = None
-        self.bounded = False  # the deadline is earlier than the RPC's
+        self.bounded = False  # the sender's deadline is earlier than the RPC's
         self.canceled = False
         self.on_cancel: Callable[[], object] | None = None
         self.around: Running | None = None  # the interceptors around the method
@@ -127,7 +128,9 @@ class Incoming:
             self.on_cancel()
 
     def wait_canceled(self, seconds: float) -> bool:
-        """Wait in a thread, for so long or until the method is canceled."""
+        """Wait in a thread up to ``seconds``, or until the method is canceled, and return whether
+        it is.
+        """
         with _waiting:
             if self._event is None:
                 self._event = threading.Event()

@@ -22,11 +22,11 @@ from oslorpc.plain import reason
 from oslorpc.target import Target
 from oslorpc.versions import Version, describe_namespace, offer
 
-_CONNECT = 1.0  # how long a message waits for a connection that is being made
-_PATIENCE = 0.05  # and for one that was never tried, or could not be made before
-_TIMERS = 0.05  # how far the timers of a client and a server for the same deadline may be apart
-_SETTLE = 0.5  # how far discovery may lag behind
-_LEARN = 3.0  # how long a topic is watched until it is known who was there
+_CONNECT = 1.0  # seconds that a message waits for a connection in progress
+_PATIENCE = 0.05  # seconds for a new connection, or one whose last attempt failed
+_TIMERS = 0.05  # seconds by which the timers of both ends may differ for the same deadline
+_SETTLE = 0.5  # seconds by which discovery may lag
+_LEARN = 3.0  # seconds of watching a topic, after which an unlisted server is known to be absent
 _MIN_PAUSE, _MAX_PAUSE = 0.01, 1.0
 
 
@@ -45,10 +45,10 @@ class Plan:
         self.fail_fast = False
         self.monitor: float | None = None
         self.head = b""  # the fields of the message that are always the same
-        self.bare = b""  # the same without metadata
+        self.bare = b""  # the same fields without metadata
         self.metadata: dict[str, str] = {}
         self.order_key = ""
-        self.memory: tuple[int, Ranks] = (-1, [])  # a state of the topic, and who may get it
+        self.memory: tuple[int, Ranks] = (-1, [])  # a state of the topic, and its candidates for the message
 
 
 class Message:
@@ -62,7 +62,7 @@ class Message:
         self.delivery = "call"
 
     def waited(self) -> float:
-        """Return how long the message has waited. The wait ends at its deadline at the latest."""
+        """Return how many seconds the message has waited, at most until its deadline."""
         return min(time.monotonic(), self.deadline) - self.begun
 
 
@@ -83,7 +83,7 @@ class Send:
 
 @dataclasses.dataclass(slots=True)
 class Wait:
-    """Wait until the state of the topic differs from the one seen, at most for so long."""
+    """Wait up to ``seconds`` until the state of the topic is no longer the one ``seen``."""
 
     seen: int
     seconds: float
@@ -102,7 +102,7 @@ class _Verdict(enum.Enum):
 
 
 def usual(m: Message) -> Entry | None:
-    """Return the instance for a message in the usual case: it is known already, and connected."""
+    """Return the instance for a message if one is known and connected, which is the usual case."""
     plan = m.plan
     seen, ranks = plan.memory
     if seen != plan.topic.state[0] or not ranks[0]:
@@ -133,7 +133,7 @@ def _pick(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, tried
 def deliver(m: Message, first: tuple[Entry, Error] | None = None) -> Delivery:
     """Deliver a message to one instance, and return its result.
 
-    A first instance may have been tried already, without success.
+    ``first`` is an instance that was tried already, and its error.
     """
     topic, server = m.plan.topic, m.plan.target.server
     try:
@@ -177,9 +177,9 @@ class _State:
     def __init__(self, topic: Topic, m: Message) -> None:
         self.topic, self.m = topic, m
         self.tried: set[Entry] = set()
-        self.last: Error | None = None  # why it was not delivered yet
-        self.unable: Error | None = None  # why the last instance that cannot serve it does not
-        self.able = False  # an instance was tried in this round that may serve it later
+        self.last: Error | None = None  # why the last attempt did not deliver it
+        self.unable: Error | None = None  # the error of the last instance that cannot serve the message
+        self.able = False  # an instance that may serve it later was tried in this round
         self.rounds = 0
         self.began = time.monotonic()
         self.absent_since = 0.0
@@ -195,7 +195,8 @@ class _State:
     def attempt(self, e: Entry) -> Generator[Step, Any, Any]:
         """Send to an instance.
 
-        Returns self if a new connection is not ready yet; the instance may then be picked again.
+        Returns this object in place of a result if a new connection is not ready yet. The instance
+        may then be picked again.
         """
         if e.link.hopeless:
             raise e.link.unreachable(e.describe())
@@ -231,8 +232,8 @@ class _State:
             self.last = error
 
     def assess(self, verdict: _Verdict, entries: tuple[Entry, ...]) -> float:
-        """Return how long to wait after no instance was found, or raise an Error if waiting does
-        not help.
+        """Return how many seconds to wait after no instance was found, or raise an Error if waiting
+        does not help.
         """
         if verdict is _Verdict.UNABLE:
             raise self.about(self.unable_now(entries))
@@ -275,8 +276,8 @@ class _State:
         self.last = Error(Kind.NO_INSTANCE, message, safe_to_retry=True)
 
     def until_known(self) -> float:
-        """Return how long to wait for a server that is not listed, or raise an Error if it is known
-        not to exist.
+        """Return how many seconds to wait for a server that is not listed, or raise an Error if it
+        is known not to exist.
         """
         if (
             self.last is None
@@ -309,8 +310,8 @@ class _State:
 
 
 def punctual(error: Error, deadline: float) -> Error:
-    """Return the error of an attempt. If a server canceled the message at its deadline, return a
-    Timeout.
+    """Return the error of an attempt, as a Timeout if the server canceled the message at the
+    deadline.
 
     Both ends have a timer. If the server's timer fires first, it cancels the RPC.
     """
@@ -331,7 +332,8 @@ def about(error: Error, m: Message) -> Error:
 def by_gateway(e: Entry, error: Error) -> bool:
     """Whether a message was refused by a gateway, and not by the instance behind it.
 
-    Call this before the error is completed.
+    Call it before the client adds the instance to the error. Until then, only an answer of the
+    instance itself names it.
     """
     return e.instance.relayed and not error.instance_id
 
@@ -363,7 +365,7 @@ def unable(m: Message, entries: Iterable[Entry]) -> Error:
 def ceiling(entries: Iterable[Entry], namespace: str, version: Version, server: str | None) -> bool:
     """Whether every instance that implements the interface can serve a version.
 
-    There must be at least one.
+    False if no instance implements it.
     """
     now = time.monotonic()
     some = False

@@ -1,7 +1,7 @@
 """Why the ends of a connection do not trust each other.
 
 gRPC does not report the reason, so this module tries a TLS handshake with the standard library. It
-also compares the names in the certificate, where gRPC only compares hosts.
+also compares the names in the certificate; gRPC compares only hosts.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _NEEDS_TLS = "requires TLS, and this client connects in plaintext: give ca in th
 class Verdict:
     """The result of a handshake.
 
-    ``distrust`` is why the ends do not trust each other. It is empty if they do, or if the reason
-    is not known. ``trouble`` is why the address cannot be connected to, or empty. Otherwise,
-    ``certificate`` is the server's certificate in PEM form, and ``host`` is a host that it is for.
+    ``distrust`` says why the ends do not trust each other; it is empty if they do, or if the reason
+    is not known. ``trouble`` says why connecting failed, or is empty. After success,
+    ``certificate`` is the server's certificate in PEM form, and ``host`` is a host that it names.
     """
 
     distrust: str = ""
@@ -71,7 +71,7 @@ def diagnose(addr: str, context: ssl.SSLContext | None, want: str, exact: bool, 
 
 
 def _meet(s: ssl.SSLSocket, want: str, exact: bool, has_certificate: bool) -> Verdict:
-    """Look at both certificates after a handshake."""
+    """Check the server's name after a handshake, and whether the server accepts this client."""
     certificate = s.getpeercert() or {}
     names = _names(certificate)
     if exact and (why := mismatch(want, names)):
@@ -88,7 +88,7 @@ def _meet(s: ssl.SSLSocket, want: str, exact: bool, has_certificate: bool) -> Ve
 
 
 def _trouble(e: Exception, connected: bool) -> str:
-    """Say why an address cannot be connected to, as the end of a sentence."""
+    """Return why connecting to an address failed, as the end of a sentence."""
     if isinstance(e, TimeoutError):
         return HANGS if connected else "does not answer; its host may be down, or the network may not reach it"
     if connected:

@@ -1,4 +1,6 @@
-"""What servers that hide failures tell senders: only what the program wrote for its callers."""
+"""The errors of servers that hide failures. They contain only what the program wrote for its
+callers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _TOLD = (
 
 
 def new_id() -> str:
-    """Return an id for a failure. The error and the line in the log both have it."""
+    """Return a new id for a failure. It is in the sender's error and in the server's log, so that
+    the two can be matched.
+    """
     return "".join(secrets.choice(_LETTERS) for _ in range(12))
 
 

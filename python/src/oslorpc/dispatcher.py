@@ -24,7 +24,7 @@ from oslorpc.workers import Workers
 
 _log = logging.getLogger("oslorpc.server")
 _ROWS = 1024
-_LATE = 0.05  # how long after a deadline a method is canceled: its caller tells the time itself
+_LATE = 0.05  # seconds after a deadline until the method is canceled: the caller's own timer should fire first
 NEW, HELD, ACTIVE, DRAINING, STOPPING, STOPPED = "new", "held", "active", "draining", "stopping", "stopped"
 
 Emit = Callable[[Any], Awaitable[None]]
@@ -87,10 +87,10 @@ class Dispatcher:
             row[3] = time.time()
 
     def row(self, namespace: str, method: str, version: str, caller: str, proved: str) -> list[float] | None:
-        """Return the row that counts a kind of messages: accepted and refused ones, and the times
-        of the first and the last.
+        """Return the row that counts messages of a kind, or None if there are too many rows.
 
-        Proved is the first name that the caller proved.
+        A row has the number of accepted and of refused messages, and the times of the first and the
+        last. ``proved`` is the first name that the caller proved.
         """
         key = (namespace[:255], method[:255], version, caller[:128] or "unknown", proved[:255])
         row = self.requests.get(key)
@@ -102,7 +102,7 @@ class Dispatcher:
     async def run(self, m: Incoming, method: Method, emit: Emit) -> Any:
         """Run an accepted message when a worker is free, and return the result.
 
-        The content is decoded at that time. The items of a streaming method are emitted.
+        The content is decoded when the message runs. ``emit`` gets the items of a streaming method.
         """
         started = False
         late: asyncio.TimerHandle | None = None
@@ -220,7 +220,7 @@ class Dispatcher:
             raise
 
     def _failure(self, m: Incoming, method: Method, e: BaseException) -> Error:
-        """Return the failure of a method in the form for its caller."""
+        """Return the error that a method's caller gets for an exception."""
         method.failed += 1
         expected = isinstance(e, method.expected) if method.expected else False
         name, data = self._describe(e)
@@ -261,7 +261,7 @@ class Dispatcher:
             try:
                 await self.run(m, method, drop)
             except Error as e:
-                if e.kind is not Kind.REMOTE:  # what the method itself raised is logged already
+                if e.kind is not Kind.REMOTE:  # exceptions of methods are logged already
                     _log.error("cast failed: server=%s method=%s error=%s", self.name, m.method, e)
             except asyncio.CancelledError:
                 _log.warning("cast dropped by a forced stop: server=%s method=%s", self.name, m.method)

@@ -52,7 +52,7 @@ class Method:
     streaming: bool
     is_async: bool
     expected: tuple[type[BaseException], ...] = ()
-    read: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]] | None = None  # its messages, if not as usual
+    read: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]] | None = None  # decodes messages, if not JSON
     typed: Any = None  # what is known of a method of a typed service
     started: int = 0
     failed: int = 0
@@ -87,7 +87,7 @@ class Method:
         return payload.failure(Kind.BAD_ARGUMENTS, "", why)
 
     def signature(self) -> str:
-        """Describe the arguments for people."""
+        """Return the arguments as text, for errors and descriptions."""
         words = [f"{a.name} ({a.type}{', optional' if a.optional else ''})" for a in self.arguments]
         if self.extra:
             words.append("any others")
@@ -101,10 +101,10 @@ class Endpoint:
     namespaces: tuple[str, ...]
     version: Version
     methods: dict[str, Method]
-    service: str = ""  # the full name of a typed service, whose messages ask for it by that name
+    service: str = ""  # the full name, if it is a typed service
 
     def serves(self, namespace: str, version: Version) -> bool:
-        """Whether it has the namespace, at a version that can serve another."""
+        """Whether it has the namespace, at a version that can serve the requested one."""
         return namespace in self.namespaces and self.version.serves(version)
 
 
@@ -259,11 +259,11 @@ class Table:
         return Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
 
     def offers(self, namespace: str) -> list[Implementation]:
-        """Return the interfaces that are revealed to a sender who asked for one in a namespace."""
+        """Return the interfaces that errors name to a sender who asked for a namespace."""
         return [i for i in self.implemented if not self.discreet or i.namespace == namespace]
 
     def select(self, namespace: str, version: Version, name: str) -> Method:
-        """Return the method: of the endpoints that can serve the message, the first that has it."""
+        """Return the method from the first endpoint that has it and can serve the message."""
         compatible = [e for e in self.endpoints if e.serves(namespace, version)]
         untyped = [e for e in compatible if not e.service]
         for e in untyped:

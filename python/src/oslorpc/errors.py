@@ -108,7 +108,7 @@ class Error(Exception):
         self.path = path
         self.reason = reason
         self.waited = 0.0
-        self.answered = False  # a server answered with it
+        self.answered = False  # it came from a server
 
     @property
     def not_delivered(self) -> bool:
@@ -152,7 +152,7 @@ class Error(Exception):
 
 
 def word(name: str) -> str:
-    """Return a name for use in a sentence: quoted, unless it is one word."""
+    """Return a name for use in a sentence. It is quoted unless it is one word."""
     ordinary = name.isprintable() and not any(c in " ,;:()" for c in name)
     return name if ordinary else json.dumps(name, ensure_ascii=False)
 

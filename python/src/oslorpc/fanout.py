@@ -15,7 +15,7 @@ from oslorpc.fleet import Entry, Topic
 from oslorpc.missed import is_missed, is_unsendable
 from oslorpc.plain import reason
 
-_FULL = 1.0  # how long a server that is full is asked again
+_FULL = 1.0  # seconds for which a copy is sent again to a full server
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Outcome:
 class Report:
     """The outcome of a fanout.
 
-    ``uncertain`` is why there may be other servers, if discovery cannot be read.
+    If discovery cannot be read, ``uncertain`` is the error, and there may be servers that the
+    report lacks.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -53,7 +54,7 @@ class Report:
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """The servers that should have received the message, and did not, or may not have."""
+        """The servers that should have received the message, but did not or may not have."""
         return tuple(o for o in self.outcomes if o.error is not None and not o.skipped)
 
     @property
@@ -66,7 +67,7 @@ class Report:
 class Reply:
     """The reply of one server to a gather: its result, or an error.
 
-    ``total`` is the number of all replies.
+    ``total`` is the number of replies to the gather.
     """
 
     instance: Instance
@@ -99,7 +100,9 @@ class Audience:
         self._uncertain = topic.error
 
     def failed(self, e: Entry, error: Error) -> Delivered:
-        """Complete the error of a server."""
+        """Return the outcome for a server's error, and add the instance and the message to the
+        error.
+        """
         error = delivery.punctual(error, self._message.deadline)
         delivery.note(self._topic, e, error, delivery.by_gateway(e, error))
         error.answered = bool(error.server)
@@ -156,8 +159,8 @@ class Patience:
         self._pause = 0.01
 
     def after(self, e: Error) -> float | None:
-        """Return how long to wait after an error before the next attempt, or None if there is
-        none.
+        """Return how many seconds to wait after an error before the next attempt, or None to give
+        up.
         """
         full = e.kind is Kind.REFUSED and e.safe_to_retry and e.reason in (errors.FULL, errors.DECLINED)
         pause, self._pause = self._pause, self._pause * 2

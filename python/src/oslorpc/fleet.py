@@ -1,6 +1,4 @@
-"""The instances of a topic: as discovery, their connections, and their own answers describe
-them.
-"""
+"""The instances of each topic, and what discovery, connections and answers say about them."""
 
 from __future__ import annotations
 
@@ -20,12 +18,12 @@ from oslorpc.versions import Version
 if TYPE_CHECKING:
     from oslorpc.connection import Link
 
-_LINGER = 30.0  # how long an instance is kept that vanished from the registry
-_RECENT = 60.0  # how long a named server that left is waited for
-_AVOID = 5.0  # how long an instance is avoided whose address led to another process
-_IDLE = 300.0  # how long a topic is watched after its last use
+_LINGER = 30.0  # seconds that an instance is kept after it vanished from the registry
+_RECENT = 60.0  # seconds that messages wait for a named server after it left
+_AVOID = 5.0  # seconds that an instance is avoided after its address led to another process
+_IDLE = 300.0  # seconds that a topic is watched after its last use
 _REMEMBERED = 64
-_MANY, _FEW = 64, 32  # in a larger fleet, each client uses a few
+_MANY, _FEW = 64, 32  # if more than _MANY instances are active, each client uses _FEW of them
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -34,11 +32,11 @@ class Entry:
 
     instance: Instance
     link: Link
-    missing: float = 0.0  # since when it is not listed
-    lost: bool = False  # the registry lost its data, so that it is believed to be there
-    left: bool = False  # it said that it is not there
-    avoided: float = 0.0  # until when
-    field: bytes = b""  # the part of a request that names it
+    missing: float = 0.0  # when it vanished from the registry; 0 while it is listed
+    lost: bool = False  # it vanished because the registry lost its data, so it probably still runs
+    left: bool = False  # its process answered that it has stopped
+    avoided: float = 0.0  # until this time, no message is sent to it
+    field: bytes = b""  # the encoded part of a request that names it
 
     def __post_init__(self) -> None:
         self.field = frame.instance(self.instance.id, self.instance.server)
@@ -69,7 +67,7 @@ class Entry:
         return not offered or any(i.namespace == namespace and i.version.serves(version) for i in offered)
 
     def describe(self) -> str:
-        """Describe the instance for people."""
+        """Return the name and the address of the instance, for errors."""
         name = f'server "{self.instance.server}"' if self.instance.server else "the server"
         return f"{name} at {self.instance.addr}"
 
@@ -88,7 +86,7 @@ class Topic:
         registry: str,
     ) -> None:
         self.missed = missed
-        self.registry = registry  # as errors name it
+        self.registry = registry  # its name in errors
         self._zone = zone
         self.exchange, self.name = exchange, name
         self._connect = connect
@@ -150,7 +148,7 @@ class Topic:
         return sorted(entries, key=rank)[:_FEW]
 
     def update(self, u: Update) -> None:
-        """Handle an update of the registry."""
+        """Apply an update from the registry."""
         with self._changed:
             self._error = u.error
             if u.error is None:
@@ -204,7 +202,7 @@ class Topic:
             self._notify()
 
     def wake(self) -> None:
-        """Make waiting messages look again, because a connection changed."""
+        """Make waiting messages check the topic again, because a connection changed."""
         with self._changed:
             self._notify()
 
@@ -215,12 +213,13 @@ class Topic:
             listener()
 
     def wait(self, seen: int, seconds: float) -> None:
-        """Wait until the state differs from the one seen, at most for so long."""
+        """Wait up to ``seconds`` until the state is no longer the one ``seen``."""
         with self._changed:
             self._changed.wait_for(lambda: self.state[0] != seen, max(seconds, 0))
 
     def listen(self, seen: int, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call a listener at each change after the state seen. The result removes the listener.
+        """Call a listener at each change after the state ``seen``. The returned function removes
+        it.
 
         The listener must not block.
         """
@@ -246,7 +245,7 @@ class Topic:
 
 
 def _key(i: Instance) -> tuple[str, str, str, str]:
-    return i.id, i.addr, i.server, i.boot_id  # a gateway that starts again has another boot id
+    return i.id, i.addr, i.server, i.boot_id  # a restarted gateway has another boot id
 
 
 class Fleet:
@@ -261,7 +260,7 @@ class Fleet:
         self._topics: dict[tuple[str, str], Topic] = {}
 
     def topic(self, exchange: str, name: str) -> Topic:
-        """Return a topic, and watch it from then on."""
+        """Return a topic, and start to watch it if it is new."""
         topic = self._topics.get((exchange, name))
         if topic is not None:
             return topic
@@ -282,7 +281,7 @@ class Fleet:
                 topic.close()
 
     def wake(self) -> None:
-        """Make waiting messages look again."""
+        """Make the waiting messages of all topics check again."""
         for topic in list(self._topics.values()):
             topic.wake()
 

@@ -1,6 +1,6 @@
-"""Encodes usual requests and results without objects of generated classes.
+"""Encodes usual requests and results without protobuf's classes, which are slower.
 
-A request has the same encoding for all RPCs of the protocol: field 1 is the message.
+The requests of all RPCs of the protocol have the same encoding: field 1 is the message.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from oslorpc.v1 import payload_pb2, rpc_pb2
 
 _HEAD = b"\x0a"  # field 1: the message of a request, the result of a response, the JSON text of a payload
-_SERVER = b"\x2a"  # of a target
+_SERVER = b"\x2a"  # field 5 of a target: the server's name
 _CONTEXT, _KWARGS, _ID, _INSTANCE = b"\x1a", b"\x22", b"\x2a", b"\x32"
 _SHORT = [bytes([n]) for n in range(128)]
 # The maximum number of bytes that a payload or a request has around its text.
@@ -33,9 +33,9 @@ def _length(n: int) -> bytes:
 
 
 def instance(id: str, server: str) -> bytes:
-    """Return the field for the intended instance.
+    """Return the encoded field that names the intended instance.
 
-    An address without an instance id gets the server's name, which completes the target.
+    A static address has no instance id. For it, the field names the server in the target.
     """
     if id:
         return _field(_INSTANCE, id.encode())
@@ -47,9 +47,7 @@ def _field(tag: bytes, content: bytes) -> bytes:
 
 
 def request(head: bytes, to: bytes, id: str, kwargs: bytes, context: bytes) -> bytes:
-    """Return a request, from the fields that all messages for a method share and the message's
-    own.
-    """
+    """Return a request: the fields that all messages for a method share, and the message's own."""
     size = len(kwargs)
     inner = _HEAD + _length(size)
     parts = [head, to, _ID, _length(len(id)), id.encode(), _KWARGS, _length(size + len(inner)), inner, kwargs]

@@ -29,9 +29,9 @@ class Gate:
         self.policy: Policy = policy.load(path)
         self.since = time.time()
         self.problem = ""
-        self.allowed: dict[str, int] = {}  # by the names of rules
+        self.allowed: dict[str, int] = {}  # counts by the name of the rule
         self.denied = self.would_deny = 0
-        self._quotas: dict[str, list[float]] = {}  # by caller: lines left, when, and lines left out
+        self._quotas: dict[str, list[float]] = {}  # by caller: lines left, last refill, lines omitted
         self._stamp = _stamp(path)
         self._watch = Loop("oslorpc-policy", self._look)
 
@@ -55,7 +55,7 @@ class Gate:
         self._watch.end()
 
     def permits(self, q: Query) -> bool:
-        """Whether the policy would allow a query. It is not counted."""
+        """Whether the policy would allow a query, which is not counted."""
         return self.policy.dry_run or self.policy.decide(q) is not None
 
     def check(self, q: Query, identity: Identity, address: str, claimed: str) -> None:
@@ -97,7 +97,7 @@ class Gate:
 def identify(context: Any) -> Identity:
     """Return the identity that the connection of an RPC proves.
 
-    Only our own user can open our sockets.
+    Only our own user can open our Unix sockets, so such a connection proves the user.
     """
     auth = context.auth_context()
     if auth.get("transport_security_type") == [b"ssl"]:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from oslorpc.grpcserver import Server
 
 core: Any = None
-with contextlib.suppress(ImportError):  # of a grpcio to come
+with contextlib.suppress(ImportError):  # a later grpcio may lack it
     core = importlib.import_module("grpc._cython.cygrpc")
 
 _log = logging.getLogger("oslorpc.server")
-_FOREVER = 1e9  # seconds: gRPC writes a deadline that is not there as one in centuries
+_FOREVER = 1e9  # seconds; gRPC reports a missing deadline as one that is centuries away
 _OK, _CANCELLED, _UNKNOWN, _UNIMPLEMENTED, _INTERNAL = 0, 1, 2, 12, 13
 
 
@@ -47,7 +47,8 @@ class Rpc:
         self.metadata = event.invocation_metadata
         self._deadline: float = details.deadline
         self._lock = threading.Lock()
-        self._began = self._ended = self._closed = False  # the answer began, it ended, the RPC is over
+        # Whether the answer has begun, whether it has ended, and whether the RPC is over.
+        self._began = self._ended = self._closed = False
         self._sending = 0
         self._trailing: Any = None
         self._request: Any = None

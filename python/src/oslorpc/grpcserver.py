@@ -1,9 +1,9 @@
 """A gRPC server whose handlers run on an event loop, with half the cost of grpc.aio.
 
-It has the interface of grpc.aio.Server, and implements it on grpcio's core. A thread takes the
-events of the core, and passes many of them to the loop at once. Answers are sent from any thread.
-The core is not a public interface: it is the layer below grpc.server(). So `available()` reports
-whether the installed version of grpcio is supported.
+It has the interface of grpc.aio.Server, and implements it on grpcio's core. A thread receives the
+core's events, and passes them to the loop in batches. Any thread may send an answer. The core is
+not a public interface: it is the layer below grpc.server(). So `available()` reports whether the
+installed version of grpcio is supported.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _NEEDED = (
     "CompletionQueue", "Server", "SendInitialMetadataOperation", "SendMessageOperation",
     "SendStatusFromServerOperation", "ReceiveMessageOperation", "ReceiveCloseOnServerOperation", "auth_context",
 )  # fmt: skip
-_TRIED = range(73, 86)  # the minor versions of grpcio 1 with which the core may be used: no newer one was tried
-_END = 2.0  # how long the end of a process waits at most
+_TRIED = range(73, 86)  # the minor versions of grpcio 1 with which this server was tested
+_END = 2.0  # seconds that the exit of a process waits at most
 
 
 def available() -> bool:
@@ -57,7 +57,7 @@ class Server(grpc.aio.Server):
         self._server.register_completion_queue(self._queue)
         self._generic: list[grpc.GenericRpcHandler] = []
         self._registered: dict[str, Any] = {}
-        self._open: set[Rpc] = set()  # for the thread alone
+        self._open: set[Rpc] = set()  # only the thread uses it
         self._inbox: collections.deque[Callable[[], object]] = collections.deque()
         self._told = self._stopping = self._down = self._destroyed = False
         self._changing = threading.Lock()
@@ -96,7 +96,7 @@ class Server(grpc.aio.Server):
         _running.add(self)
 
     async def stop(self, grace: float | None) -> None:
-        """Accept no more RPCs, and cancel the running ones after the grace."""
+        """Accept no more RPCs, and cancel the running ones after ``grace`` seconds."""
         self._shutdown()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._gone.wait(), grace or 0)
@@ -116,7 +116,7 @@ class Server(grpc.aio.Server):
                 self._server.cancel_all_calls()
 
     def end(self) -> None:
-        """End at once at the end of the process, since the thread must not outlive the
+        """Stop at the exit of the process, without a grace: the thread must not outlive the
         interpreter.
         """
         if self._process == os.getpid() and self._thread.is_alive():
@@ -143,7 +143,7 @@ class Server(grpc.aio.Server):
                 event.tag(event)
             except Exception:
                 _log.exception("an event of gRPC could not be handled")
-            event = None  # which would keep the RPC until the next one comes
+            event = None  # otherwise the variable would keep the RPC alive until the next event
         with self._changing:
             self._destroyed = True
             self._server.destroy()

@@ -36,8 +36,8 @@ from oslorpc.token import Verifier
 
 _log = logging.getLogger("oslorpc.server")
 _WITHDRAW = 3.0
-_CLOSE = 5.0  # how long the end of a process waits at most until no message comes any more
-_QUIET, _LOOK = 0.2, 0.02  # for how long none must have come, and how often it looks
+_CLOSE = 5.0  # seconds that the end of a process waits at most for messages to stop coming
+_QUIET, _LOOK = 0.2, 0.02  # seconds without a message that end the wait, and between two checks
 _IDLE = "grpc.max_connection_idle_ms"
 _OPTIONS = [
     # Clients ping every ten seconds. Without these options, a gRPC server closes such connections
@@ -238,7 +238,7 @@ class Host:
         self._announced = [s for s in self._announced if s is not served]
 
     async def announce(self, listed: Instance | None = None) -> None:
-        """Publish the servers, and wait until a server is listed."""
+        """Publish the servers, and wait until discovery lists the given one."""
         await self.services.changed()
         async with self._announcing:
             instances = [s.instance for s in self._announced]
@@ -261,7 +261,7 @@ class Host:
 
     async def _open(self) -> None:
         address = self._address()
-        # An attached process could not be connected to again, so idle connections stay open.
+        # The gateway cannot connect to an attached process again, so idle connections stay open.
         options = [o for o in _OPTIONS if not self.core.attaches or o[0] != _IDLE]
         options += [("grpc.max_receive_message_length", self.core.max_size + SLACK)]
         self.services.attached, self.services.secure = self.core.attaches, self.core.security.trust.secure
@@ -278,7 +278,8 @@ class Host:
         if security.tokens is not None:
             self.services.verifier = Verifier(security.tokens)
         asked = bool(security.trust.policy) or security.tokens is not None
-        if not asked and "reflection" not in self.hides:  # neither could be asked about reflection
+        # Reflection would answer without regard to the policy and tokens.
+        if not asked and "reflection" not in self.hides:
             _add_reflection(server, {name for run in self.runs for name in run.services})
         credentials = self.core.security.server(address)
         try:
@@ -297,10 +298,11 @@ class Host:
         self._server = server
 
     async def _quiet(self) -> None:
-        """Wait until no message comes any more, so that late ones are refused and not cut off.
+        """Wait until messages stop coming, so that late ones are refused, not cut off.
 
         gRPC cancels messages that come after its stop began, and their senders would not know
-        whether they ran. On a busy machine, which wakes this loop late, messages are late as well.
+        whether they ran. If this loop wakes up late, the machine is busy, and messages may be late,
+        too. It then waits longer.
         """
         end, late = time.monotonic() + _CLOSE, 0.0
         while (before := time.monotonic()) < end:
@@ -344,7 +346,7 @@ class Host:
         return self._advertise
 
     async def close(self, timeout: float | None = 25.0) -> None:
-        """Stop all servers. When no message comes any more, stop the gRPC server."""
+        """Stop all servers. When messages stop coming, stop the gRPC server."""
         await asyncio.gather(*(run.stop(timeout) for run in self.runs))
         if self._server is None:
             return
@@ -359,7 +361,7 @@ class Host:
 
 
 def split_host(address: str) -> tuple[str, str]:
-    """Return host and port of an address to listen on."""
+    """Split an address to listen on into host and port."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         raise invalid(f'the address to listen on, "{address}", is malformed: write "host:port" or "unix:/path"')

@@ -20,7 +20,7 @@ _KINDS = ("dns:", "ip:", "user:", "token:")
 class Identity:
     """The identity of a caller, proved by ``tls``, ``token`` or ``user``, or to a ``gateway``.
 
-    Without names, the caller proved nothing.
+    If it has no names, the caller proved nothing.
     """
 
     proof: str = ""
@@ -122,7 +122,7 @@ class Template:
                     "with spiffe://, or names of lower-case letters, digits and -"
                 )
             return whole
-        dots = not whole.strip(".")  # such a segment would mean another one
+        dots = not whole.strip(".")  # the segments . and .. of a path mean other segments
         written = [
             c if self._safe(c) and not (dots and c == ".") else "".join(f"%{b:02X}" for b in c.encode()) for c in value
         ]
@@ -130,8 +130,8 @@ class Template:
 
 
 def mismatch(want: str, proved: tuple[str, ...]) -> str:
-    """Return why a certificate with these names does not prove another name, or an empty string if
-    it does.
+    """Return why a certificate with the names ``proved`` does not prove the name ``want``, or an
+    empty string if it does.
     """
     for name in proved:
         if name == want or (want.startswith(_DNS) and name.lower() == want):

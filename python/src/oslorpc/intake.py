@@ -30,16 +30,16 @@ _HEADERS = {
     "oslorpc-id": lambda m: m.id,
     "oslorpc-order-key": lambda m: m.order_key,
 }
-_TRANSPORT = ("user-agent", "te", "content-type", "accept-encoding")  # headers of gRPC itself
+_TRANSPORT = ("user-agent", "te", "content-type", "accept-encoding")  # headers that gRPC itself sets
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class Served:
-    """A server of the process, as messages look it up."""
+    """A server of the process, with what finding the server of a message needs."""
 
     def __init__(self, instance: Instance, dispatcher: Dispatcher, missed: Reports | None = None) -> None:
         self.instance, self.dispatcher, self.missed = instance, dispatcher, missed
-        self.shared = False  # the process has other servers that take the same messages
+        self.shared = False  # other servers of the process accept the same messages
 
 
 def check(m: pb.Message, has_message: bool) -> Version:
@@ -118,7 +118,7 @@ def _invalid(message: str) -> Error:
 def find(servers: Sequence[Served], m: pb.Message, exchange: str, boot_id: str) -> Served:
     """Return the server for a message.
 
-    A server that stops, is held or drains is used only if there is no other.
+    A server that is stopping, held or draining is used only if there is no other.
     """
     want = (m.target.exchange or exchange, m.target.topic)
     meant = [

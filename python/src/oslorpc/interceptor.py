@@ -1,4 +1,6 @@
-"""Interceptors: the code that programs run around messages, and what that code sees."""
+"""Interceptors, which are code that programs run around messages, and the view of messages that
+they get.
+"""
 
 from __future__ import annotations
 

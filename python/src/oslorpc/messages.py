@@ -35,14 +35,16 @@ class Caller:
 
 
 class Route:
-    """The route of messages that ask for the same: their server and its method."""
+    """The server and the method of messages that ask for the same ones, so that they are looked up
+    once.
+    """
 
     __slots__ = ("asked", "method", "rows", "served", "version")
 
     def __init__(self, served: intake.Served, method: Method, asked: str, version: str) -> None:
         self.served, self.method = served, method
-        self.asked, self.version = asked, version  # the version as messages have it, and as it is counted
-        self.rows: dict[tuple[str, str], list[float] | None] = {}  # where they are counted, by caller and proved name
+        self.asked, self.version = asked, version  # the version as messages give it, and as counters name it
+        self.rows: dict[tuple[str, str], list[float] | None] = {}  # counters, by caller and proved name
 
 
 class Taken(Incoming):
@@ -53,7 +55,7 @@ class Taken(Incoming):
     def __init__(self, m: pb.Message, route: Route, caller: str, size: int, most: int) -> None:
         super().__init__(m.method, m.id, route.asked, route.served.instance.server, caller, size)
         self._m, self.route, self._most = m, route, most
-        self.as_value = True  # unless the arguments are JSON text
+        self.as_value = True  # whether the result is a protobuf value: if the arguments are not JSON text
 
     def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Decode the request context and the keyword arguments."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("oslorpc.server")
 S = TypeVar("S", bound="Sendable")
 _MOST, _TIME = 4096, 3600.0
-_EVERY = 10.0  # how often a server is told what senders report: it may read everything anew
+_EVERY = 10.0  # seconds between two reports to a server's program, which may have to read all its data again
 _Key = tuple[str, ...]
 _UNSENDABLE = (Kind.BAD_ARGUMENTS, Kind.TOO_LARGE, Kind.INVALID)
 
@@ -44,7 +44,7 @@ class Missed:
     """
 
     def __init__(self) -> None:
-        self._records: dict[_Key, float] = {}  # when the last message failed, the oldest first
+        self._records: dict[_Key, float] = {}  # when the last message for each failed, the oldest first
         self._lock = threading.Lock()
 
     def instance(self, e: Entry) -> None:
@@ -52,7 +52,7 @@ class Missed:
         self._add(_instance(e.instance))
 
     def server(self, exchange: str, topic: str, name: str) -> None:
-        """Note that the instance with a name missed a message."""
+        """Note that the server with a name missed a message."""
         self._add(_server(exchange, topic, name))
 
     def _add(self, key: _Key) -> None:
@@ -84,7 +84,7 @@ class Missed:
                     del self._records[key]
 
     def telling(self, send: Callable[[S, Entry], Any]) -> Callable[[S, Entry], Any]:
-        """Return a function that sends a message with the report for its server."""
+        """Wrap ``send``: the message carries the report for its server, if there is one."""
         if not self._records:
             return send
 
@@ -103,7 +103,7 @@ class Missed:
         return tell
 
     def telling_async(self, send: Callable[[S, Entry], Awaitable[Any]]) -> Callable[[S, Entry], Awaitable[Any]]:
-        """Return a function that sends a message with the report for its server."""
+        """Wrap ``send``: the message carries the report for its server, if there is one."""
         if not self._records:
             return send
 
@@ -127,7 +127,7 @@ def _ago(told: dict[_Key, float]) -> float:
 
 
 def _heard(e: Error) -> bool:
-    """Whether the server received the report, although the attempt ended with an error."""
+    """Whether the server received the report, given the error of the attempt."""
     denied = e.kind is Kind.ACCESS_DENIED and e.safe_to_retry
     return bool(e.server) and not denied and e.reason != errors.DECLINED
 
@@ -159,7 +159,9 @@ class Reports:
         self._task: asyncio.Task[None] | None = None
 
     def tell(self, ago: float) -> None:
-        """Handle a report, unless the server started after the message failed."""
+        """Handle a report of a message that failed ``ago`` seconds ago. A server that started later
+        ignores it.
+        """
         if time.monotonic() - self._began <= ago:
             return
         self._reason = self._reason or f"a sender could not deliver a message {ago:.3f} s ago"

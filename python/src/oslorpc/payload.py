@@ -17,7 +17,7 @@ from oslorpc.jsontext import locate
 from oslorpc.v1 import payload_pb2 as pb
 
 MAX_SAFE = 2**53 - 1
-_MAX_DEPTH = 30  # a level takes three messages, and the protobuf library gives up beyond 100
+_MAX_DEPTH = 30  # each level needs three nested messages, and the protobuf library allows 100
 _LEAVES = frozenset((str, int, float, bool, type(None)))
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -75,7 +75,7 @@ def _plain_keys(value: Any) -> bool:
 def _unsendable(value: Any, path: str, depth: int) -> tuple[str, str]:
     """Return the place of a value that cannot be sent, and why.
 
-    The reason is empty if all can be sent.
+    The reason is empty if everything can be sent.
     """
     if depth > 900:
         return path[:200], "it nests too deep, or contains itself"
@@ -160,7 +160,7 @@ def _finite(literal: str) -> float:
 def _encoder() -> Callable[[Any], str]:
     """Return a function that writes JSON.
 
-    The standard library would make a new encoder for each value.
+    json.dumps() would make a new encoder for each value.
     """
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
@@ -177,7 +177,7 @@ _scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignor
 
 def _decode(text: str) -> Any:
     try:
-        value, end = _scan(text, 0)  # most texts have no blanks around the value
+        value, end = _scan(text, 0)  # works for most texts: they have no blanks around the value
         if end == len(text):
             return value
     except StopIteration:
@@ -192,7 +192,7 @@ def failure(kind: Kind, path: str, why: str) -> Error:
 
 
 def to_value(value: Any, kind: Kind) -> Value:
-    """Return a JSON value as a protobuf value."""
+    """Convert a JSON value to a protobuf value."""
     result = Value()
     _fill(result, value, "", kind, 0)
     return result
@@ -222,7 +222,7 @@ def _fill(to: Value, value: Any, path: str, kind: Kind, depth: int) -> None:
 
 
 def from_value(value: Value, kind: Kind, path: str = "") -> Any:
-    """Return a protobuf value as a Python one. An integral number is an int."""
+    """Convert a protobuf value to a Python one. A number without a fraction becomes an int."""
     which = value.WhichOneof("kind")
     if which == "number_value":
         return _number(value.number_value, kind, path)

@@ -1,4 +1,4 @@
-"""What the texts of gRPC and of the system about connections mean, in plain words."""
+"""Translates gRPC's and the system's error texts about connections to plain words."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _ADVICE = {
 
 
 def unbound(address: str) -> str:
-    """Return why a process cannot listen on an address. gRPC does not tell."""
+    """Return why a process cannot listen on an address, which gRPC does not report."""
     path = address.removeprefix("unix:")
     try:
         if path != address:

@@ -13,7 +13,7 @@ from oslorpc.errors import invalid
 
 ANYONE = "anyone"
 _MAX_FILE = 1 << 20
-_ATTACH = "attach"  # which a rule allows only if it says so
+_ATTACH = "attach"  # a method that a rule must name to allow
 _DELIVERIES = ("call", "cast", "multicall", "stream", "inspect", _ATTACH)
 _RECEIVER = ("exchange", "topic", "namespace", "server", "method")
 _FIELDS = ("name", "from", *_RECEIVER, "delivery", "services")
@@ -38,11 +38,11 @@ def matches(pattern: str, separator: str, text: str) -> bool:
     """Whether a text matches a pattern. A single star stops at the separator, if there is one; two
     stars do not.
 
-    After a mismatch, the last star matches one character more. So names that callers choose cannot
-    make the match slow.
+    After a mismatch, only the last star is tried again, with one more character. So names that
+    callers choose cannot make the match slow.
     """
     at = i = 0
-    single: tuple[int, int] | None = None  # where the pattern goes on after the last star, and the end of its text
+    single: tuple[int, int] | None = None  # the index after the last star, and the end of the text that it matches
     double: tuple[int, int] | None = None
     while at < len(text) or i < len(pattern):
         if i < len(pattern) and pattern[i] == "*":
@@ -119,7 +119,7 @@ class Policy:
         names = [folded(name) for name in q.names]
         verdict = next((n for n, rule in enumerate(self.rules) if rule.allows(q, names)), None)
         if len(self._verdicts) >= 1024:
-            self._verdicts.clear()  # callers choose what they ask for
+            self._verdicts.clear()  # callers choose their queries, so the cache needs a limit
         if sum(map(len, (*q[1:], *q.names))) <= 1024:
             self._verdicts[q] = verdict
         return verdict

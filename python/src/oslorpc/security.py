@@ -173,7 +173,8 @@ class Security:
         return grpc.ssl_channel_credentials(pin.certificate if pin is not None else m.ca, m.key, m.cert)
 
     def server(self, addr: str) -> grpc.ServerCredentials | None:
-        """Return the credentials of a server, which follow the files, or None.
+        """Return the credentials of a server, or None for plaintext. They are updated when the
+        files change.
 
         With a CA, clients must have a certificate. If tokens are verified, they must have a token
         instead, since gRPC for Python cannot request a certificate without requiring it.
@@ -189,7 +190,7 @@ class Security:
 
         def changed() -> Any:
             if used[0] is self.material:
-                return None  # go on with the one before
+                return None  # keep the previous one
             used[0] = self.material
             return _configuration(used[0])
 
@@ -213,7 +214,7 @@ def _content(name: str, path: str) -> bytes | None:
 
 
 def _named(options: list[tuple[str, Any]], pin: Verdict | None) -> list[tuple[str, Any]]:
-    """Make gRPC look for a host in the certificate, whose name was verified before."""
+    """Make gRPC expect a host of the pinned certificate, whose name was verified already."""
     if pin is None:
         return options
     others = [o for o in options if o[0] != "grpc.ssl_target_name_override"]

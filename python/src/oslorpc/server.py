@@ -36,7 +36,7 @@ class Server:
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
         """Do nothing.
 
-        Generated code for typed services also calls add_registered_method_handlers().
+        Generated code calls this and add_registered_method_handlers(); only the latter is needed.
         """
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ _MESSAGES = "/oslorpc.v1.RPCService/"
 _USUAL = ("user-agent", "te", "grpc-accept-encoding", "accept-encoding")  # headers that are the same in all RPCs
 _OURS = ("/oslorpc.v1.", "/grpc.")
 _REMEMBERED = 1024
-_TOO_LARGE, _TOO_DEEP = "a message is too large", "a message is nested too deeply"  # as a question is answered
+_TOO_LARGE, _TOO_DEEP = "a message is too large", "a message is nested too deeply"  # in introspection
 _parse = pb.CallRequest.FromString
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -45,18 +45,18 @@ class Services(grpc.GenericRpcHandler):
         self.exchange, self.boot_id, self.max_size = exchange, boot_id, max_size
         self.servers: list[intake.Served] = []
         self.began = time.monotonic()
-        self.last = 0.0  # when the last message came
+        self.last = 0.0  # when the last message arrived
         self.gate: Gate | None = None
         self.verifier: Verifier | None = None
-        self.gateways: Gateways | None = None  # which are believed on whose behalf they send
+        self.gateways: Gateways | None = None  # the gateways that are trusted to name original callers
         self.secure = False  # connections prove names by TLS
-        self.owner = ""  # what all connections to the socket prove
-        self.zone = ""  # where the process runs
-        self.silent = False  # the process does not describe itself
-        self.attached = False  # the socket is for what a gateway sends, which proves nothing by it
+        self.owner = ""  # the name that each connection to the Unix socket proves
+        self.zone = ""  # the zone where the process runs
+        self.silent = False  # introspection is among what the process hides
+        self.attached = False  # the socket carries a gateway's messages, so it proves no caller
         self._routes: dict[tuple[bytes, str, str], Route] = {}
         self._callers: dict[Any, dict[str, Any]] = {}
-        self.refusals: collections.Counter[str] = collections.Counter()  # because of limits, by reason
+        self.refusals: collections.Counter[str] = collections.Counter()  # refusals because of limits, by reason
         self._questions = Questions(self)
         self._typed = Entry(self)
 
@@ -108,7 +108,7 @@ class Services(grpc.GenericRpcHandler):
                 taken.route.served.dispatcher.cast(taken, taken.route.method)
                 return b""
             except Error as e:
-                if e.kind is Kind.OUTCOME_UNKNOWN:  # a repeated one is answered as accepted
+                if e.kind is Kind.OUTCOME_UNKNOWN:  # a repeated message was accepted before
                     return b""
                 await self._refuse(context, e, body, None)
             finally:
@@ -145,7 +145,7 @@ class Services(grpc.GenericRpcHandler):
         }
 
     async def _take(self, body: bytes, context: Context, caller: Caller, delivery: str) -> Taken:
-        """Accept a message, or raise an Error that says why not."""
+        """Accept a message, or raise an Error that says why it is refused."""
         now = self.last = time.monotonic()
         m = _read(body).message
         key = m.target.SerializeToString(), m.method, m.instance_id
@@ -178,7 +178,7 @@ class Services(grpc.GenericRpcHandler):
             taken.expect(now, context.time_remaining(), intake.seconds(m.remaining) if bounded else None)
         if self.points.accept or self.points.run:
             await self._intercept(m, taken, context, origin, identity, delivery)
-        if missed and served.missed is not None:  # a refusal for want of a place is an answer, too
+        if missed and served.missed is not None:  # a message that is refused for lack of a place carries a report, too
             served.missed.tell(intake.seconds(m.missed))
         row = route.rows.get((name, proved))
         if row is None:
@@ -249,7 +249,7 @@ class Services(grpc.GenericRpcHandler):
             raise _about(e, taken.route.served) from e.__cause__
 
     def _check_known(self, body: bytes, m: pb.Message, caller: Caller) -> None:
-        """Check the parts of a message that its known route does not cover."""
+        """Check the parts of a message that may differ between messages with the same route."""
         intake.check_times(m)
         if caller.routed:
             intake.check_headers(m, caller.headers)

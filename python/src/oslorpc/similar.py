@@ -8,8 +8,8 @@ from collections.abc import Iterable
 def did_you_mean(name: str, known: Iterable[str], rest: str) -> str:
     """Return the end of a text about an unknown name.
 
-    It is a question if a known name is similar, and then the rest, a sentence without its capital
-    letter.
+    It asks "did you mean" if a known name is similar, and ends with ``rest``, which begins without
+    a capital letter.
     """
     names = list(known)
     plain = _plain(name)

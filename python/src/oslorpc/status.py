@@ -104,9 +104,9 @@ def _trim(d: pb.ErrorDetail, budget: int) -> None:
         while remote.stack and excess > 0:
             excess -= len(remote.stack.pop().encode())
         if d.ByteSize() > budget:
-            d.message = ""  # the remote error has it
+            d.message = ""  # the remote error repeats it
         if d.ByteSize() > budget:
-            remote.data = ""  # a part of it would not be JSON
+            remote.data = ""  # a part of the data would not be JSON
     limit = budget
     while d.ByteSize() > budget:
         _shorten(d, limit)
@@ -154,7 +154,7 @@ def trim_text(text: str) -> str:
 
 
 def details_of(encoded: bytes | None) -> tuple[pb.ErrorDetail | None, bool]:
-    """Return the detail in a google.rpc.Status, and whether it is garbled."""
+    """Return the detail in a google.rpc.Status, and whether the status or its detail is garbled."""
     if not encoded:
         return None, False
     try:

@@ -63,7 +63,7 @@ class Transport(TransportCore):
         return Server(self._engine, target, endpoints, **options)
 
     def instances(self) -> list[Instance]:
-        """Read discovery now, and return all instances that it lists."""
+        """Read all instances from discovery, without a cache."""
         return self.list_instances()
 
     def close(self) -> None:

@@ -23,12 +23,14 @@ class Watchdog:
         self.deadline: float | None = None
 
     def expect(self, seconds: float) -> None:
-        """Expect an event within so many seconds. This replaces the previous expectation."""
+        """Expect an event within ``seconds``. This replaces the previous expectation."""
         self.deadline = time.monotonic() + seconds
         _kennel().add(self, self.deadline)
 
     def check(self, deadline: float) -> None:
-        """Cancel if the passed deadline is still the current one."""
+        """Call cancel if ``deadline`` is still the current one. The thread calls this when it
+        passes.
+        """
         if self.deadline == deadline:
             self.barked = True
             self._cancel()

@@ -1,5 +1,5 @@
-"""Messages of gRPC itself that the package needs: google.rpc.Status, and the messages of the health
-service.
+"""The messages of gRPC itself that the package needs: google.rpc.Status, and those that the health
+service uses.
 
 They are defined here in a separate pool, so that the package needs no other packages for them, and
 does not conflict with these packages in a program.

@@ -21,7 +21,7 @@ class Job:
         self._context = contextvars.copy_context()
         self._result: Any = None
         self._error: BaseException | None = None
-        self.future = future  # what waits for it; it may be canceled, which does not end the work
+        self.future = future  # its awaiter's future; canceling it does not end the job
         self.ended = False
 
     def run(self) -> None:
@@ -39,7 +39,7 @@ class Job:
             return
         if self._error is None:
             self.future.set_result(self._result)
-        elif isinstance(self._error, StopIteration):  # which no future takes
+        elif isinstance(self._error, StopIteration):  # a future refuses this exception
             self.future.set_exception(RuntimeError(f"the method raised {self._error!r}"))
         else:
             self.future.set_exception(self._error)
@@ -77,11 +77,11 @@ class Workers:
         return job
 
     def _wake(self) -> None:
-        """Wake a thread if there is a job, unless another thread is waking up, which will look for
-        jobs.
+        """Wake a thread if there is a job, unless another thread is waking up: that one will look
+        for jobs.
         """
         if self._jobs and not self._waking:
-            with contextlib.suppress(IndexError):  # all are at work, and look for more after it
+            with contextlib.suppress(IndexError):  # no thread is idle; each looks for a job when it ends its own
                 gate = self._idle.pop()
                 self._waking = True
                 gate.release()
@@ -107,7 +107,7 @@ class Workers:
                 self._idle.append(gate)
                 if self._ended:
                     return
-                self._wake()  # for what came just now
+                self._wake()  # a job may have come just before this thread became idle
                 gate.acquire()
                 self._waking = False
                 continue
@@ -115,7 +115,7 @@ class Workers:
             job.run()
             self._done.append(job)
             del job
-            if not self._telling:  # else a call is on its way, and looks after this one, too
+            if not self._telling:  # otherwise a pending call handles this job, too
                 self._telling = True
                 try:
                     loop.call_soon_threadsafe(self._tell)
