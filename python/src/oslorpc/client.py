@@ -109,8 +109,8 @@ class Client(ClientCore[TransportCore]):
         return iter(())
 
     def _within(self, op: Sendable, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
-        """Enter the interceptors around a message, and return a function that sends it with the
-        interceptors around each attempt.
+        """Enter the interceptors around a message, and wrap ``send`` in the interceptors around
+        each attempt.
         """
         t, send = self._transport, op.plan.topic.missed.telling(send)
         if not t.points.client:
@@ -364,7 +364,9 @@ class Items:
         raise StopIteration
 
     def fetch(self, timeout: float) -> None:
-        """Wait for the next item, or for the end. If the call failed, the end is an Error."""
+        """Wait up to ``timeout`` seconds for the next item, or for the end, which is an Error if
+        the call failed.
+        """
         with Watchdog(self._stream.cancel) as dog:
             dog.expect(timeout)
             try:

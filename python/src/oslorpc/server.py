@@ -65,7 +65,7 @@ class Server:
         self._engine.run(self._run.change(DRAINING))
 
     def resume(self) -> None:
-        """End drain()."""
+        """End drain(): accept messages for any server again."""
         self._engine.run(self._run.change(ACTIVE))
 
     def stop(self, timeout: float | None = None) -> None:

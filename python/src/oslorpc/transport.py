@@ -53,7 +53,10 @@ class Transport(TransportCore):
         return Client(self, self._fleet, target, Options()).prepare(**options)
 
     def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
-        """Return a server, which must be started. Takes the options of Server."""
+        """Return a server, which must be started.
+
+        Its options are the fields of ServerOptions.
+        """
         from oslorpc.engine import Engine
         from oslorpc.server import Server
 

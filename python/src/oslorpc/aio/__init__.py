@@ -1,4 +1,6 @@
-"""The asyncio API: the same as the package's API, with methods to await."""
+"""The asyncio API. It has the same names as the package's blocking API, and its methods are
+awaited.
+"""
 
 from oslorpc.aio.client import Client
 from oslorpc.aio.items import Items

@@ -31,7 +31,7 @@ from oslorpc.fleet import Entry, Topic
 from oslorpc.plain import reason
 
 AT_ONCE = 64
-_Sender = Callable[[Any, Entry], Awaitable[Any]]  # of an Operation, or another Sendable
+_Sender = Callable[[Any, Entry], Awaitable[Any]]  # sends an Operation, or another Sendable, to an entry
 
 
 class Client(ClientCore[TransportCore]):
@@ -119,8 +119,8 @@ class Client(ClientCore[TransportCore]):
     async def _within(
         self, op: Sendable, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
     ) -> _Sender:
-        """Enter the interceptors around a message, and return a function that sends it with the
-        interceptors around each attempt.
+        """Enter the interceptors around a message, and wrap ``send`` in the interceptors around
+        each attempt.
         """
         t, send = self._transport, op.plan.topic.missed.telling_async(send)
         if not t.points.client:
@@ -204,7 +204,7 @@ class Client(ClientCore[TransportCore]):
         return _resume(steps.send, answer)
 
     async def _one(self, op: Sendable, to: Audience, e: Entry, send: _Sender, gate: asyncio.Semaphore) -> Delivered:
-        """Send a message for all servers to one of them.
+        """Send one server its copy of a message for all servers.
 
         While the server is full, try again for a second.
         """
@@ -269,14 +269,14 @@ class Client(ClientCore[TransportCore]):
             link.ended()
             raise
         items = Items(op, e, stream, self.options.timeout or CALL_TIMEOUT, self._transport.exceptions)
-        await items.fetch(op.remaining)  # only then it is known that the server took the message
+        await items.fetch(op.remaining)  # the first item shows that the server accepted the message
         return items
 
 
 def _resume(proceed: Callable[[Any], delivery.Step], value: Any) -> delivery.Step:
-    """Continue a generator.
+    """Continue a generator, and return its next step.
 
-    The StopIteration at its end is returned, since it must not leave a coroutine.
+    Raises _Done at its end, since a StopIteration must not leave a coroutine.
     """
     try:
         return proceed(value)
@@ -289,7 +289,11 @@ class _Done(Exception):  # noqa: N818
 
 
 async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
-    """Return the entries of a topic. Wait until they are known."""
+    """Wait until the entries of a topic are known, and return them.
+
+    Raises an Error of kind Unreachable at the deadline. With ``fail_fast``, it does so as soon as
+    discovery cannot be read.
+    """
     while True:
         seen, entries = topic.snapshot()
         if entries is not None:
@@ -302,7 +306,7 @@ async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, 
 
 
 async def _wait(topic: Topic, seen: int, seconds: float) -> None:
-    """Wait until the state of a topic differs from the one seen, at most for so long."""
+    """Wait up to ``seconds`` until the state of a topic is no longer the one ``seen``."""
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     stop = topic.listen(seen, lambda: loop.call_soon_threadsafe(changed.set))
@@ -315,7 +319,7 @@ async def _wait(topic: Topic, seen: int, seconds: float) -> None:
 
 
 def link_of(e: Entry) -> AioLink:
-    return e.link  # type: ignore[return-value]  # the pool of an asyncio transport has no others
+    return e.link  # type: ignore[return-value]  # the pool of an asyncio transport has only these
 
 
 def failed(link: AioLink, error: Exception) -> Exception:

@@ -68,7 +68,9 @@ class Items:
         raise StopAsyncIteration
 
     async def fetch(self, timeout: float) -> None:
-        """Wait for the next item, or for the end. If the call failed, the end is an Error."""
+        """Wait up to ``timeout`` seconds for the next item, or for the end, which is an Error if
+        the call failed.
+        """
         try:
             response: Any = await asyncio.wait_for(self._stream.read(), timeout)
             if response is not grpc.aio.EOF:
@@ -92,7 +94,7 @@ class Items:
             self._entry.link.ended()
 
     def close(self) -> None:
-        """Stop early, which cancels the method."""
+        """Stop early. This cancels the method."""
         self._stream.cancel()
         self._finish()
         if self._leaving is None:

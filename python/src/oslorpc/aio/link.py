@@ -1,4 +1,4 @@
-"""The connection to each process, for the asyncio API."""
+"""Connections to processes, for the asyncio API."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class AioLink(Link):
         return self._channel
 
     def typed(self, path: str) -> Any:
-        """Return a callable for a method of a typed service. It takes encoded messages."""
+        """Return a callable for a method of a typed service. Its messages are encoded already."""
         return self._connected().unary_unary(path)
 
     def typed_stream(self, path: str) -> Any:
@@ -122,7 +122,7 @@ class AioLink(Link):
             return
         self.distrust, self.trouble = found.distrust, found.trouble
         if self.name and found.certificate and self.pin != found:
-            self.pin = found  # a certificate that is not the one before
+            self.pin = found  # a new certificate
             self._drop(after=60.0)
             self._connection()
         else:
@@ -130,8 +130,9 @@ class AioLink(Link):
         self._notify()
 
     async def connect(self, seconds: float) -> bool:
-        """Wait until the link is connected, at most for so long, and less if it is known to be
-        down.
+        """Wait up to ``seconds`` for the connection, and return whether it is ready.
+
+        Returns early if an attempt to connect fails.
         """
         channel = self._connection()
         end = self._loop.time() + seconds

@@ -56,13 +56,13 @@ class Transport(TransportCore):
     def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
         """Return a server, which must be started.
 
-        Takes the options of ServerOptions.
+        Its options are the fields of ServerOptions.
         """
         self.check()
         return Server(self, self._host, target, endpoints, ServerOptions(**options))
 
     async def instances(self) -> list[Instance]:
-        """Read discovery now, and return all instances that it lists."""
+        """Read all instances from discovery, without a cache."""
         return await asyncio.to_thread(self.list_instances)
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class Server:
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
         """Do nothing.
 
-        Generated code for typed services also calls add_registered_method_handlers().
+        Generated code calls this and add_registered_method_handlers(); only the latter is needed.
         """
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Server:
         await self._run.change(DRAINING)
 
     async def resume(self) -> None:
-        """End drain()."""
+        """End drain(): accept messages for any server again."""
         await self._run.change(ACTIVE)
 
     async def stop(self, timeout: float | None = None) -> None:

@@ -105,10 +105,10 @@ class Sender(SenderCore[Client]):
     async def unary(
         self, method: Method, content: Any, read: Read, timeout: float | None, fail_fast: bool | None
     ) -> Any:
-        """Send a message, and return a server's answer. If it goes to every server, return the
-        answer of one of them.
+        """Send a message, and return the answer.
 
-        If an interceptor suppressed the error, the answer is an empty message.
+        If the message goes to every server, the answer is from one of them. If an interceptor
+        suppressed the error, the answer is an empty message.
         """
         with Raised(self._client):
             m = await self._message(method, content, timeout, fail_fast)
@@ -188,7 +188,7 @@ class Sender(SenderCore[Client]):
             raise
         each = client.options.timeout or CALL_TIMEOUT
         items = Items(m, e, stream, each, self._transport.exceptions, lambda answer: decoded(read, answer))
-        await items.fetch(m.remaining)  # only then it is known that the server took the message
+        await items.fetch(m.remaining)  # the first item shows that the server accepted the message
         return items
 
     async def _message(
@@ -228,7 +228,7 @@ class Stream:
             return grpc.aio.EOF
 
     def cancel(self) -> bool:
-        """Stop early, which cancels the method."""
+        """Stop early. This cancels the method."""
         self._canceled = True
         if self._items is not None:
             self._items.close()

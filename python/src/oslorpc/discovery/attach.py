@@ -1,8 +1,8 @@
-"""Servers that cannot be connected to. The process opens a stream to a gateway, which carries one
-connection.
+"""Servers that no other process can connect to. Their process opens a stream to a gateway instead,
+and the stream carries one connection.
 
 The servers listen on a private socket, to which the data of the stream is copied. So the gateway is
-an ordinary client of the servers, with TLS too. See docs/gateway.md.
+an ordinary client of the servers, also with TLS. See docs/gateway.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from oslorpc.v1 import introspection_pb2 as introspection
 _log = logging.getLogger("oslorpc.gateway")
 _ATTACH = "/oslorpc.v1.GatewayService/Attach"
 _FRAME = (16 << 10) - 64
-_WITHIN = 5.0  # how long an attempt to attach to one gateway may take
+_WITHIN = 5.0  # seconds for an attempt to attach to one gateway
 _MIN_PAUSE, _MAX_PAUSE = 0.2, 3.0
 _STATES = {ACTIVE: introspection.STATE_ACTIVE, HELD: introspection.STATE_HELD, DRAINING: introspection.STATE_DRAINING}
 
@@ -52,11 +52,12 @@ class Attacher:
         self._ended = False
         self._lapsed: Callable[[str], None] = lambda reason: None
         self._wanted: list[Instance] = []
-        self._number = self._taken = self._failed = 0  # of what was wanted
+        # The numbers of the last publications that were requested, accepted and refused.
+        self._number = self._taken = self._failed = 0
         self._error: Error | None = None
         # The following fields belong to the thread.
         self._at: _Attachment | None = None
-        self._has = 0  # what the gateway has
+        self._has = 0  # the number of the publication that the gateway has
         self._was = False
         self._first = random.randrange(len(self._addrs))
 
@@ -74,7 +75,11 @@ class Attacher:
         self._lapsed = notify
 
     def publish(self, instances: Sequence[Instance], timeout: float) -> None:
-        """Return when a gateway has accepted the instances. An empty list withdraws all."""
+        """Publish the instances, and return when a gateway has accepted them. An empty list
+        withdraws all.
+
+        Raises an Error if no gateway accepts them within ``timeout`` seconds.
+        """
         with self._cond:
             if self._ended or (not instances and self._thread is None):
                 return
@@ -233,7 +238,7 @@ class _Attachment:
         self._publications: collections.deque[list[Instance]] = collections.deque()
         self._asked = self._answered = 0
         self._verdict = b""
-        self._done = False  # nothing more is sent
+        self._done = False  # the end of the requests; nothing is sent after it
         self._wake, self._woken = socket.socketpair()
         self._server = socket.socket(socket.AF_UNIX)
         try:
@@ -276,7 +281,7 @@ class _Attachment:
             self._wake.send(b"x")
 
     def _requests(self) -> Iterator[Any]:
-        """Yield what to send: publications, and data that the servers write."""
+        """Yield the requests of the stream: publications, and data that the servers write."""
         selector = selectors.DefaultSelector()
         selector.register(self._server, selectors.EVENT_READ)
         selector.register(self._woken, selectors.EVENT_READ)

@@ -29,7 +29,7 @@ class Instance:
     addr: str
     state: str = ACTIVE
     implemented: tuple[Implementation, ...] = ()
-    zone: str = ""  # where its process runs; empty: not said
+    zone: str = ""  # the zone where its process runs; empty if unknown
     relayed: bool = False  # the address and the boot id belong to a gateway
 
 
@@ -37,8 +37,8 @@ class Instance:
 class Update:
     """A registry's current knowledge about a topic.
 
-    ``reset`` is True if the registry seems to have lost its data, so that a missing instance means
-    nothing. ``error`` is why the registry cannot be read; the instances are then not valid.
+    ``reset`` is True if the registry seems to have lost its data. Missing instances may then still
+    run. ``error`` says why the registry cannot be read; if it is set, ignore ``instances``.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -52,7 +52,7 @@ Notify = Callable[[Update], None]
 class Registry(Protocol):
     """Lets processes find each other. All methods may be called from any thread."""
 
-    name: str  # as errors name it: "Consul at 127.0.0.1:8500"
+    name: str  # its name in errors, such as "Consul at 127.0.0.1:8500"
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
         """Publish these instances of this process, and keep them registered.
@@ -63,14 +63,16 @@ class Registry(Protocol):
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
         """Call notify, in one thread, with the current state and at each change.
 
-        The result ends the watch.
+        The returned function ends the watch.
         """
 
     def list(self) -> list[Instance]:
-        """Read the registry now, and return all instances of all topics."""
+        """Read all instances of all topics from the registry, without a cache."""
 
     def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
-        """Wait until other processes can find the instances."""
+        """Wait up to ``timeout`` seconds until other processes can find the instances, and return
+        whether they can.
+        """
 
     def socket(self) -> str | None:
         """Return a path for the socket to listen on by default, or None to listen on a port."""
@@ -90,7 +92,7 @@ def format_implementation(i: Implementation) -> str:
 
 
 def parse_implementation(text: str) -> Implementation:
-    """Parse the result of format_implementation. A ValueError says what is wrong."""
+    """Parse the result of format_implementation. Raise a ValueError if it is malformed."""
     namespace, equals, version = text.partition("=")
     if not equals:
         raise ValueError(f'implementation {text!r} is not of the form "namespace=version"')
@@ -98,9 +100,9 @@ def parse_implementation(text: str) -> Implementation:
 
 
 def split_addr(addr: str) -> tuple[str, int]:
-    """Return host and port of an address that others can connect to.
+    """Split an address that others can connect to into host and port.
 
-    A ValueError says what is wrong.
+    Raises a ValueError for any other address.
     """
     host, colon, port = addr.rpartition(":")
     if not colon:
@@ -116,7 +118,7 @@ def split_addr(addr: str) -> tuple[str, int]:
 
 
 def join_addr(host: str, port: int) -> str:
-    """Return an address; an IPv6 address is put in brackets."""
+    """Join host and port. An IPv6 address gets brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -152,7 +154,7 @@ class Loop:
         self._wake.set()
 
     def end(self, wait: float | None = None) -> None:
-        """End the loop, and wait for its thread at most for so long."""
+        """End the loop. With ``wait``, wait up to so many seconds for its thread."""
         self._ended = True
         self._wake.set()
         if wait and self._thread is not threading.current_thread():

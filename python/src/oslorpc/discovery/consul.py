@@ -24,13 +24,13 @@ from oslorpc.errors import Error, Kind
 
 _log = logging.getLogger("oslorpc.consul")
 _MAX_WAIT = 300
-_LOOK_EVERY = 10.0  # how often to see whether everything is still registered
+_LOOK_EVERY = 10.0  # seconds between two checks that everything is still registered
 _OWN_QUERIES = 32  # topics with a query of their own; an agent allows a host 200 connections
 _POLL = 2.0
 
 
 class ConsulRegistry:
-    """The registry at an agent, or at one of several agents."""
+    """The registry in Consul, through an agent, or through one of several agents."""
 
     def __init__(self, hosts: str, parameters: Mapping[str, str]) -> None:
         self._access = Access.read(hosts, parameters)
@@ -65,7 +65,7 @@ class ConsulRegistry:
         return stop
 
     def list(self) -> list[Instance]:
-        """Read topic by topic."""
+        """Return all instances. Consul is asked for each topic."""
         services, headers = _ask(self._reads, "/v1/catalog/services", self._dc())
         found = [n for n in services if n.startswith(names.PREFIX) and not n.endswith(names.PROCESS)]
         if not found:
@@ -75,7 +75,7 @@ class ConsulRegistry:
     def read(
         self, agents: Agents, name: str, query: Mapping[str, str], timeout: float = ANSWER_WITHIN
     ) -> tuple[tuple[Instance, ...], int]:
-        """Return the instances of a name, and the index of the answer."""
+        """Return the instances of a service name, and Consul's index for the answer."""
         path = "/v1/health/service/" + urllib.parse.quote(name)
         entries, headers = _ask(agents, path, {**self._dc(), **query}, timeout)
         if not isinstance(entries, list):
@@ -107,7 +107,7 @@ class ConsulRegistry:
                 if found.issuperset(i.id for i in instances):
                     return True
             except Error as e:
-                if "ACL" in e.message:  # a server need not be able to read its own topic
+                if "ACL" in e.message:  # a server may lack the permission to read its own topic
                     return True
             time.sleep(0.05)
         return False
@@ -117,13 +117,13 @@ class ConsulRegistry:
         return None
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Set the function that is called when Consul had lost the registration, or had no beat for
-        longer than the TTL.
+        """Set the function that is called after a lapse: Consul had lost the registration, or got
+        no heartbeat for longer than the TTL.
         """
         self._publisher.lapsed = notify
 
     def close(self) -> None:
-        """Withdraw everything."""
+        """End all watches, and withdraw the published instances."""
         with self._lock:
             watches, self._watches = list(self._watches.values()), {}
         for w in watches:
@@ -145,8 +145,9 @@ def _ask(
 
 
 def _must_read(agents: Agents, name: str, headers: Mapping[str, str]) -> None:
-    """Raise an Error if an empty list may be caused by a missing permission, because it would look
-    like an empty topic.
+    """Raise an Error if a missing permission may be the cause of an empty list.
+
+    Otherwise the topic would look empty.
     """
     hidden = headers.get("x-consul-results-filtered-by-acls") == "true"
     if not hidden and headers.get("x-consul-default-acl-policy") == "deny":
@@ -167,7 +168,7 @@ def _must_read(agents: Agents, name: str, headers: Mapping[str, str]) -> None:
 
 
 class _Watch:
-    """Watches one name for all watchers of it."""
+    """Watches one service name, for all watches of its topics."""
 
     def __init__(
         self, access: Access, name: str, waits: bool, read: Callable[..., tuple[tuple[Instance, ...], int]]
@@ -241,7 +242,7 @@ class _Publisher:
     def __init__(self, agents: Agents, ttl: float) -> None:
         self._agents, self._ttl = agents, ttl
         self._lock = threading.RLock()
-        self._wanted: dict[str, dict[str, Any]] = {}  # by what they stand for; the process first
+        self._wanted: dict[str, dict[str, Any]] = {}  # by the id of the process or instance; the process first
         self._ids: dict[str, names.IDs] = {}
         self._placed: dict[str, dict[str, Any]] = {}  # by service id
         self._loop: Loop | None = None
@@ -301,14 +302,14 @@ class _Publisher:
             except StatusError as e:
                 if e.status == 404 and missing_ok:
                     return None
-                if e.status == 429 and time.monotonic() < end:  # the agent has no connection left for us
+                if e.status == 429 and time.monotonic() < end:  # the agent limits connections of a host
                     time.sleep(0.2)
                     continue
                 kind = Kind.ACCESS_DENIED if e.status == 403 else Kind.UNREACHABLE
                 raise Error(kind, f"{self._agents.name}: {doing or path}: {e}", safe_to_retry=True) from None
 
     def _beat(self) -> float:
-        """Send a beat, and check regularly that everything is registered."""
+        """Send a heartbeat, and check regularly that everything is registered."""
         with self._lock:
             if not self._wanted:
                 return self._ttl / 3
@@ -349,7 +350,10 @@ class _Publisher:
         return True
 
     def _repair(self, lost: bool) -> None:
-        """Register again what the agent lacks. Maintenance is a separate check, which stays."""
+        """Register again what the agent lacks.
+
+        This does not end maintenance, which is a separate check.
+        """
         boot_id = next(iter(self._wanted))
         filter_ = f'Meta["rpc-boot"] == {json.dumps(boot_id)}'
         try:

@@ -100,7 +100,7 @@ class Access:
 
     @property
     def name(self) -> str:
-        """How errors name it."""
+        """The name of the agents in errors."""
         return "Consul at " + ",".join(join_addr(*agent) for agent in self.agents)
 
     def current_token(self) -> str:
@@ -138,7 +138,7 @@ class StatusError(Exception):
     """An answer of an agent with a status other than 200."""
 
     def __init__(self, status: int, text: str) -> None:
-        page = text.lstrip().startswith("<")  # for browsers, which no agent sends
+        page = text.lstrip().startswith("<")  # HTML is not from an agent, but from a proxy, for example
         words = f"it answers {status} {http.client.responses.get(status, '')}".rstrip()
         if text and not page:
             words += ": " + " ".join(text.split())[:300]
@@ -147,7 +147,7 @@ class StatusError(Exception):
 
 
 def _advice(status: int, text: str, page: bool) -> str:
-    """Say what to do about an answer."""
+    """Return what to do about an answer."""
     if status == http.client.NOT_FOUND or page:
         return _OTHER
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
@@ -174,7 +174,7 @@ class Agents:
         self.name = access.name
         self._lock = threading.Lock()
         self._current = 0
-        self.pinned = False  # registrations stay with the agent that took them
+        self.pinned = False  # keep to one agent: it has the registrations
         self._idle: dict[tuple[str, int], list[http.client.HTTPConnection]] = {}
 
     def request(
@@ -188,7 +188,8 @@ class Agents:
     ) -> tuple[Any, Mapping[str, str]]:
         """Send a request, and return the answer and its headers.
 
-        A StatusError is from the agent; an Error means that no agent answered.
+        Raises a StatusError for an answer with another status than 200, and an Error if no agent
+        answered.
         """
         last: Exception | None = None
         with self._lock:
@@ -224,7 +225,7 @@ class Agents:
                 connection.close()
                 if fresh or not getattr(connection, "reused", False):
                     raise
-                continue  # the agent had closed the connection that was kept
+                continue  # the agent had closed the idle connection
             break
         if len(text) > _MAX_ANSWER:
             connection.close()

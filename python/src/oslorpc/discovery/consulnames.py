@@ -57,7 +57,7 @@ def process_name(exchange: str, topic: str) -> str:
 class IDs(NamedTuple):
     """The ids of a service and of its check at an agent.
 
-    They cannot be guessed, so that no other token can take them.
+    They cannot be guessed, so holders of other tokens cannot register under them first.
     """
 
     service: str
@@ -104,7 +104,7 @@ def instance_service(i: Instance, ids: IDs, process_id: str) -> dict[str, Any]:
 
 
 def process_service(i: Instance, ids: IDs, ttl: str) -> dict[str, Any]:
-    """Return the service that stands for the process of an instance."""
+    """Return the service that represents the process of an instance. Its check is a TTL check."""
     host, port = _host_port(i)
     check = {
         "CheckID": ids.check,
@@ -134,8 +134,8 @@ def _host_port(i: Instance) -> tuple[str, int]:
 
 
 def read_entries(entries: list[Any], name: str) -> tuple[list[Instance], dict[str, str]]:
-    """Return the instances among the services of a name, and for each unusable service the
-    reason.
+    """Return the instances among the services of a name, and why each other service is unusable, by
+    id.
     """
     found: dict[str, Instance] = {}
     broken: dict[str, str] = {}

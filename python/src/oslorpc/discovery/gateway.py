@@ -82,9 +82,9 @@ class Gateways:
         self._current = 0
 
     def explain(self, error: Error) -> Error:
-        """Add to an error about a gateway why connecting fails, which gRPC does not tell.
+        """Add to an error about a gateway why connecting fails, which gRPC does not report.
 
-        This may take a while.
+        This tries to connect, so it may take seconds.
         """
         if error.kind is Kind.UNREACHABLE and HANGS not in error.message:
             found = self._security.diagnose(error.addr, "")
@@ -131,7 +131,7 @@ def _addresses(rest: str, security: Security) -> list[str]:
 
 
 class GatewayRegistry:
-    """Finds the instances that a gateway lists."""
+    """The registry that a gateway offers."""
 
     def __init__(self, rest: str, exchange: str, security: Security, caller: str, limit: int) -> None:
         self._gateways = Gateways(rest, security, caller, limit)
@@ -159,7 +159,7 @@ class GatewayRegistry:
         return stop
 
     def list(self) -> list[Instance]:
-        """Ask the gateway in use. If it fails, ask the next one."""
+        """Return the instances that the gateway in use lists. If it fails, ask the next one."""
         error: Error | None = None
         for _ in self._gateways.all:
             gateway = self._gateways.current()
@@ -186,8 +186,8 @@ class GatewayRegistry:
         return self._attacher.socket()
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Set the function that is called each time the servers are attached again after an
-        interruption.
+        """Set the function that is called with a reason each time the servers are attached again
+        after an interruption.
         """
         self._attacher.lapses(notify)
 
@@ -202,8 +202,8 @@ class GatewayRegistry:
 
 
 class _Watch:
-    """Watches a topic in a thread: at the gateway in use, and at the next one when that watch
-    ends.
+    """Watches a topic in a thread: at the gateway in use, and when that watch ends, at the next
+    gateway.
     """
 
     def __init__(self, gateways: Gateways, exchange: str, topic: str, notify: Notify) -> None:
@@ -233,7 +233,7 @@ class _Watch:
                 failures = 0
                 continue
             failures += 1
-            if failures >= len(self._gateways.all):  # none can be used now
+            if failures >= len(self._gateways.all):  # no gateway can be used now
                 error = self._gateways.explain(error)
                 _log.warning("no gateway can be asked about the topic %s: %s", self._request.topic, error.message)
                 self._notify(Update(error=error))
@@ -242,7 +242,7 @@ class _Watch:
     def _follow(self, gateway: Gateway) -> Error | None:
         """Watch the topic at a gateway until the watch ends.
 
-        Returns the error if the watch had no result.
+        Returns the error, or None if the gateway had sent an update.
         """
         channel, told = gateway.channel(), False
         try:
@@ -271,7 +271,7 @@ class _Watch:
 
 
 def _named(error: Error, addr: str) -> Error:
-    """Complete an error with the gateway that it is about."""
+    """Name the gateway in an error."""
     error.addr = error.addr or addr
     if error.reason == FOREIGN or error.kind is Kind.NO_SUCH_METHOD:
         error.message = f"at {addr} is no gateway: give gateway:// the address of an oslorpc gateway"
@@ -286,7 +286,7 @@ def _elsewhere(error: Error) -> bool:
 
 
 def _update(response: Any, addr: str) -> Update:
-    """Return a gateway's answer about a topic."""
+    """Convert a gateway's answer about a topic to an update."""
     if response.error:
         why = f"the gateway at {addr} cannot read its registry: {response.error}"
         return Update(error=Error(Kind.UNREACHABLE, why, safe_to_retry=True))

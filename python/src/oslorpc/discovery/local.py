@@ -52,7 +52,7 @@ class LocalRegistry:
         self._sweep_sockets()
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
-        """Write the file of this process."""
+        """Write the instances to the file of this process."""
         self._publication.set(list(instances))
         self._look()
 
@@ -70,7 +70,7 @@ class LocalRegistry:
         return stop
 
     def list(self) -> list[Instance]:
-        """Read the directory."""
+        """Return the instances in all files of the directory."""
         with self._scan_lock:
             return self._scanner.scan()
 
@@ -80,7 +80,7 @@ class LocalRegistry:
         return True
 
     def socket(self) -> str | None:
-        """Return a path for a socket in the directory."""
+        """Return a new path in the directory for the servers' socket."""
         path = os.path.join(self.dir, secrets.token_hex(4) + ".sock")
         if len(path.encode()) > _MAX_SOCKET_PATH:
             raise invalid(
@@ -90,11 +90,11 @@ class LocalRegistry:
         return path
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Set the function that is called when the missing file was written again."""
+        """Set the function that is called when the file was missing, and has been written again."""
         self._publication.lapsed = notify
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the file of this process, and end all watches."""
         with self._lock:
             self._watches.clear()
             loop, self._loop = self._loop, None
@@ -238,7 +238,9 @@ class _Publication:
 
 
 class _Scanner:
-    """Reads the directory. It parses only changed files, but tests every lock in each scan."""
+    """Reads the directory. It parses only changed files. It tests all locks in each scan, because a
+    lock shows that the process lives.
+    """
 
     def __init__(self, directory: str) -> None:
         self._dir = directory
@@ -307,7 +309,7 @@ class _Scanner:
         return identity, instances
 
     def _bury(self, name: str, path: str, fd: int) -> bool:
-        """Remove the file of a dead process. Return False if the path has another file by now."""
+        """Remove the file of a dead process. Return False if another file has replaced it."""
         ours = os.fstat(fd)
         try:
             there = os.lstat(path)

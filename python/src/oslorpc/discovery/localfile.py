@@ -16,17 +16,17 @@ _SOCKET = re.compile(r"[0-9a-f]{8}\.sock")
 
 
 def is_process_file(name: str) -> bool:
-    """Whether a file has the name of a process's file."""
+    """Whether a name is one that processes' files have."""
     return _PROCESS.fullmatch(name) is not None
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file has the name of a temporary file."""
+    """Whether a name is one that temporary files have."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_socket(name: str) -> bool:
-    """Whether a file has the name of one of our sockets."""
+    """Whether a name is one that servers' sockets have."""
     return _SOCKET.fullmatch(name) is not None
 
 

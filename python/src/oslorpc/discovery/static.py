@@ -15,7 +15,7 @@ _ZONE = ";zone="  # between an address and its zone
 
 
 class StaticRegistry:
-    """Has the instances of
+    """The instances of a URL such as
     static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1.
     """
 
@@ -100,7 +100,10 @@ def _zone(entry: str, text: str) -> str:
 
 
 def _may_be(a: str, b: str) -> bool:
-    """Whether two addresses may be the same place. Names are not looked up."""
+    """Whether two addresses may be the same.
+
+    Host names are not resolved, so two that differ may be the same.
+    """
     if a == b:
         return True
     if a.startswith("unix:") or b.startswith("unix:"):

@@ -158,7 +158,7 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         return target.exchange or self._default_exchange or "openstack"
 
     def number(self) -> int:
-        """Return a number for a listener."""
+        """Return a number for a new listener. No other listener of this process has it."""
         return hub.number()
 
     def link(self) -> Link:
@@ -245,7 +245,7 @@ def _second(conf: Any, options: Any, allowed: list[str]) -> Any:
 def _written(value: Any) -> str:
     """Return a value as JSON text.
 
-    Raise a ValueError if it cannot be sent, as oslo.messaging's drivers do.
+    Raises a ValueError if it cannot be sent, as oslo.messaging's own drivers do.
     """
     text: str = jsonutils.dumps(value or {}, ensure_ascii=False, allow_nan=False)
     text.encode()

@@ -2,7 +2,8 @@
 
 The type of a remote error is ``module.Class``, without a module for builtins. Its data is a JSON
 object with the exception's args and kwargs, as in oslo.messaging's own drivers. If the kwargs alone
-make the same exception, the data has only these, since other languages can use them as fields.
+are enough to make the exception again, the data has only the kwargs: other languages can use them
+as fields.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ROOM = 2400  # bytes for the stack and the data of an error: a status has 4 KiB
 class Origin:
     """A remote error as it arrived, which is kept with the exception made from it.
 
-    ``hops`` has the servers that it passed through, beginning with the one where it arose.
+    ``hops`` names the servers that it passed through, beginning with the one that raised it.
     """
 
     type: str
@@ -77,8 +78,8 @@ def describe(failure: Any) -> list[Any]:
 
 
 def _made_of(kwargs: dict[str, Any], error: BaseException) -> bool:
-    """Whether keyword arguments alone make the same exception."""
-    if kwargs.keys() <= {"args", "kwargs"}:  # none, or such as cannot be told from both
+    """Whether an exception made of keyword arguments alone equals this one."""
+    if kwargs.keys() <= {"args", "kwargs"}:  # there are none, or they look like the other form of data
         return False
     try:
         same = type(error)(**kwargs)
@@ -99,8 +100,9 @@ def _bare(error: BaseException) -> BaseException:
 
 
 def shorten(lines: list[str], room: int) -> list[str]:
-    """Remove lines in the middle until the rest fits into the room: both ends of a traceback are
-    the most useful.
+    """Remove lines in the middle until the rest has at most ``room`` bytes.
+
+    Both ends of a traceback are the most useful.
     """
     sizes = [len(line.encode("utf-8", "replace")) + 4 for line in lines]
     if sum(sizes) <= room:
@@ -182,7 +184,7 @@ def _rebuild(
     failure = {"class": name, "module": module, "message": message, "tb": stack, "args": args, "kwargs": kwargs}
     try:
         error: BaseException = common.deserialize_remote_exception(json.dumps(failure), allowed)
-    except Exception as e:  # of a constructor that wants other arguments
+    except Exception as e:  # the constructor may need other arguments
         _log.warning("the remote exception %s was not rebuilt: %r", name, e)
         error = oslo_messaging.RemoteError(name, message, stack)
     return error
@@ -192,14 +194,15 @@ def _mark(error: BaseException, origin: Origin) -> None:
     try:
         setattr(error, _ORIGIN, origin)
         error.oslorpc_hops = list(origin.hops)  # type: ignore[attr-defined]
-    except AttributeError:  # a class with slots
+    except AttributeError:  # a class with slots has no such attribute
         _log.debug("the hops of %s are lost", type(error).__name__)
 
 
 def raise_for(told: Header, target: Any, method: str, waits: bool, allowed: list[str], at_least_once: bool) -> NoReturn:
     """Raise the exception that oslo.messaging's drivers raise for this error.
 
-    A call that waits for a server until its timeout has no limit on retries.
+    ``waits`` is True for a call without a limit on retries: it waits for a server until its
+    timeout.
     """
     kind, text = told["kind"], told["message"]
     if kind == "Remote":
@@ -225,7 +228,7 @@ def raise_for(told: Header, target: Any, method: str, waits: bool, allowed: list
 
 
 def _upstream(message: str, name: str, args: list[Any], text: str, allowed: list[str]) -> BaseException:
-    """Return the exception of oslo.messaging's dispatcher for this error."""
+    """Return the exception that oslo.messaging's dispatcher would have raised."""
     return _rebuild(name, _DISPATCHER, message, [text], args, {}, allowed)
 
 

@@ -32,7 +32,7 @@ class Reader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[Header, list[str]]]:
-        """Add bytes, and iterate over the complete frames."""
+        """Add bytes, and yield the frames that are now complete."""
         buffer = self._buffer
         buffer += data
         at = 0

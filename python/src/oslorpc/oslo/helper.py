@@ -22,7 +22,7 @@ from oslorpc.oslo import frames
 from oslorpc.oslo.sending import Senders
 from oslorpc.oslo.serving import Listener
 
-_END = 5.0  # how long the servers have to end once the service's process is gone
+_END = 5.0  # seconds for the servers to end after the service's process ended
 
 
 class Helper(asyncio.Protocol):
@@ -46,7 +46,7 @@ class Helper(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Set the socket."""
+        """Keep the transport of the socket."""
         assert isinstance(transport, asyncio.Transport)
         self._socket = transport
 
@@ -77,7 +77,7 @@ class Helper(asyncio.Protocol):
             self.post(answer, *await self._requests[header["op"]](header, texts))
         except Error as e:
             self.post({**answer, "error": describe(e)})
-        except Exception as e:  # the other end must not wait for ever
+        except Exception as e:  # otherwise the other end would wait forever
             logging.getLogger("oslorpc.oslo").exception("the helper process failed")
             self.post({**answer, "error": describe(Error(Kind.INVALID, f"the helper process failed: {e!r}"))})
 
@@ -182,7 +182,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
-    os._exit(0)  # threads of gRPC must not hold it up
+    os._exit(0)  # do not wait for gRPC's threads
 
 
 if __name__ == "__main__":

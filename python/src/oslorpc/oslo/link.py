@@ -1,5 +1,5 @@
-"""The service's end of the helper process. It starts the helper, talks to it, and starts another
-one if it ends.
+"""The helper process as the service sees it. This module starts the helper, talks to it, and starts
+another one if it ends.
 
 eventlet may have patched every module that is used here. A forked process gets its own helper.
 """
@@ -23,9 +23,9 @@ from oslorpc.oslo import frames
 
 _log = logging.getLogger("oslorpc.oslo")
 _READ = 1 << 18
-_SLACK = 5.0  # how much later than the deadline the helper may answer
-_END = 15.0  # how long the helper may take to end
-_PAUSE, _MOST = 0.1, 10.0  # between helpers that end soon
+_SLACK = 5.0  # seconds after the deadline in which the helper may still answer
+_END = 15.0  # seconds for the helper to end
+_PAUSE, _MOST = 0.1, 10.0  # seconds before the next start of a helper: the first pause, and the longest
 
 
 class HelperGoneError(Exception):
@@ -258,7 +258,7 @@ class Hub:
             try:
                 user.restored(following)
             except HelperGoneError:
-                return  # whose end begins this anew
+                return  # its end calls this method again
             except Exception:
                 _log.exception("a server was not registered again")
 

@@ -1,4 +1,4 @@
-"""Servers of the service: how discovery describes them, and how messages reach them."""
+"""The servers of the service: what discovery says about them, and how they receive messages."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Incoming(base.RpcIncomingMessage):  # type: ignore[misc]
         """Do nothing: only notifications can be requeued."""
 
     def heartbeat(self) -> None:
-        """Raise NotImplementedError: the helper process sends the heartbeats, and this ends
-        oslo.messaging's watchdog.
+        """Raise NotImplementedError, which ends oslo.messaging's thread for heartbeats: the helper
+        process sends them.
         """
         raise NotImplementedError("the helper process sends the heartbeats")
 
@@ -157,7 +157,7 @@ class Listener(base.Listener):  # type: ignore[misc]
         try:
             link.ask({"op": what, "listener": self._number})
         except HelperGoneError:
-            pass  # and the server with it
+            pass  # the server ended with the helper
         except FailedError as e:
             _log.warning("the server %s could not %s: %s", self._target.server, what, e)
 
@@ -170,19 +170,19 @@ class Both(base.Listener):  # type: ignore[misc]
         self._listeners = first, second
 
     def start(self, on_incoming_callback: Any) -> None:
-        """Start both."""
+        """Start both listeners."""
         super().start(on_incoming_callback)
         for listener in self._listeners:
             listener.start(on_incoming_callback)
 
     def stop(self) -> None:
-        """Stop both."""
+        """Stop both listeners."""
         for listener in self._listeners:
             listener.stop()
         super().stop()
 
     def cleanup(self) -> None:
-        """Clean both up."""
+        """Clean up both listeners."""
         for listener in self._listeners:
             listener.cleanup()
 
@@ -239,7 +239,9 @@ def _attribute(endpoint: object, name: str) -> Any:
 
 
 def _signature(function: Any) -> tuple[list[tuple[str, bool]], bool]:
-    """Return the arguments of a method, and whether it accepts others."""
+    """Return the names of a method's arguments, each with whether it is optional, and whether the
+    method accepts others.
+    """
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

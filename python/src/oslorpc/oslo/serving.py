@@ -1,5 +1,5 @@
-"""How the helper process serves for a server of the service: it accepts messages, and passes them
-on.
+"""The service's servers in the helper process: it accepts their messages, and passes them on to the
+service.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Post = Callable[..., None]
 
 def _read(m: pb.Message) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the texts of a message without parsing them, and the fields by which oslo.messaging's
-    dispatcher selects.
+    dispatcher selects the method.
     """
     to = m.target
     about = {
@@ -132,7 +132,7 @@ class Listener:
     def reply(self, header: frames.Header, texts: list[str]) -> None:
         """Handle the service's reply to a message."""
         future = self._pending.get(header["number"])
-        if future is None or future.done():  # the caller has left
+        if future is None or future.done():  # the caller no longer waits
             return
         if "remote" in header:
             type_name, message, stack, hops, data = header["remote"]

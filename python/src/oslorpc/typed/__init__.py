@@ -1,3 +1,3 @@
-"""Typed services: a program's own protobuf services, with options that say in which version each
-part appeared.
+"""Typed services: a program's own protobuf services. Their options say in which version each part
+appeared.
 """

@@ -1,4 +1,6 @@
-"""Typed messages at a server. Headers have the fields that other messages have in the request."""
+"""Typed messages at a server. What other messages have as fields of the request, these have as
+headers.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +75,9 @@ def _invalid(message: str) -> Error:
 
 
 def find(servers: Sequence[Served], service: str, h: Head, boot_id: str) -> Served:
-    """Return the intended server that offers a service.
+    """Return the server that a message is for, among those that offer its service.
 
-    Fields that a message lacks are not compared.
+    Fields of the target that the message lacks are not compared.
     """
     for s in servers:
         if h.instance and s.instance.id == h.instance:

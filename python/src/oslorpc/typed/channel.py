@@ -89,9 +89,9 @@ class _Unary:
 
 
 def given(method: Method, options: Mapping[str, Any]) -> bool | None:
-    """Return whether a message must fail fast, by its call options.
+    """Return whether the call options ask for fail_fast, or None if they do not say.
 
-    An Error names an unsupported option.
+    Raises an Error for an unsupported option.
     """
     unknown = [name for name, value in options.items() if value and name != "wait_for_ready"]
     if unknown:

@@ -1,5 +1,5 @@
-"""What methods of typed services get besides their request: the parts of gRPC's context, and the
-request context.
+"""The context of methods of typed services: the usual parts of gRPC's context, and the request
+context.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from oslorpc.context import RequestContext
 
 
 class AbortedError(Exception):
-    """Ends a method with a status of its choice."""
+    """Raised by abort() to end a method with the status that it chose."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(details)

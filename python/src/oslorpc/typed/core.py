@@ -1,6 +1,6 @@
-"""The common part of typed messages for both APIs:
+"""The common part of the blocking and the asyncio sender of typed messages.
 
-RPCs of a program's own services, with headers for all other fields.
+Typed messages are RPCs of a program's own services, with headers for all other fields.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Draft:
     fail_fast: bool
     topic: Topic
     versions: list[Version]
-    asks: bool  # the versions depend on the servers
+    asks: bool  # the versions depend on the servers of the topic
 
 
 class SenderCore(Generic[C]):
@@ -57,7 +57,7 @@ class SenderCore(Generic[C]):
         self._common: Headers = tuple(common)
 
     def _draft(self, method: Method, content: Any, timeout: float | None, fail_fast: bool | None) -> Draft:
-        """Check a message."""
+        """Check a message, and return it as a draft."""
         client, transport = self._client, self._transport
         transport.check()
         given, kind = client.target, method.delivery
@@ -83,9 +83,9 @@ class SenderCore(Generic[C]):
         return Draft(method, content, kind, target, deadline, quick, topic, allowed, asks)
 
     def _complete(self, d: Draft, entries: Sequence[Entry]) -> TypedMessage:
-        """Return the message. If it depends on the topic's entries, they are given."""
+        """Return the message of a draft. ``entries`` are the topic's, if the draft needs them."""
         transport, target, versions = self._transport, d.target, d.versions
-        if d.asks:  # what not all servers can serve comes last
+        if d.asks:  # versions that only some servers can serve come last
             namespace = target.namespace or ""
             common = [v for v in versions if delivery.ceiling(entries, namespace, v, target.server)]
             versions = common + [v for v in reversed(versions) if v not in common]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oslorpc.service import Services
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_UNKNOWN = "?"  # the namespace, for a policy, of a service that is not offered
+_UNKNOWN = "?"  # for a policy, the namespace of a service that is not offered
 
 
 class Entry:
@@ -70,7 +70,7 @@ class Entry:
             await dispatcher.run(taken, of, emit)
         except Error as e:
             if e.kind is Kind.OUTCOME_UNKNOWN and taken is None and self._is_cast(service, method):
-                return b""  # a repeated one is answered as accepted
+                return b""  # a repeated message was accepted before
             await self._refuse(context, e, service, method, taken)
         finally:
             self._services.last = time.monotonic()

@@ -69,7 +69,7 @@ class TypedMessage(Sendable):
         return m
 
     def reporting(self, ago: float) -> Self:
-        """Return the message with a report that its server missed a message so many seconds ago."""
+        """Return the message with a report that its server missed a message ``ago`` seconds ago."""
         m = copy.copy(self)
         m._common = (*self._common, ("oslorpc-missed", f"{max(ago, 1e-9):.9f}s"))
         return m
@@ -92,7 +92,7 @@ class TypedMessage(Sendable):
     def headers(self, e: Entry, credentials: Headers | None) -> Headers:
         """Return the headers for an instance.
 
-        They have the fields that other messages have in the request.
+        They carry what other messages have as fields of the request.
         """
         i, target = e.instance, self.plan.target
         if i.id:
@@ -112,7 +112,10 @@ def escape(text: str) -> str:
 
 
 def _plain(plan: Plan, metadata: Mapping[str, str]) -> Headers:
-    """Return metadata as headers. An Error names a value that headers cannot carry."""
+    """Return metadata as headers.
+
+    Raises an Error for a name or a value that headers cannot carry.
+    """
     given = unreserved(metadata)
     for name, value in given.items():
         if not _NAME.fullmatch(name) or not (name.endswith("-bin") or _TEXT.fullmatch(value)):

@@ -12,13 +12,13 @@ from oslorpc.typed.rules import ALWAYS, ANY, Field, Rule, Rules
 from oslorpc.versions import Version
 
 _UNLIMITED = Version(1 << 32, 0)  # later than every version that exists
-_MAX_ANYS = 32  # how many google.protobuf.Any within each other are looked into
+_MAX_ANYS = 32  # the maximum nesting of google.protobuf.Any that is examined
 
 
 class Needs:
     """Computes which versions messages of a method need.
 
-    Rules that are not later than the method's version do not count. May be used from any thread.
+    Rules whose version is not later than the method's have no effect. May be used from any thread.
     """
 
     def __init__(self, base: Version) -> None:
@@ -26,8 +26,9 @@ class Needs:
         self.rules = Rules()
 
     def steps(self, message: Any) -> list[Version]:
-        """Return the versions at which a message can be sent, the latest first: each that dropping
-        leads to.
+        """Return the versions at which a message can be sent, the latest first.
+
+        The first is for the whole message. Each dropped part may lead to a lower one.
         """
         version, floor = self.of(message)
         steps = [version]
@@ -36,8 +37,8 @@ class Needs:
         return steps
 
     def of(self, message: Any) -> tuple[Version, Version]:
-        """Return the version that a message needs, and the version that it needs without all
-        droppable parts.
+        """Return the version that a message needs, and the version that remains if all droppable
+        parts are dropped.
         """
         version, floor = self.below(message, _UNLIMITED, 0)
         return max(version, self.base), max(floor, self.base)
@@ -45,8 +46,8 @@ class Needs:
     def fit(self, message: Any, version: Version) -> Any:
         """Return the message for a server at a version.
 
-        It is the message itself if nothing need be dropped, or if dropping does not help; otherwise
-        a copy.
+        This is the message itself if nothing must be dropped, or if dropping does not help, and a
+        copy otherwise.
         """
         need, floor = self.of(message)
         if need <= version or floor > version:
@@ -149,7 +150,7 @@ class _Fit:
             return ALWAYS
         before, _ = self._needs.below(inner, _UNLIMITED, anys + 1)
         if before <= self._version:
-            return before  # it stays as it was encoded
+            return before  # nothing to drop, so keep the bytes as they are
         need = self.message(inner, anys + 1)
         m.value = inner.SerializePartialToString(deterministic=True)
         return need

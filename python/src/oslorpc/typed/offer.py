@@ -25,10 +25,10 @@ class TypedMethod:
 
 
 def endpoint(service: str, handlers: Mapping[str, Any], at: str | None) -> Endpoint:
-    """Return a service as an endpoint, with its methods that take one message.
+    """Return a service as an endpoint. Methods with client streams are left out.
 
-    It may be offered at an earlier version than its options say. An Error says what is wrong with
-    the options.
+    ``at`` is an earlier version to offer than the options say, or None. Raises an Error if the
+    options are wrong.
     """
     known = {name: rules.find(f"/{service}/{name}") for name in handlers}
     if not known:

@@ -62,7 +62,7 @@ class Rules:
     def values(self, enum: Any) -> dict[int, Rule]:
         """Return the rules of an enum's values.
 
-        If a number has several names, the oldest counts.
+        If a number has several names, the rule of the oldest applies.
         """
         known = self._values.get(enum.full_name)
         if known is None:
@@ -109,7 +109,7 @@ class Rules:
 
 
 def _declared(message: Any) -> Iterable[tuple[Any, Any]]:
-    """Return the fields of a message type as descriptors, and as they were declared."""
+    """Return pairs of the descriptor and the declaration of each field of a message type."""
     proto = descriptor_pb2.DescriptorProto()
     message.CopyToProto(proto)
     return zip(message.fields, proto.field, strict=True)

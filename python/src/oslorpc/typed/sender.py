@@ -1,4 +1,4 @@
-"""Sends typed messages, blocking."""
+"""Sends typed messages for the blocking client."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Sender(SenderCore[Client]):
     """Sends the typed messages of a client. May be used from any thread."""
 
     def unary(self, method: Method, content: Any, read: Read, timeout: float | None, fail_fast: bool | None) -> Any:
-        """Send a message, and return a server's answer. If it goes to every server, return the
-        answer of one of them.
+        """Send a message, and return the answer.
 
-        If an interceptor suppressed the error, the answer is an empty message.
+        If the message goes to every server, the answer is from one of them. If an interceptor
+        suppressed the error, the answer is an empty message.
         """
         with Raised(self._client):
             m = self._message(method, content, timeout, fail_fast)
@@ -98,7 +98,7 @@ class Sender(SenderCore[Client]):
             link.ended()
             raise
         items = Stream(self._client, m, e, stream, lambda answer: decoded(read, answer))
-        items.fetch(m.remaining)  # only then it is known that the server took the message
+        items.fetch(m.remaining)  # the first item shows that the server accepted the message
         return items
 
     def _message(self, method: Method, content: Any, timeout: float | None, fail_fast: bool | None) -> TypedMessage:
@@ -111,7 +111,7 @@ class Stream(Items):
     """The messages that a server streams. Each may take as long as the client's timeout."""
 
     def cancel(self) -> bool:
-        """Stop early, which cancels the method."""
+        """Stop early. This cancels the method."""
         self.close()
         return True
 

@@ -1,5 +1,5 @@
-"""The options of typed services: who serves them, when methods appeared, and how messages are
-delivered.
+"""The options of typed services: their topic and namespace, the versions of their methods, and how
+messages are delivered.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Method:
 
 
 def find(path: str) -> Method:
-    """Return the method with a gRPC path. An Error says what is wrong with its options."""
+    """Return the method with a gRPC path. Raises an Error if its options are wrong."""
     full_name, _, name = path.removeprefix("/").partition("/")
     try:
         declared = descriptor_pool.Default().FindServiceByName(full_name)
