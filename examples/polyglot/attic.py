@@ -1,4 +1,6 @@
-"""The attic's thermostat, in Python. It serves the interface at 1.1, or at 1.0 as an old release would."""
+"""The attic's thermostat, in Python. It serves the interface at version 1.1, or with --version 1.0
+as an older release would.
+"""
 
 import sys
 
@@ -30,12 +32,12 @@ class Thermostat:
 
 
 class Boosting(Thermostat):
-    """The interface at 1.1, which has one more method."""
+    """The interface at 1.1, which adds the method boost."""
 
     target = oslorpc.Target(version="1.1")
 
     def boost(self, ctxt: oslorpc.RequestContext, minutes: int) -> str:
-        """Heat for a while."""
+        """Heat for some minutes."""
         return f"the attic heats for {minutes} minutes"
 
 

@@ -1,9 +1,15 @@
-/** The cellar's thermostat, in TypeScript. It serves the interface at 1.1, or at 1.0 as an old release would. */
+/**
+ * The cellar's thermostat, in TypeScript. It serves the interface at version 1.1, or with --version
+ * 1.0 as an older release would.
+ */
 
 import { parseArgs } from "node:util";
 import { method, open } from "@oslorpc/oslorpc";
 
-/** All programs, in all languages, register it as house.TooHot. */
+/**
+ * The cellar refuses a temperature. All programs, in all languages, register this class as
+ * house.TooHot.
+ */
 class TooHot extends Error {
   readonly limit: number;
 

@@ -1,8 +1,10 @@
-"""What the Python programs of the house know of each other."""
+"""The exception class that the Python programs of the house share."""
 
 
 class TooHot(Exception):  # noqa: N818
-    """All programs, in all languages, register it as house.TooHot."""
+    """A room refuses a temperature. All programs, in all languages, register this class as
+    house.TooHot.
+    """
 
     def __init__(self, room: str, limit: int) -> None:
         super().__init__(f"{room} is never set above {limit} degrees")

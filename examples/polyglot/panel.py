@@ -1,4 +1,7 @@
-"""The panel at the door, in Python, for all rooms: panel.py show | set CELSIUS | frost | boost."""
+"""The panel at the door, in Python, which controls all rooms.
+
+Usage: panel.py show | set CELSIUS | frost | boost.
+"""
 
 import sys
 
@@ -8,30 +11,32 @@ import oslorpc
 
 
 def show(house: oslorpc.Client) -> None:
-    """Ask all rooms."""
+    """Ask all rooms for their temperatures, and print them."""
     replies = sorted(house.gather({}, "temperature"), key=lambda reply: reply.server)
     print(", ".join(f"{reply.server} {reply.result}" for reply in replies))
 
 
 def set_all(house: oslorpc.Client, celsius: int) -> None:
-    """Tell all rooms, and ask each one that refuses."""
+    """Set each room. If a room refuses, set it to its limit."""
     for room in ("attic", "cellar", "kitchen"):
         try:
             house.prepare(server=room).call({}, "set", celsius=celsius)
             print(f"{room}: {celsius}")
-        except TooHot as e:  # an attribute and the text arrive, whatever language the room is in
+        except TooHot as e:  # the attribute and the text arrive from a room in any language
             house.prepare(server=room).call({}, "set", celsius=e.limit)
             print(f"{room}: {e.limit}, since {e}")
 
 
 def frost(house: oslorpc.Client) -> None:
-    """Tell all rooms at once, and do not wait for them to do it."""
+    """Set all rooms at once, without waiting until they have done it."""
     report = house.fanout({}, "set", celsius=5)
     print("accepted by", ", ".join(sorted(outcome.server for outcome in report.accepted)))
 
 
 def boost(house: oslorpc.Client) -> None:
-    """Use what is new in 1.1 as soon as all rooms know it: the version cap follows the fleet."""
+    """Call boost, which is new in 1.1, if all rooms have it: the version cap "auto" follows the
+    fleet.
+    """
     newest = house.prepare(version="1.1", version_cap="auto")
     if not newest.can_send_version():
         print("not all rooms can boost yet")
@@ -44,7 +49,7 @@ USAGE = "usage: panel.py show | set CELSIUS | frost | boost"
 
 
 def main(args: list[str]) -> None:
-    """Do what the arguments say."""
+    """Execute the command in the arguments."""
     with oslorpc.open(exceptions=EXCEPTIONS) as transport:
         house = transport.client(oslorpc.Target(topic="house", version="1.0"))
         match args:

@@ -1,14 +1,14 @@
 """Compares calls with raw grpcio's: `make bench-python`.
 
-Both send the same bytes with the same deadline, from threads or from tasks of asyncio, to a server
-in a process of its own. `async` servers run coroutines on an event loop, and `sync` ones functions
-in 64 threads; the raw ones are grpc.aio.server and grpc.server. The raw sides neither encode nor
-decode.
+Both send the same bytes with the same deadline, from threads or from asyncio tasks, to a server in
+a separate process. `async` servers run coroutines on an event loop, and `sync` servers run
+functions in 64 threads. Raw servers are grpc.aio.server and grpc.server. Raw clients and servers
+neither encode nor decode.
 
-Rounds of the two alternate. A line has the ratio of the times, ours / raw: its median over the
-rounds, its quartiles, and the medians of the times themselves, in microseconds a call. `wall` is
-the time on the clock; `cpu` is the processor time of client and server together, which other
-programs on the machine disturb less.
+Rounds of the two alternate. A line has the median and the quartiles of the ratio ours / raw over
+all rounds, and then the median times of ours and raw, in microseconds per call. `wall` is elapsed
+time. `cpu` is the processor time of client and server together, which other programs on the machine
+disturb less.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SERVER = pathlib.Path(__file__).with_name("server.py")
 
 
 class Server:
-    """A server in a process of its own."""
+    """A server in a separate process."""
 
     def __init__(self, kind: str) -> None:
         self.process = subprocess.Popen([sys.executable, str(SERVER), kind], stdout=subprocess.PIPE, text=True)
@@ -48,12 +48,12 @@ class Server:
         assert self.address, f"the server {kind} did not start"
 
     def cpu(self) -> float:
-        """Return the processor time of its threads so far, in seconds."""
+        """Return the processor time that its threads have used so far, in seconds."""
         tasks = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def end(self) -> None:
-        """End it."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
@@ -69,7 +69,7 @@ def request_bytes() -> bytes:
 
 
 class Round(NamedTuple):
-    """What a round took, in seconds: on the clock, and of the processors of client and server."""
+    """The times of a round in seconds: elapsed, and the processor times of client and server."""
 
     wall: float
     client: float
@@ -77,18 +77,18 @@ class Round(NamedTuple):
 
 
 class Meter:
-    """Compares rounds of ours with rounds of raw grpcio."""
+    """Compares rounds of oslorpc with rounds of raw grpcio."""
 
     def __init__(self, name: str, calls: int) -> None:
         self._name, self._calls = name, calls
         self._rounds: list[tuple[Round, Round]] = []
 
     def add(self, ours: Round, raw: Round) -> None:
-        """Take in two rounds."""
+        """Record a round of each."""
         self._rounds.append((ours, raw))
 
     def show(self) -> None:
-        """Print a line for the times on the clock, and one for processor times."""
+        """Print a line for elapsed times, and one for processor times."""
         wall = [(ours.wall, raw.wall) for ours, raw in self._rounds]
         cpu = [(ours.client + ours.server, raw.client + raw.server) for ours, raw in self._rounds]
         for what, pairs in (("wall", wall), ("cpu", cpu)):
@@ -133,7 +133,7 @@ def threads(kind: str, o: argparse.Namespace) -> None:
 
 
 async def tasks(kind: str, o: argparse.Namespace) -> None:
-    """Compare calls from tasks of asyncio."""
+    """Compare calls from asyncio tasks."""
     servers = {"ours": Server(f"ours-{kind}"), "raw": Server(f"raw-{kind}")}
     body, meter = request_bytes(), Meter(f"tasks-{kind}-{o.callers}", o.calls)
     async with (

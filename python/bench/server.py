@@ -1,4 +1,4 @@
-"""A server of the comparison: python server.py KIND.
+"""A server for compare.py: python server.py KIND.
 
 It prints its address, and serves until it is killed.
 """

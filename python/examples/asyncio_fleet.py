@@ -7,7 +7,7 @@ from oslorpc import aio
 
 
 class Agent:
-    """What each server offers, in two namespaces."""
+    """The endpoint of each server, in the namespace agents."""
 
     target = oslorpc.Target(namespace="agents", version="1.3")
 
@@ -15,7 +15,7 @@ class Agent:
         self.name = name
 
     async def state(self, ctxt: oslorpc.RequestContext) -> dict[str, str]:
-        """Return what the server knows of itself."""
+        """Return the name of the server, and the user in the request context."""
         return {"server": self.name, "asked by": ctxt.get("user", "unknown")}
 
     async def count(self, ctxt: oslorpc.RequestContext, n: int):

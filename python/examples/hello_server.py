@@ -1,18 +1,18 @@
 """A server with one method.
 
-It ends at SIGINT or SIGTERM, after it has finished what it accepted.
+At SIGINT or SIGTERM, it finishes the accepted messages and ends.
 """
 
 import oslorpc
 
 
 class Hello:
-    """An endpoint: its public methods can be asked for."""
+    """An endpoint: clients can call its public methods."""
 
     target = oslorpc.Target(version="1.0")
 
     def greet(self, ctxt: oslorpc.RequestContext, name: str) -> str:
-        """Greet a caller. The arguments are given by name."""
+        """Greet a caller. Clients pass arguments by name."""
         return f"hello {name}"
 
 

@@ -1,10 +1,10 @@
 """A service of oslo.messaging that moves from RabbitMQ to oslorpc, and back, by its configuration
 alone.
 
-python two_transports.py server NAME --config-file FILE python two_transports.py client NAME
---config-file FILE
+python two_transports.py server NAME --config-file FILE
+python two_transports.py client NAME --config-file FILE
 
-docs/migrate-openstack.md has the plan, and the configuration at each step. Nothing below knows of
+docs/migrate-openstack.md has the plan, and the configuration at each step. Nothing below names
 oslorpc.
 """
 
@@ -21,7 +21,7 @@ TARGET = oslo_messaging.Target(topic="accounts", version="1.0")
 
 
 class Accounts:
-    """Counts what each client has sent."""
+    """Records the numbers that each client has sent."""
 
     target = TARGET
 
@@ -30,13 +30,13 @@ class Accounts:
         self._ran = {}
 
     def add(self, ctxt, client, number):
-        """Take a number, and tell how many came before."""
+        """Record a number, and return how many the client has sent."""
         with self._lock:
             self._ran.setdefault(client, []).append(number)
             return len(self._ran[client])
 
     def list(self, ctxt):
-        """Return all numbers."""
+        """Return the numbers of all clients."""
         with self._lock:
             return self._ran
 
@@ -72,7 +72,7 @@ def main():
     what, name = sys.argv[1:3]
     cfg.CONF(sys.argv[3:], project="accounts", prog="accounts")
     transport = oslo_messaging.get_rpc_transport(cfg.CONF)
-    ended = []  # not a threading.Event: a handler must not wait for a lock
+    ended = []  # no threading.Event: a signal handler must not wait for its lock
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     {"server": serve, "client": call}[what](transport, name, ended)
     transport.cleanup()

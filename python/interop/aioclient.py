@@ -16,7 +16,7 @@ running: dict[int, asyncio.Task[None]] = {}
 
 
 async def do(transport: aio.Transport, r: dict[str, Any]) -> Any:
-    """Do what a request says, and return the result."""
+    """Execute a request, and return the result."""
     client = transport.client(operations.target(r), **operations.settings(r))
     args = (r.get("context"), r["method"])
     kwargs = wire.arguments(r)
@@ -47,7 +47,7 @@ async def do(transport: aio.Transport, r: dict[str, Any]) -> Any:
 
 
 async def answer(transport: aio.Transport, r: dict[str, Any]) -> None:
-    """Do what a request says, and answer."""
+    """Execute a request, and write the answer."""
     try:
         wire.write({"id": r["id"], "result": await do(transport, r)})
     except asyncio.CancelledError:
@@ -59,7 +59,7 @@ async def answer(transport: aio.Transport, r: dict[str, Any]) -> None:
 
 
 async def main(url: str) -> None:
-    """Do what the requests on the standard input say, until their end."""
+    """Execute the requests on the standard input until it ends."""
     async with aio.open(url, exceptions=EXCEPTIONS, caller="interop-asyncio") as transport:
         while line := await asyncio.to_thread(sys.stdin.readline):
             r = json.loads(line)

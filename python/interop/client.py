@@ -15,7 +15,7 @@ import oslorpc
 
 
 def do(transport: oslorpc.Transport, r: dict[str, Any]) -> Any:
-    """Do what a request says, and return the result."""
+    """Execute a request, and return the result."""
     client = transport.client(operations.target(r), **operations.settings(r))
     args = (r.get("context"), r["method"])
     kwargs = wire.arguments(r)
@@ -41,7 +41,7 @@ def do(transport: oslorpc.Transport, r: dict[str, Any]) -> Any:
 
 
 def answer(transport: oslorpc.Transport, r: dict[str, Any]) -> None:
-    """Do what a request says, and answer."""
+    """Execute a request, and write the answer."""
     try:
         wire.write({"id": r["id"], "result": do(transport, r)})
     except BaseException as e:
@@ -49,7 +49,7 @@ def answer(transport: oslorpc.Transport, r: dict[str, Any]) -> None:
 
 
 def main(url: str) -> None:
-    """Do what the requests on the standard input say, until their end."""
+    """Execute the requests on the standard input until it ends."""
     with oslorpc.open(url, exceptions=EXCEPTIONS, caller="interop-python") as transport:
         for line in sys.stdin:
             threading.Thread(target=answer, args=(transport, json.loads(line)), daemon=True).start()

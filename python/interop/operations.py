@@ -1,4 +1,4 @@
-"""What the blocking and the asyncio client of `make interop` share."""
+"""Functions that the blocking and the asyncio client of `make interop` share."""
 
 from typing import Any
 

@@ -1,10 +1,10 @@
-"""The error with a class, which every language of `make interop` registers as
+"""The exception class that the programs of every language in `make interop` register as
 ports.PortNotFound.
 """
 
 
 class PortNotFound(Exception):  # noqa: N818
-    """There is no such port."""
+    """A port does not exist."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"no port {port}")

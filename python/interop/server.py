@@ -18,7 +18,7 @@ import oslorpc
 
 
 class Methods:
-    """What the servers of every language serve."""
+    """The methods that the servers of every language have."""
 
     target = oslorpc.Target(version="1.2")
 
@@ -54,7 +54,7 @@ class Methods:
         raise PortNotFound(port)
 
     def note(self, ctxt: oslorpc.RequestContext, note: str, seconds: float) -> str:
-        """Report that it ran, and return the name of the server after a while."""
+        """Report the call, and return the name of the server after ``seconds``."""
         wire.event("ran", note)
         ctxt.wait_canceled(seconds)
         return self.name
@@ -62,7 +62,8 @@ class Methods:
     def sleep(self, ctxt: oslorpc.RequestContext, note: str, seconds: float) -> str:
         """Sleep, and report if it is canceled.
 
-        It lingers then, so that its answer does not come before its caller gives up.
+        After a cancellation, it waits half a second, so that its answer does not arrive before the
+        caller gives up.
         """
         wire.event("began", note)
         if ctxt.wait_canceled(seconds):
@@ -76,7 +77,7 @@ class Methods:
         yield from range(1, n + 1)
 
     def ticks(self, ctxt: oslorpc.RequestContext, note: str) -> Iterator[int]:
-        """Yield numbers until the caller breaks off."""
+        """Yield numbers until the caller cancels."""
         wire.event("began", note)
         n = 0
         try:
@@ -88,7 +89,7 @@ class Methods:
 
 
 def end_with_input() -> None:
-    """Stop the server when the runner has ended."""
+    """Stop the server when its input ends, because then the runner has ended."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

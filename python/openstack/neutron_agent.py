@@ -1,6 +1,7 @@
-"""Clients of Neutron's agents, unmodified: python neutron_agent.py CONFIG HOST NETWORK.
+"""Calls Neutron's server with its agents' own client classes: python neutron_agent.py CONFIG HOST
+NETWORK.
 
-It prints what they got.
+It prints the results.
 """
 
 import json

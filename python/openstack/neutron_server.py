@@ -1,4 +1,4 @@
-"""A callback class of Neutron's server, unmodified, over a plugin of the test: python
+"""Serves a callback class of Neutron's server, unmodified, with a plugin for the test: python
 neutron_server.py CONFIG.
 """
 
@@ -17,7 +17,7 @@ PORT = {"id": "p1", "network_id": "n1", "device_id": "dhcp1", "fixed_ips": [{"ip
 
 
 class Plugin:
-    """What the callback class asks: the database of a Neutron with one network and one port."""
+    """The plugin that the callback class asks, as if the database had one network and one port."""
 
     supported_extension_aliases = ()
 
@@ -42,7 +42,7 @@ def main():
     connection = rpc.Connection()
     connection.create_consumer(topics.PLUGIN, [DhcpRpcCallback()], fanout=False)
     connection.consume_in_threads()
-    ended = []  # not a threading.Event: a handler must not wait for a lock
+    ended = []  # no threading.Event: a signal handler must not wait for its lock
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     print("ready", flush=True)
     while not ended:

@@ -1,6 +1,6 @@
-"""Nova's own ComputeAPI, unmodified: python nova_caller.py CONFIG HOST UUID.
+"""Makes calls with Nova's own ComputeAPI: python nova_caller.py CONFIG HOST UUID.
 
-It prints what came of each call.
+It prints the outcome of each call.
 """
 
 import json

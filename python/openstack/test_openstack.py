@@ -1,7 +1,7 @@
-"""Neutron's and Nova's own classes, unmodified, with the Go programs of examples/, over the driver
-and Consul.
+"""Neutron's and Nova's own classes, unmodified, talk to the Go programs of examples/ over the
+driver and Consul.
 
-`make test-openstack` installs Neutron and Nova from PyPI, and runs it.
+`make test-openstack` installs Neutron and Nova from PyPI, and runs these tests.
 """
 
 import json
@@ -24,7 +24,9 @@ def declared():
 
 @pytest.fixture
 def program(declared, consul, tmp_path):  # noqa: F811
-    """Starts programs: of the examples by their names, and the programs beside this file."""
+    """A function that starts programs: the examples in Go by name, and the scripts in this
+    directory.
+    """
     running = []
     config = tmp_path / "service.conf"
     config.write_text(f"""[DEFAULT]

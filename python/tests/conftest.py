@@ -1,4 +1,4 @@
-"""Real processes for the tests: Go's command line, Python servers, and a Consul agent."""
+"""Fixtures that start real processes: Go's command line, Python servers, and a Consul agent."""
 
 import contextlib
 import os
@@ -21,12 +21,14 @@ import oslorpc
 ROOT = pathlib.Path(__file__).parents[2]
 GO = os.environ.get("OSLORPC_BIN", str(ROOT / ".bin" / "oslorpc"))
 CONSUL = os.environ.get("CONSUL_BIN", str(ROOT / ".bin" / "consul"))
-os.environ["PYTHONPATH"] = str(ROOT / "python" / "src")  # for the programs of the tests
+os.environ["PYTHONPATH"] = str(ROOT / "python" / "src")  # for the programs that tests start
 SERVER = pathlib.Path(__file__).with_name("serverprogram.py")
 
 
 def until(what, check, seconds=15.0):
-    """Wait for a condition."""
+    """Wait up to ``seconds`` until ``check()`` is true. ``what`` names the condition in the
+    failure.
+    """
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, f"waited {seconds} s: {what}"
@@ -44,7 +46,7 @@ def free_ports(n):
 
 
 class Process:
-    """A program of the test, whose lines of output are read."""
+    """A program that a test runs. A thread reads its output line by line."""
 
     def __init__(self, *command, env=None):
         self.process = subprocess.Popen(
@@ -88,7 +90,9 @@ class Process:
 
 
 def pytest_collection_modifyitems(items):
-    """Run first what takes long, so that in the end nothing is waited for alone."""
+    """Run the tests marked as long first, so that with several workers, the last ones to end are
+    short.
+    """
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -152,7 +156,7 @@ def url(request):
 
 @pytest.fixture
 def start(go):
-    """Starts servers, and ends them after the test."""
+    """A function that starts servers, which end after the test."""
     running = []
 
     def begin(kind, url, topic, name, *options, env=None):
@@ -173,7 +177,7 @@ def start(go):
 
 @pytest.fixture
 def run(go):
-    """Runs a command of Go's command line, and returns its exit code and its output."""
+    """A function that runs Go's command line, and returns its exit code and its output."""
 
     def command(url, *arguments, seconds=60):
         done = subprocess.run(
@@ -186,7 +190,7 @@ def run(go):
 
 @pytest.fixture
 def opened():
-    """Opens transports, and closes them after the test."""
+    """A function that opens transports, which are closed after the test."""
     transports = []
 
     def begin(url, **options):

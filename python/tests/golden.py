@@ -1,4 +1,6 @@
-"""Reads proto/testdata, by which the implementations agree."""
+"""Reads the golden files in proto/testdata, which the implementations in all languages are tested
+with.
+"""
 
 import json
 import math
@@ -21,7 +23,7 @@ def name(case: dict[str, Any]) -> str:
 
 
 class GoldenServer:
-    """What the cases of requests.json and badinput.json ask for."""
+    """The interface that the requests in requests.json and badinput.json are for."""
 
     target = oslorpc.Target(version="1.2")
 

@@ -20,7 +20,7 @@ def declared():
 @pytest.fixture
 def transport(declared, local):
     made = []
-    conf = cfg.CONF  # upstream registers some options with this one only
+    conf = cfg.CONF  # oslo.messaging registers some options only with the global object
     conf([], project="test", prog="test")
 
     def make(allowed=(), url=local, **options):

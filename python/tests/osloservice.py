@@ -1,4 +1,4 @@
-"""A service of oslo.messaging for the tests, which oslorpc is no part of but for its transport_url.
+"""A service that uses oslo.messaging, for the tests. Only its transport_url names oslorpc.
 
 python osloservice.py serve|workers|client threading|eventlet URL TOPIC [SERVER]
 """
@@ -48,7 +48,7 @@ class Endpoint:
 def serve(transport, topic, name):
     server = om.get_rpc_server(transport, om.Target(topic=topic, server=name), [Endpoint()], executor=sys.argv[2])
     server.start()
-    ended = []  # a threading.Event has a lock that the code that is interrupted may hold
+    ended = []  # no threading.Event: the interrupted code may hold its lock
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     print("ready", flush=True)
     while not ended:

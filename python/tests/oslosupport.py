@@ -1,7 +1,4 @@
-"""What the tests of the driver of oslo.messaging share.
-
-It is for the processes of services, too.
-"""
+"""Functions that the tests of oslo.messaging's driver share with the services that they start."""
 
 import os
 import pathlib
@@ -13,14 +10,16 @@ PYTHON = pathlib.Path(__file__).parents[1]
 
 
 def rpc_client(transport, target, **options):
-    """Return a client, with any oslo.messaging: 14.0 has no function for it."""
+    """Return a client. oslo.messaging 14.0 lacks get_rpc_client()."""
     import oslo_messaging
 
     return getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)(transport, target, **options)
 
 
 def declare():
-    """Declare the driver as an installed package does, and return the path where that is."""
+    """Write metadata that declares the driver as an installed package does, and return its
+    directory.
+    """
     project = tomllib.loads((PYTHON / "pyproject.toml").read_text())["project"]
     place = pathlib.Path(tempfile.mkdtemp(prefix="ordist"), "oslorpc-0.dist-info")
     place.mkdir()
@@ -32,7 +31,7 @@ def declare():
 
 
 def environment(declared):
-    """Return the environment in which programs find the driver."""
+    """Return environment variables with which programs find the driver."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([declared, str(PYTHON / "src"), str(PYTHON / "tests")])}
 
 

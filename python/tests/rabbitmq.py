@@ -1,5 +1,5 @@
-"""A RabbitMQ of its own for a test or a benchmark, of Debian's packages: `make
-.bin/rabbitmq/.installed`.
+"""Runs a RabbitMQ for a test or a benchmark. `make .bin/rabbitmq/.installed` installs it from
+Debian's packages.
 """
 
 import contextlib
@@ -45,15 +45,15 @@ def wait(what, check, seconds=90.0):
 
 @contextlib.contextmanager
 def broker():
-    """Run RabbitMQ on free ports of the loopback interface, in a directory of its own, and yield
-    its URL.
+    """Run RabbitMQ on free ports of the loopback interface, with a new directory, and yield its
+    URL.
     """
     directory = pathlib.Path(tempfile.mkdtemp(prefix="rabbit"))
     port, distribution, epmd = free_ports(3)
     erlang = PLACE / "usr/lib/erlang"
     erts = next(erlang.glob("erts-*"))
     home = next((PLACE / "usr/lib/rabbitmq/lib").iterdir())
-    # Debian's own `erl` knows no place but /usr/lib/erlang.
+    # Debian's `erl` works only in /usr/lib/erlang.
     (directory / "erl").write_text(f'#!/bin/sh\nexec "{erts}/bin/erlexec" "$@"\n')
     (directory / "erl").chmod(0o755)
     (directory / "plugins").write_text("[].\n")
@@ -103,7 +103,7 @@ def broker():
     finally:
         for p in reversed(started):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(p.pid, signal.SIGKILL)  # its own group, which it began
+                os.killpg(p.pid, signal.SIGKILL)  # it leads its own process group
             p.wait(30)
         os.close(log)
         shutil.rmtree(directory, ignore_errors=True)

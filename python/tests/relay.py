@@ -1,4 +1,4 @@
-"""A gateway for tests of what real ones rarely do: python-side, with the RPCs that clients need."""
+"""A gateway in Python for tests of rare situations. It has the RPCs that clients need."""
 
 import contextlib
 import queue
@@ -21,7 +21,9 @@ _MESSAGES, _SERVICE = "/oslorpc.v1.RPCService/", "/oslorpc.v1.GatewayService/"
 
 
 class Tunnel:
-    """An attached process. A socket stands for it, at which the relay is its client."""
+    """An attached process. Data sent to the socket at ``addr`` goes to the process, so the relay
+    can be its client.
+    """
 
     def __init__(self, relay):
         self.relay, self.out = relay, queue.Queue()
@@ -88,11 +90,11 @@ class Relay(grpc.GenericRpcHandler):
     def __init__(self, boot_id="relay", port=0):
         self.boot_id, self.reset, self.error = boot_id, False, ""
         self.instances = []
-        self.refuses = None  # the reason with which messages are refused
-        self.holds = threading.Event()  # messages wait for it after they were passed on
+        self.refuses = None  # the reason for which the relay refuses messages, or None
+        self.holds = threading.Event()  # while clear, the answers to messages are held back
         self.holds.set()
         self.passed, self.watched = [], []
-        self.attaches, self.denies = True, None  # the error for publications
+        self.attaches, self.denies = True, None  # the error that publications get, or None
         self.tunnels = []
         self._watches, self._channels = [], {}
         self.server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
@@ -101,7 +103,7 @@ class Relay(grpc.GenericRpcHandler):
         self.server.start()
 
     def show(self, *instances):
-        """Tell those who watch of other instances."""
+        """Replace the instances, and tell all watches."""
         self.instances = list(instances)
         for watch in list(self._watches):
             watch.put(True)
@@ -162,7 +164,7 @@ class Relay(grpc.GenericRpcHandler):
         context.abort(grpc.StatusCode.UNAVAILABLE, text)
 
     def close_tunnels(self):
-        """Say that the relay is about to stop."""
+        """Announce to attached processes that the relay is about to stop."""
         for tunnel in self.tunnels:
             tunnel.out.put(pb.AttachResponse(closing=pb.AttachClosing()))
 

@@ -22,7 +22,7 @@ class PortNotFound(Exception):  # noqa: N818
 
 
 class Methods:
-    """What the servers of Go's command line have, and more."""
+    """The methods of the test servers in Go's command line, and others."""
 
     def __init__(self, name, version):
         self.name = name
@@ -56,7 +56,7 @@ class Methods:
         yield from range(1, n + 1)
 
     def note(self, ctxt, id: str):
-        os.write(1, f"ran {id}\n".encode())  # one write, since there are many threads
+        os.write(1, f"ran {id}\n".encode())  # a single write, so that lines of several threads do not mix
         return id
 
     def large(self, ctxt, size: int):
@@ -67,7 +67,7 @@ class Methods:
 
 
 class AsyncMethods(Methods):
-    """The same, awaited."""
+    """The same methods as coroutines."""
 
     async def add(self, ctxt, a: int, b: int):
         return a + b
@@ -92,12 +92,12 @@ class AsyncMethods(Methods):
             yield i
 
     async def note(self, ctxt, id: str):
-        os.write(1, f"ran {id}\n".encode())  # one write, since there are many threads
+        os.write(1, f"ran {id}\n".encode())  # a single write, so that lines of several threads do not mix
         return id
 
 
 class Other:
-    """Another namespace, in another major version."""
+    """An interface in another namespace, at another major version."""
 
     target = oslorpc.Target(namespace="other", version="2.1")
 

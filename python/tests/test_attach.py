@@ -1,4 +1,4 @@
-"""Servers that are attached to a gateway, since they cannot be connected to."""
+"""Servers that are attached to a gateway, because no other process can connect to them."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ def shown(relay):
 
 @pytest.fixture
 def attach(topic, opened):
-    """Start a server by the URL alone."""
+    """A function that starts an attached server: only its URL differs from other servers."""
 
     def start(url, name="a", **options):
         worker = Worker(name)
@@ -110,7 +110,7 @@ def test_asyncio_server(relays, topic, opened):
 
 @pytest.mark.parametrize("kind", ["sync", "aio"])
 def test_the_process_ends(relays, opened, topic, start, kind):
-    """No call fails while a process of two ends: what it answered last arrives."""
+    """While one of two processes ends, no call fails: its last answers arrive."""
     relay = relays()
     servers = {name: start(kind, gateways(relay), topic, name) for name in "ab"}
     client = opened(gateways(relay)).client(oslorpc.Target(topic=topic), timeout=60)
@@ -139,7 +139,7 @@ def test_the_process_ends(relays, opened, topic, start, kind):
 
 
 def test_a_gateway_dies(relays, attach):
-    """The servers attach to the other one."""
+    """The servers attach to the other gateway."""
     both = [relays(), relays()]
     attach(gateways(*both))
     used, other = both if both[0].instances else reversed(both)
@@ -148,7 +148,7 @@ def test_a_gateway_dies(relays, attach):
 
 
 def test_a_gateway_is_about_to_stop(relays, attach, opened, topic):
-    """The servers are attached to another one before, and finish what they have."""
+    """The servers attach to another gateway before this one stops, and finish their messages."""
     both = [relays(), relays()]
     worker, _ = attach(gateways(*both))
     used, other = both if both[0].instances else reversed(both)
@@ -194,7 +194,7 @@ def test_refusals(relays, attach):
 
 
 def test_the_socket_proves_nothing(relays, attach, opened, topic):
-    """Callers through the gateway are not the user of the process, though the socket is."""
+    """The user who owns the socket is not the identity of callers through the gateway."""
     relay = relays()
     seen = []
 
@@ -205,7 +205,7 @@ def test_the_socket_proves_nothing(relays, attach, opened, topic):
 
 
 def test_the_server_dies(relays, attach, opened, topic):
-    """What it ran has no known outcome, at once."""
+    """Callers of the messages that it ran get OutcomeUnknown at once."""
     relay = relays()
     worker, _ = attach(gateways(relay))
     client = opened(gateways(relay)).client(oslorpc.Target(topic=topic), timeout=30)

@@ -1,5 +1,5 @@
-"""Messages of proto/testdata that cannot be delivered: the errors have the kinds that Go's have,
-and say as much.
+"""Messages of proto/testdata that cannot be delivered. Their errors have the same kinds as Go's,
+and texts that help as much.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Whose a message is that a gateway forwards: the original caller's, if the server trusts the
+"""The caller of a message that a gateway forwards: the original one, if the server trusts the
 gateway.
 """
 
@@ -40,7 +40,7 @@ class Methods:
 
 @pytest.fixture
 def fleet(opened, go, local, topic, pki):
-    """Starts servers, which note whose messages come, and a gateway, and returns how to call."""
+    """Starts a gateway, and servers that note the callers of their messages."""
     running = []
 
     class Fleet:

@@ -1,4 +1,4 @@
-"""What clients refuse, and how they fail: with the kinds that Go's client has."""
+"""What clients refuse, and the kinds of their errors, which are the same as in Go."""
 
 import asyncio
 import math
@@ -163,7 +163,7 @@ def test_nothing_listens(opened):
 
 
 def test_another_program_listens(opened):
-    """A message for a port where a gRPC server of another kind listens did not run."""
+    """A message to the port of another gRPC server provably did not run."""
     import concurrent.futures
 
     import grpc
@@ -180,8 +180,8 @@ def test_another_program_listens(opened):
 
 
 def test_a_server_whose_timer_fires_first(opened):
-    """A server that cancels an RPC at its deadline, a moment before the client notices: the time is
-    over.
+    """A server cancels an RPC at its deadline, a moment before the client does. The error is a
+    Timeout.
     """
     import concurrent.futures
 
@@ -231,7 +231,9 @@ def test_static_addresses(opened, start, topic, local, kind):
         start("go", url, topic, "a", "--listen", f"127.0.0.1:{port}")
         client = opened(url).client(oslorpc.Target(topic=topic, server="a"))
         assert client.call({}, "add", a=1, b=2) == 3
-        assert not client.prepare(version_cap="auto").can_send_version("1.0")  # a static address does not say
+        assert not client.prepare(version_cap="auto").can_send_version(
+            "1.0"
+        )  # versions at a static address are not known
         return
     t = opened(url, listen=f"127.0.0.1:{port}")
 
@@ -268,7 +270,7 @@ def test_a_fork_is_an_error(client):
 
 
 def test_a_fork_does_not_keep_a_server_alive(opened, local, topic):
-    """The lock of a server's file must not live on in a child."""
+    """A forked child must not keep the lock of a server's file."""
 
     class Methods:
         pass
@@ -311,7 +313,7 @@ def test_caps_follow_the_fleet(opened, start, local, topic):
     auto = opened(local).client(oslorpc.Target(topic=topic), version_cap="auto")
     until("both are seen", lambda: not auto.can_send_version("1.3") and auto.can_send_version("1.2"))
     assert auto.prepare(server="new").can_send_version("1.5")
-    assert auto.prepare(version="1.5").call({}, "whoami")["server"] == "new"  # auto forbids nothing
+    assert auto.prepare(version="1.5").call({}, "whoami")["server"] == "new"  # the cap auto does not refuse messages
     report = auto.prepare(version="1.5").fanout({}, "echo")
     assert [o.server for o in report.accepted] == ["new"] and [o.server for o in report.skipped] == ["old"]
     assert report.skipped[0].error.kind is Kind.UNSUPPORTED_VERSION
@@ -321,7 +323,7 @@ def test_caps_follow_the_fleet(opened, start, local, topic):
 
 
 def test_servers_at_one_static_address_are_told_apart(opened):
-    """Also by a fanout, which goes to each server, whichever one the target names."""
+    """A fanout tells them apart, too: it goes to each server, even if the target names one."""
     ran = []
 
     class Methods:

@@ -1,4 +1,4 @@
-"""Who is found, and what becomes of a registry that loses what it knew."""
+"""Which instances are found, and what happens when a registry loses its data."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def request(consul, method, path):
 
 
 def test_consul_that_lost_a_server_has_it_again(opened, start, consul, topic):
-    """Others may deregister it, or Consul may lose its data."""
+    """Another program may deregister a server, or Consul may lose its data."""
     start("sync", f"{consul}?ttl=3s", topic, "a")
     t = opened(consul)
     client = t.client(oslorpc.Target(topic=topic))
@@ -112,7 +112,7 @@ def test_withdrawn_from_consul(opened, start, consul, topic):
 
 
 def test_calls_go_on_while_consul_is_away(opened, start, topic, consul, request):
-    """A consul of its own, which is stopped and comes back empty."""
+    """The test has its own Consul, which stops and comes back empty."""
     from conftest import CONSUL, free_ports
 
     http, server, lan = free_ports(3)

@@ -1,4 +1,4 @@
-"""Clients that know the fleet by gateways alone."""
+"""Clients that reach the fleet only through gateways."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ def relays():
 
 @pytest.fixture
 def fleet(opened, local, topic, start):
-    """Two servers, a and b, and what discovery lists of them."""
+    """The instances of two servers, a and b, as discovery lists them."""
     for name in "ab":
         start("aio", local, topic, name)
     listed = opened(local).instances
@@ -81,7 +81,7 @@ def test_asyncio(relays, fleet, topic):
 
 
 def test_a_gateway_is_lost(relays, fleet, opened, topic):
-    """The next call goes by the other gateway. What was on its way is not sent again."""
+    """The next call goes through the other gateway. A message in flight is not sent again."""
     both = [relays(*fleet), relays(*fleet)]
     client = opened(gateways(*both)).client(oslorpc.Target(topic=topic), timeout=20)
     assert client.call({}, "add", a=1, b=1) == 2
@@ -150,8 +150,8 @@ def test_a_gateway_starts_again(relays, fleet, opened, topic):
 
 
 def test_an_instance_leaves(relays, fleet, opened, topic):
-    """What the gateway does not list any more gets nothing, though the connection to the gateway is
-    there.
+    """An instance that the gateway no longer lists gets no message, although the gateway is
+    connected.
     """
     relay = relays(*fleet)
     client = opened(gateways(relay)).client(oslorpc.Target(topic=topic), timeout=20)
@@ -164,11 +164,13 @@ def test_an_instance_leaves(relays, fleet, opened, topic):
 
 
 def test_a_gateway_that_lags(relays, fleet, opened, topic):
-    """The message that it cannot pass on goes to another server, and the connection to it stays."""
+    """A message that the gateway cannot pass on goes to another server, and the client stays
+    connected to the gateway.
+    """
     relay = relays(*fleet)
     client = opened(gateways(relay)).client(oslorpc.Target(topic=topic), timeout=20)
     assert client.call({}, "add", a=1, b=1) == 2
-    relay.instances = [fleet[0]]  # it does not say so
+    relay.instances = [fleet[0]]  # without telling the watches
     assert {client.call({}, "whoami")["server"] for _ in range(6)} == {"a"}
 
 

@@ -1,4 +1,4 @@
-"""Real gateways: clients know the fleet by them alone, and servers are attached to them."""
+"""Real gateways: clients reach the fleet only through them, and servers attach to them."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from oslorpc.errors import Kind
 
 @pytest.fixture
 def gateway(go, local):
-    """Starts gateways of the fleet that is in a directory."""
+    """A function that starts gateways of the fleet in the local registry."""
     running = []
 
     def begin(port=None):
@@ -76,7 +76,7 @@ def test_deliveries(gateway, start, opened, run, local, topic, kind, attached):
     assert {i.server for i in t.instances() if i.topic == topic} == {"a", "b"}
     code, out, err = run(url, "call", topic, "whoami", "--server", "a")
     assert code == 0 and json.loads(out)["server"] == "a", err
-    if attached:  # others see them in discovery
+    if attached:  # other programs see them in discovery
         direct = opened(local).client(oslorpc.Target(topic=topic), timeout=30)
         assert direct.prepare(server="b").call({}, "whoami")["server"] == "b"
 
@@ -92,9 +92,9 @@ def test_deliveries(gateway, start, opened, run, local, topic, kind, attached):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("attached", [False, True])
 def test_one_of_two_gateways_ends(gateway, start, opened, local, topic, number, attached):
-    """Gracefully, no call fails.
+    """No call fails when a gateway ends gracefully.
 
-    When it is killed, calls have a known outcome or say that they have not.
+    When it is killed, each call has a result, or an error that says whether it may have run.
     """
     first, second = gateway(), gateway()
     url = f"gateway://{first.addr},{second.addr}"

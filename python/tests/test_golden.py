@@ -1,4 +1,4 @@
-"""This package agrees with the Go library on everything in proto/testdata that is data."""
+"""This package agrees with the Go library on all cases of proto/testdata that need no processes."""
 
 import base64
 
@@ -89,7 +89,7 @@ def test_texts(case):
     if refused is None:
         assert value == payload.loads(case["again"], Kind.BAD_ARGUMENTS)
         again = payload.dumps(value, Kind.BAD_ARGUMENTS)
-        assert sorted(again) == sorted(case["again"])  # the order of names is open
+        assert sorted(again) == sorted(case["again"])  # the order of names is not specified
 
 
 @pytest.mark.parametrize("case", golden.load("payloads.json", "values"), ids=golden.name)

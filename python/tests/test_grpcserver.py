@@ -1,4 +1,6 @@
-"""The gRPC server itself: on grpcio's core and on grpc.aio, and what only raw clients do to it."""
+"""The gRPC server, both on grpcio's core and on grpc.aio, and its treatment of clients that break
+the rules.
+"""
 
 import re
 import subprocess
@@ -102,7 +104,7 @@ def test_a_method_that_outlives_a_forced_stop(served):
         server.stop(timeout=0.2)
     caller.join(20)
     assert not caller.is_alive()
-    methods.go_on.set()  # its result goes nowhere
+    methods.go_on.set()  # its result is dropped
 
 
 def test_requests_of_raw_clients(served):

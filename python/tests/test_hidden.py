@@ -1,4 +1,4 @@
-"""What servers do not tell: failures, introspection and reflection."""
+"""Servers that hide failures, introspection and reflection."""
 
 import contextlib
 import re
@@ -19,11 +19,11 @@ class ToldError(Exception):
 
 
 class ExpectedError(Exception):
-    """What a method says that it raises."""
+    """An exception that a method declares as expected."""
 
 
 class HushError(Exception):
-    """What nothing says anything of."""
+    """An exception that is neither registered nor expected, so it must stay hidden."""
 
 
 class Failing:
@@ -76,7 +76,9 @@ def served(opened, local, topic):
 
 
 def all_of(e):
-    """Everything that a sender has of an error, but what it sent itself."""
+    """Return all text in a sender's error, except the target and the method, which the sender
+    knows.
+    """
     return repr({k: v for k, v in vars(e).items() if k not in ("target", "method")}) + str(e.args)
 
 
@@ -128,7 +130,7 @@ def test_names(served, caplog):
 
 
 def test_versions_of_a_namespace_are_told_and_no_others(served):
-    """A client that looks at nothing but the answer."""
+    """The raw answer names the versions of the namespace that was asked for, and no others."""
     _, instance = served("failures")
     for namespace, offered in [("own", ["1.2"]), ("other", [])]:
         e = raw_error(instance, namespace, "9.0")

@@ -22,7 +22,7 @@ AT_SERVER = {"fanout": "cast", "gather": "call", "monitored": "call"}
 
 
 class Methods:
-    """Each method tells the role that it finds."""
+    """Each method returns the role that an interceptor set."""
 
     target = oslorpc.Target(version="1.2")
 

@@ -18,9 +18,9 @@ KINDS = ["go", "sync", "aio"]
 
 
 def answering(names, ask):
-    """Return a condition: all servers have answered.
+    """Return a condition that is true when all servers have answered.
 
-    Which one does depends on the connections that are there.
+    Each call of it asks once. Which server answers depends on the connections that are ready.
     """
     seen = set()
 
@@ -140,7 +140,7 @@ def test_errors(opened, start, local, topic, kind):
         client.prepare(timeout=2).call({}, "sleep", seconds=30)
     assert e.value.kind is Kind.TIMEOUT and not e.value.safe_to_retry
     if kind != "go":
-        p.await_line("canceled")  # the method learned of it
+        p.await_line("canceled")  # the method was canceled
 
 
 @pytest.mark.parametrize("kind", ["sync", "aio"])

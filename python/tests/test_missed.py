@@ -1,4 +1,4 @@
-"""What a server missed: its senders tell it with their next message."""
+"""Reports of missed messages: senders attach them to their next message for the server."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from oslorpc.errors import Error, Kind
 
 
 class Busy:
-    """A server that takes one message at a time, and refuses the others."""
+    """An endpoint with a method that blocks. Its server runs one message, and refuses others."""
 
     def __init__(self):
         self.open = threading.Event()
@@ -29,7 +29,7 @@ class Busy:
 
 @pytest.fixture
 def busy(opened, local, topic):
-    """A server that is full, what it is told, and the client that fills it."""
+    """A function that fills a server, one that frees it, and the reports that it got."""
     told, endpoint = [], Busy()
     target = oslorpc.Target(topic=topic, server="a")
     opened(local).server(target, [endpoint], workers=1, queue=0, missed=told.append).start()
@@ -54,7 +54,7 @@ def records(transport):
 
 
 def fail(client, delivery):
-    """Send a message that a full server does not take."""
+    """Send a message that a full server refuses."""
     if delivery == "fanout":
         assert len(client.fanout({}, "ping").failed) == 1
     elif delivery == "gather":

@@ -1,4 +1,6 @@
-"""A server in a network of its own, which opens one connection outward and cannot be dialled."""
+"""A server in a separate network. It opens one outgoing connection, and no process can connect to
+it.
+"""
 
 import contextlib
 import json
@@ -33,7 +35,7 @@ class Network:
         ip("-n", self.name, "link", "set", "out", "up")
 
     def listening(self):
-        """What listens there for connections from elsewhere."""
+        """Return the sockets in the namespace that listen on TCP."""
         command = ["ip", "netns", "exec", self.name, "cat", "/proc/net/tcp", "/proc/net/tcp6"]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         return [line for line in lines if line.split()[3:4] == ["0A"]]

@@ -80,7 +80,7 @@ class Second:
 
 
 class Proxy:
-    """Forwards everything, as Nova's compute does for an old major version."""
+    """Has all methods, as the proxy of Nova's compute manager for an old major version."""
 
     target = om.Target(version="5.0")
 
@@ -92,7 +92,7 @@ class Proxy:
 
 @pytest.fixture
 def serve(transport, topic):
-    """Starts a server, and returns its endpoint."""
+    """A function that starts a server, and returns its endpoint."""
     running = []
 
     def begin(name="s1", endpoints=None, **how):
@@ -112,7 +112,7 @@ def serve(transport, topic):
 
 
 def helpers():
-    """The helper processes of this one."""
+    """Return the ids of the helper processes of this process."""
     found = []
     for place in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -179,7 +179,7 @@ def test_exceptions_keep_class_arguments_traceback_and_hops(serve, client):
 
 
 class ToldError(Exception):
-    """An exception as Nova's are."""
+    """An exception like Nova's."""
 
     def __init__(self, message=None, **kwargs):
         super().__init__(message or "no port {port}".format(**kwargs))
@@ -189,7 +189,7 @@ class ToldError(Exception):
 @pytest.mark.parametrize(
     "error, data",
     [
-        (ToldError(port=7), {"port": 7}),  # fields, which other languages know
+        (ToldError(port=7), {"port": 7}),  # other languages read these as fields
         (ToldError("none", port=7), {"args": ["none"], "kwargs": {"port": 7}}),
         (ToldError("none"), {"args": ["none"], "kwargs": {}}),
         (ValueError("none"), {"args": ["none"], "kwargs": {}}),
@@ -229,7 +229,7 @@ def test_a_nested_failure_keeps_its_type_and_hops(serve, client, transport, topi
         c.call({}, "reserved", port=8)
     assert caught.value.kwargs == {"port": 8}
     assert caught.value.oslorpc_hops == ["inner", "outer"]
-    with pytest.raises(ReservedError) as caught:  # a server that may not rebuild it passes it on
+    with pytest.raises(ReservedError) as caught:  # a server that may not rebuild it passes it on unchanged
         c.call({}, "lost")
     assert caught.value.oslorpc_hops == ["inner", "outer"]
 
@@ -285,7 +285,7 @@ def test_a_monitored_call_outlives_its_silence(serve, client):
     caller = threading.Thread(target=lambda: answers.append(c.call({}, "wait")))
     caller.start()
     until("it runs", lambda: endpoint.seen)
-    time.sleep(2)  # what is tested is a silence
+    time.sleep(2)  # the call must survive a silence that is longer than call_monitor_timeout
     endpoint.gate.set()
     caller.join()
     assert answers == [True]

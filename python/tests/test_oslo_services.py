@@ -1,4 +1,4 @@
-"""Services of oslo.messaging in processes of their own, over the driver, with programs in Go."""
+"""Services that use oslo.messaging, in separate processes over the driver, and programs in Go."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ SERVICE = pathlib.Path(__file__).with_name("osloservice.py")
 
 @pytest.fixture
 def service(declared):
-    """Starts a service that oslo.messaging runs, in a process of its own."""
+    """A function that starts a service in a separate process."""
     running = []
 
     def begin(*arguments):
@@ -41,7 +41,7 @@ def test_workers_that_are_forked_serve_and_end(service, run, topic, local):
 
 
 def helpers_of(pids):
-    """The helper processes of others."""
+    """Return the ids of the helper processes of other processes."""
     found = []
     for place in pathlib.Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""What errors say of connections: plain words, and not the texts of gRPC and of the system."""
+"""Errors about connections use plain words in place of the texts of gRPC and of the system."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def web() -> Iterator[str]:
 
 
 def failure(url: str, fail_fast: bool = False, timeout: float = 5) -> oslorpc.Error:
-    """Return what a call fails with."""
+    """Return the error of a call that fails."""
     with oslorpc.open(url) as transport:
         client = transport.client(oslorpc.Target(topic="demo"), timeout=timeout, fail_fast=fail_fast)
         with pytest.raises(oslorpc.Error) as caught:

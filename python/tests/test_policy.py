@@ -1,4 +1,4 @@
-"""Policies mean what they mean in Go, and servers ask them before anything else."""
+"""Policies decide as in Go, and servers check them before anything else."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from oslorpc.identity import Template
 def test_verdicts(case):
     p = policy.parse("p", json.dumps(case["policy"]).encode())
     q = policy.Query(tuple(case["names"]), *(case[f] for f in policy.Query._fields[1:]))
-    for _ in range(2):  # the second verdict is a remembered one
+    for _ in range(2):  # the second verdict is cached
         verdict = p.decide(q)
         assert (p.rules[verdict].name if verdict is not None else "") == case["rule"]
 

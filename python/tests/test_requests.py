@@ -1,4 +1,4 @@
-"""A Python server answers every request of proto/testdata as Go's server does, mistakes
+"""A Python server answers every request of proto/testdata as Go's server does, malformed ones
 included.
 """
 

@@ -1,4 +1,4 @@
-"""What servers do: held, drained, full, in order, stopped."""
+"""Servers that are held, drained, full and stopped, and the order of their messages."""
 
 import asyncio
 import concurrent.futures
@@ -14,7 +14,7 @@ from oslorpc.errors import Kind
 
 
 class Gate:
-    """Methods that wait until they are let go."""
+    """Methods that wait until the test releases them."""
 
     def __init__(self):
         self.open = threading.Event()

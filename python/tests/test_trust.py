@@ -21,7 +21,7 @@ def openssl(*arguments, cwd):
 
 
 class Authority:
-    """Certificate authorities, in files of a directory."""
+    """A directory with certificate authorities, and the certificates that they issue."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -51,7 +51,7 @@ class Authority:
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
-    """Two authorities, and a certificate of the first."""
+    """Two authorities, and a certificate that the first one issued."""
     made = Authority(tmp_path_factory.mktemp("pki"))
     made.issue("node")
     made.issue("expired", days="-1")
@@ -112,7 +112,7 @@ def test_what_python_cannot_do_is_an_error(local, monkeypatch):
 
 
 def fails(url, topic):
-    """Return the error of a call, of both APIs."""
+    """Check that a call fails with both APIs, and return the error."""
     found = []
     began = time.monotonic()
     with oslorpc.open(url) as t, pytest.raises(oslorpc.Error) as e:
@@ -190,9 +190,7 @@ def test_bad_settings_of_trust(pki, name):
 
 @pytest.mark.parametrize("kind", ["go", "sync"])
 def test_certificates_change_under_load(start, opened, local, topic, pki, kind):
-    """Servers and clients take the new certificates, of a new authority in the end, and no call
-    fails.
-    """
+    """Servers and clients use new certificates, finally from a new authority, and no call fails."""
     pki.issue("changing")
     both = pki / "both.pem"
     both.write_bytes((pki / "ca.pem").read_bytes())
@@ -253,8 +251,8 @@ class Methods:
 
 
 def test_tokens(opened, go, local, topic, pki, tmp_path):
-    """Clients of Go, Python and asyncio send tokens, and a server lets only callers in that it
-    trusts.
+    """Clients in Go, and of both Python APIs, send tokens, and a server accepts only callers that
+    it trusts.
     """
     policy, token = tmp_path / "policy.json", tmp_path / "token"
     policy.write_text('{"rules": [{"from": "token:cloud/*"}]}')

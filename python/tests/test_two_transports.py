@@ -1,4 +1,4 @@
-"""One service on RabbitMQ and on oslorpc at once, whose clients move one by one, and back."""
+"""A service on RabbitMQ and on oslorpc at once. Its clients move one by one, and back."""
 
 import json
 import shutil

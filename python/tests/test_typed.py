@@ -1,4 +1,4 @@
-"""Stubs of typed services: the versions that messages need are Go's, and Go's servers answer."""
+"""Stubs of typed services: messages need the same versions as in Go, and Go's servers answer."""
 
 import base64
 import concurrent.futures
@@ -28,7 +28,7 @@ UPGRADE_SERVER = os.environ.get("UPGRADE_SERVER", str(ROOT / ".bin" / "upgrade-s
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    """Where the stock generator puts the code of the test contracts."""
+    """The directory with the code that protoc generated from the test contracts."""
     directory = tmp_path_factory.mktemp("generated")
     sources = [ROOT / "internal" / "typed", ROOT / "examples" / "upgrade" / "typed"]
     files = [str(path) for source in sources for path in source.rglob("*.proto")]
@@ -74,7 +74,7 @@ def test_needs(inventory, case):
     for step in case["steps"]:
         fitted = method.needs.fit(message, Version.parse(step["version"]))
         assert fitted == read(step["message"])
-        assert str(method.needs.of(fitted)[0]) == step["version"]  # what is sent is known there
+        assert str(method.needs.of(fitted)[0]) == step["version"]  # a server at this version knows all of it
     assert message == read(case["message"])  # the message itself is never changed
 
 
@@ -87,7 +87,7 @@ def test_methods(inventory, case):
 
 
 def file_with(name, mark):
-    """Register a service with a request of one field in a oneof, with options that are wrong."""
+    """Register a service whose request has a field in a oneof. ``mark`` gives it wrong options."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package=name, syntax="proto3")
     file.dependency.append("oslorpc/v1/options.proto")
     request = file.message_type.add(name="Request")
@@ -147,9 +147,7 @@ def test_escape():
 
 @pytest.fixture
 def stock_server(generated, inventory):
-    """A stock gRPC server of the test contract, which keeps what it got: (method, request,
-    headers).
-    """
+    """A plain gRPC server of the contract. It records (method, request, headers) of each RPC."""
     grpc_code = importlib.import_module("typedtest.v1.inventory_pb2_grpc")
     got = []
 
@@ -213,8 +211,8 @@ def test_deliveries(stock_server, inventory, inventory_stub):
 
 
 class Points:
-    """Notes what interceptors of a client see: (point, message) when it ends, with its error after
-    it.
+    """Records (point, message) at the end of each call of a client's interceptors, followed by the
+    error's kind if it failed.
     """
 
     def __init__(self):

@@ -1,5 +1,5 @@
-"""Typed services on servers of this package: stock servicers, with the versions of their
-options.
+"""Typed services on servers of this package: unchanged servicers, at the versions that their
+options say.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def register(generated):  # noqa: F811
 
 @pytest.fixture
 def servicer(generated, inventory):  # noqa: F811
-    """A stock servicer, which notes what it got: (method, request, request context)."""
+    """A servicer that records (method, request, context) of each message."""
     stock = importlib.import_module("typedtest.v1.inventory_pb2_grpc").InventoryServiceServicer
 
     class Inventory(stock):
@@ -164,7 +164,7 @@ def test_failures(offer, servicer, client, inventory, inventory_stub, url, opene
 
 
 def test_stock_clients(offer, servicer, client, inventory, inventory_stub, opened, url):  # noqa: F811
-    """Stubs on a plain channel need no headers, and get the status that a method chose."""
+    """Stubs on a plain gRPC channel need no headers, and get the status that a method chose."""
     offer(servicer)
     instance = next(i for i in opened(url).instances() if i.topic == "inventory")
     with grpc.insecure_channel(instance.addr) as channel:
@@ -214,7 +214,7 @@ def test_versions(offer, servicer, client, inventory, inventory_stub):  # noqa: 
     stub = inventory_stub(client.channel())
     inventory_stub(client.prepare(server="new").channel()).GetVolume(
         inventory.GetVolumeRequest(name="v")
-    )  # it is known
+    )  # the client now knows it
     for _ in range(4):
         stub.SnapshotVolume(inventory.SnapshotVolumeRequest())
     old.GetVolume(inventory.GetVolumeRequest(name="v"))

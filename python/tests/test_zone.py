@@ -26,7 +26,7 @@ class Methods:
 
 
 def places(client, calls=6):
-    """Return where so many calls ran."""
+    """Return the zones in which ``calls`` calls ran."""
     return sorted({client.call({}, "where") for _ in range(calls)})
 
 
@@ -66,7 +66,7 @@ def test_messages_stay_while_a_server_is_there(fleet):
     assert places(client) == ["az1"]
     assert places(fleet.caller("az2")) == ["az2"]
     assert places(fleet.caller(""), 12) == ["az1", "az2"]
-    assert places(fleet.caller("AZ1"), 12) == ["az1", "az2"]  # case counts
+    assert places(fleet.caller("AZ1"), 12) == ["az1", "az2"]  # zones are case-sensitive
     near.stop()
     assert places(client) == ["az2"]
     near.start()

@@ -1,8 +1,8 @@
 """Compare a call over oslorpc with a call over RabbitMQ, each by oslo.messaging: python
 upstream/bench.py [SHORT].
 
-Clients and servers are the same programs, which differ in their transport_url. Rounds alternate. A
-line has the median of the rounds in microseconds a call, and the ratio has its quartiles.
+Both sides run the same programs, with another transport_url. Rounds alternate. A line has the
+median time of the rounds in microseconds per call, and the median and the quartiles of their ratio.
 """
 
 import pathlib
@@ -30,7 +30,7 @@ def lines(process, word):
 
 
 def compare(kind, callers, urls, environ):
-    """Measure with both transports in turns, and print what came out."""
+    """Measure both transports in alternating rounds, and print the result."""
     processes = []
     try:
         clients = {}

@@ -1,6 +1,7 @@
-"""Make calls when asked to: python caller.py threading|eventlet URL TOPIC CALLERS.
+"""Make calls on request: python caller.py threading|eventlet URL TOPIC CALLERS.
 
-Each line of input is a number.
+Each line of the standard input is a number of calls. The answer is the time that they took, in
+seconds.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Run oslo.messaging's own tests of RPCs over the driver: python upstream/run.py PYTHON...
 
-It runs the tests of the oslo.messaging that each interpreter has, unmodified. It prints what was
-skipped and why, and ends with `N passed, N skipped, N failed`.
+It runs the unmodified tests of the oslo.messaging version that each interpreter has. It prints
+which tests were skipped and why, and ends with `N passed, N skipped, N failed`.
 """
 
 import json
@@ -45,7 +45,7 @@ def start(python, suite, directory, declared):
 
 
 def report(name, process):
-    """Print what came of a suite, and return the counts."""
+    """Print the tests of a suite that did not pass, and return the counts."""
     counts = {"passed": 0, "skipped": 0, "failed": 0}
     text, _ = process.communicate(timeout=300)
     for line in text.splitlines():

@@ -1,9 +1,9 @@
 """Run tests of oslo.messaging over the driver: python suite.py '{"CASE": "why it is skipped"}'
 NAME...
 
-The tests themselves are as upstream has them. What they run on is not: a transport of `fake:` is
-one of the driver, and a case that skips itself unless the URL begins with `rabbit://` sees one that
-does.
+The tests are unmodified, but what they run on is changed: a transport with a `fake:` URL uses the
+driver, and tests that skip themselves unless the URL begins with `rabbit://` see a URL that seems
+to.
 """
 
 import itertools
@@ -12,7 +12,7 @@ import os
 import sys
 import unittest
 
-import oslo_messaging.tests  # noqa: F401  it patches eventlet in
+import oslo_messaging.tests  # noqa: F401  importing it patches eventlet in
 from oslo_messaging import transport
 from oslo_messaging.tests.functional import utils
 
@@ -21,7 +21,7 @@ GATED = ("test_mandatory_call", "test_monitor_long_call")
 
 
 class Claims(str):
-    """The URL, which says that it is one of RabbitMQ."""
+    """The URL, which claims to begin with rabbit://."""
 
     def startswith(self, prefix, *bounds):
         return prefix == "rabbit://" or super().startswith(prefix, *bounds)
@@ -38,7 +38,7 @@ def redirect():
 
 
 def open_gates():
-    """Run the cases that are for RabbitMQ alone, though they need no broker."""
+    """Run the tests that skip themselves without RabbitMQ, although they need no broker."""
     setup = utils.SkipIfNoTransportURL.setUp
 
     def opened(self, *arguments, **named):
@@ -91,7 +91,7 @@ def main():
 
 
 def scenarios(tests):
-    """Multiply the tests that upstream runs with several values."""
+    """Expand the tests that oslo.messaging runs with several values."""
     from testscenarios import generate_scenarios
 
     return generate_scenarios(tests)

@@ -1,5 +1,5 @@
-// The kitchen's thermostat, in Go. It serves the interface of a thermostat at 1.1, or with a flag
-// at 1.0, as an old release would.
+// The kitchen's thermostat, in Go. It serves the interface at version 1.1, or with --version 1.0 as
+// an older release would.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// TooHot is registered as house.TooHot by all programs, in all languages.
+// TooHot refuses a temperature. All programs, in all languages, register it as house.TooHot.
 type TooHot struct {
 	Limit int `json:"limit"`
 }

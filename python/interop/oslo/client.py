@@ -12,7 +12,7 @@ from ports import PortNotFound
 
 
 def do(transport: om.Transport, r: dict[str, Any]) -> Any:
-    """Do what a request says, and return the result."""
+    """Execute a request, and return the result."""
     target = om.Target(topic=r["topic"], server=r.get("server") or None, version=r.get("version") or None)
     client = om.get_rpc_client(
         transport, target, timeout=r.get("timeout") or None, call_monitor_timeout=r.get("monitor") or None
@@ -34,7 +34,7 @@ def do(transport: om.Transport, r: dict[str, Any]) -> Any:
 def describe(error: BaseException) -> dict[str, Any]:
     """Describe the error of an operation.
 
-    Classes that are rebuilt are made subclasses of the same name.
+    oslo.messaging rebuilds an exception as a subclass with the same name and "_Remote".
     """
     described: dict[str, Any] = {
         "kind": type(error).__name__.removesuffix("_Remote"),
@@ -51,7 +51,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def answer(transport: om.Transport, r: dict[str, Any]) -> None:
-    """Do what a request says, and answer."""
+    """Execute a request, and write the answer."""
     try:
         wire.write({"id": r["id"], "result": do(transport, r)})
     except BaseException as e:
@@ -59,7 +59,7 @@ def answer(transport: om.Transport, r: dict[str, Any]) -> None:
 
 
 def main(url: str) -> None:
-    """Do what the requests on the standard input say, until their end."""
+    """Execute the requests on the standard input until it ends."""
     transport = service.open_transport(url)
     for line in sys.stdin:
         threading.Thread(target=answer, args=(transport, json.loads(line)), daemon=True).start()

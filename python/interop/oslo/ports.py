@@ -1,12 +1,12 @@
-"""The error with a class, written as the exceptions of Nova are: a message, or what to make one
-of.
+"""The exception class, which takes arguments as Nova's exceptions do: a message, or fields to make
+one of.
 """
 
 from typing import Any
 
 
 class PortNotFound(Exception):  # noqa: N818
-    """There is no such port."""
+    """A port does not exist."""
 
     def __init__(self, message: str | None = None, **kwargs: Any) -> None:
         super().__init__(message or f"no port {kwargs['port']}")

@@ -18,7 +18,7 @@ Context = dict[str, Any]
 
 
 class Methods:
-    """What the servers of every language serve, but for what streams."""
+    """The methods that the servers of every language have, except those that stream."""
 
     target = om.Target(version="1.2")
 
@@ -54,13 +54,13 @@ class Methods:
         raise PortNotFound(port=port)
 
     def note(self, ctxt: Context, note: str, seconds: float) -> str:
-        """Report that it ran, and return the name of the server after a while."""
+        """Report the call, and return the name of the server after ``seconds``."""
         wire.event("ran", note)
         time.sleep(seconds)
         return self.name
 
     def sleep(self, ctxt: Context, note: str, seconds: float) -> str:
-        """Sleep. Nothing tells it that its caller has left."""
+        """Sleep. oslo.messaging cannot tell a method that its caller has left."""
         wire.event("began", note)
         time.sleep(seconds)
         return "slept"
@@ -68,7 +68,7 @@ class Methods:
 
 def main(url: str, topic: str, name: str) -> None:
     """Serve until SIGTERM, or until the runner has ended."""
-    ended: list[int] = []  # not a threading.Event: a handler must not wait for a lock
+    ended: list[int] = []  # no threading.Event: a signal handler must not wait for its lock
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     threading.Thread(target=lambda: (sys.stdin.read(), ended.append(0)), daemon=True).start()
     transport = service.open_transport(url)

@@ -1,4 +1,6 @@
-"""What the programs of oslo.messaging share. They know oslorpc by their transport_url alone."""
+"""The part that oslo.messaging's client and server of `make interop` share. Only their
+transport_url names oslorpc.
+"""
 
 import atexit
 import os
@@ -21,6 +23,6 @@ from oslo_config import cfg  # noqa: E402
 
 
 def open_transport(url: str) -> om.Transport:
-    """Return a transport, as a service makes one of its configuration."""
+    """Return a transport, made as a service makes it from its configuration."""
     cfg.CONF([], project="interop", prog="interop")
     return om.get_rpc_transport(cfg.CONF, f"oslorpc+{url}/", allowed_remote_exmods=["ports"])
