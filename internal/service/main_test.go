@@ -32,7 +32,8 @@ type fleet struct {
 	pb.RPCServiceClient
 	pb.IntrospectionServiceClient
 
-	intake *intake.Intake
+	intake   *intake.Intake
+	services *Services
 }
 
 // serve returns a process with the servers. Everything ends with the test.
@@ -50,7 +51,8 @@ func serveWith(tb testing.TB, options []grpc.ServerOption, servers ...*intake.Se
 		tb.Fatal(err)
 	}
 	server := grpc.NewServer(append(options, grpc.MaxRecvMsgSize(8*maxSize))...)
-	New(in).Register(server, len(options) > 0)
+	services := New(in)
+	services.Register(server, len(options) > 0)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///"+listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -64,7 +66,7 @@ func serveWith(tb testing.TB, options []grpc.ServerOption, servers ...*intake.Se
 			tb.Error(err)
 		}
 	})
-	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), in}
+	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), in, services}
 }
 
 // newIntake returns the intake of a process with servers.

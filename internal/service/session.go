@@ -223,7 +223,7 @@ func (s *Services) attach(a *attachment, open *pb.SessionOpen) (*session, error)
 // enter notes a stream, and gives it workers. The lock is held.
 func (s *sessions) enter(a *attachment) {
 	if s.streams++; s.streams == 1 {
-		s.workers = newWorkers()
+		s.workers = &workers{}
 	}
 	a.workers = s.workers
 }
@@ -233,7 +233,7 @@ func (s *sessions) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.streams--; s.streams == 0 {
-		close(s.workers.over)
+		s.workers.end()
 	}
 }
 

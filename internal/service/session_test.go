@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -141,7 +142,7 @@ func ask(method string) *pb.Message {
 	return &pb.Message{Target: to("q"), Method: method, Kwargs: asJSON("{}")}
 }
 
-// holding is a process with one method that waits, and one that does not.
+// holding is a process with methods that wait, return at once, and end their goroutine.
 type holding struct {
 	*fleet
 
@@ -179,7 +180,11 @@ func (h *holding) server(t *testing.T) *intake.Server {
 			return nil, ctx.Err()
 		}
 	}
-	return newServer(t, "q", "net1", methods{"wait": function(wait), "echo": function(func(context.Context, payload.Raw) (any, error) { return 1, nil })})
+	return newServer(t, "q", "net1", methods{
+		"wait": function(wait),
+		"echo": function(func(context.Context, payload.Raw) (any, error) { return 1, nil }),
+		"exit": function(func(context.Context, payload.Raw) (any, error) { runtime.Goexit(); return nil, nil }),
+	})
 }
 
 // Frames that the protocol does not allow end the stream and the session.

@@ -27,6 +27,7 @@ type entry struct {
 	on      *attachment     // that it came by
 	ctx     *messageContext // it ends with the message
 	life    messageContext
+	next    *entry // the message after this one that waits for a worker
 
 	decoded  []func()       // gives back what the message takes as values
 	answer   func()         // gives back what the result takes; nil for nothing

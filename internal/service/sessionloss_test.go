@@ -25,7 +25,8 @@ func serveInMemory(t *testing.T, options []Option, servers ...*intake.Server) *f
 	host := network.ListenAt("node1")
 	in := newIntake(nil, servers...)
 	server := grpc.NewServer()
-	New(in, options...).Register(server, false)
+	services := New(in, options...)
+	services.Register(server, false)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(host) }) // it ends when it is stopped
 	conn, err := grpc.NewClient("passthrough:///node1", grpc.WithContextDialer(network.Dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -37,7 +38,7 @@ func serveInMemory(t *testing.T, options []Option, servers ...*intake.Server) *f
 		server.Stop()
 		serving.Wait()
 	})
-	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), in}
+	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), in, services}
 }
 
 // lostSession opens a session, sends messages for methods, and loses the stream.
