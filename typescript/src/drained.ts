@@ -2,7 +2,7 @@
 
 import type { Writable } from "node:stream";
 
-/** Returns when more can be written, or the stream is closed. */
+/** Waits until more can be written, or the stream is closed. */
 export function drained(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

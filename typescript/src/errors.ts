@@ -98,7 +98,8 @@ export class RPCError extends Error {
     this.path = about.path ?? "";
     this.reason = about.reason ?? "";
     Object.defineProperty(this, "message", { get: () => describe(this), configurable: true });
-    // The stack keeps the message of this moment, while the property message is completed later.
+    // The stack keeps the message of this moment; the getter `message` changes when the error is
+    // completed.
     Object.defineProperty(this, "name", { value: new.target.name, configurable: true, writable: true });
   }
 
@@ -151,7 +152,7 @@ function placeOf({ addr, method, server }: RPCError): string {
   return server ? `server "${server}" at ${addr}` : `the server at ${addr}`;
 }
 
-/** Formats a time for people, with two or three digits: "250ms", "2.5s", "60s". */
+/** Formats milliseconds for errors, with two or three digits: "250ms", "2.5s", "60s". */
 function seconds(milliseconds: number): string {
   if (milliseconds < 1000) {
     return `${Math.max(Math.round(milliseconds), 1)}ms`;
@@ -167,7 +168,7 @@ export interface Failure {
   message: string;
   /** The lines of its stack; none if the error was expected. */
   stack?: readonly string[];
-  /** The servers that it passed through, beginning with the one where it arose. */
+  /** The servers that it passed through, beginning with the one that threw it. */
   hops?: readonly string[];
   /** The fields of a registered error, as JSON text. */
   data?: string;
@@ -181,7 +182,7 @@ export class RemoteError extends RPCError {
   readonly remoteMessage: string;
   /** The lines of its stack at the server; none if the error was expected. */
   readonly remoteStack: readonly string[];
-  /** The servers that it passed through, beginning with the one where it arose. */
+  /** The servers that it passed through, beginning with the one that threw it. */
   readonly hops: readonly string[];
   /** The fields of a registered error, as JSON text. */
   readonly data: string;

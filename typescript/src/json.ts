@@ -1,8 +1,8 @@
 /**
  * JSON as the protocol requires: exact integers, and errors that name the place.
  *
- * An integer beyond ±(2^53 - 1) is a bigint, in both directions. A number beyond that is a float,
- * and is written as one.
+ * Integers beyond ±(2^53 - 1) are read as bigints, and bigints are written as integers. A `number`
+ * beyond that is written as a float.
  */
 
 import { parse } from "lossless-json";
@@ -141,12 +141,12 @@ export function readText(text: string, kind: Kind): unknown {
   return value;
 }
 
-/** Numbers that JSON.parse may round, or parse in another way. */
+/** Matches numbers that JSON.parse may round, or read differently than the protocol requires. */
 const SPECIAL = /\d{16}|[eE][+-]?\d{3}|-0(?![.\d])/;
 
 /**
- * Parses a text that needs no lossless parser, many times as fast. It returns undefined if the text
- * may need one.
+ * Parses a text with JSON.parse, which is many times as fast as a lossless parser. It returns
+ * undefined if the text may need the latter.
  */
 function readPlain(text: string): unknown {
   try {
@@ -199,7 +199,7 @@ function endOfString(text: string, begin: number): number {
     if (quote < 0 || slashes % 2 === 0) {
       return quote < 0 ? text.length : quote;
     }
-    from = quote + 1; // it is escaped
+    from = quote + 1; // this quote is escaped
   }
 }
 

@@ -9,8 +9,8 @@ import { type Payload, PayloadSchema } from "./gen/oslorpc/v1/payload_pb.js";
 import { escapePointer, misfit, readText, writeText } from "./json.js";
 
 /**
- * The maximum depth of a protobuf value. Other implementations stop at 100 nested messages, and
- * each level takes three.
+ * The maximum depth of a protobuf value. Other implementations allow 100 nested messages, and each
+ * level needs three.
  */
 const MAX_DEPTH = 30;
 
@@ -27,8 +27,8 @@ export function readPayload(payload: Payload | undefined, kind: Kind, absent: un
 }
 
 /**
- * Returns a result as a payload, in the requested encoding. An error says why it cannot be sent.
- * `most` is the maximum size in bytes.
+ * Returns a result as a payload, in the requested encoding. `most` is the maximum size in bytes.
+ * Throws an RPCError if the result cannot be sent.
  */
 export function writeResult(result: unknown, asValue: boolean, most: number): Payload {
   const text = writeText(result === undefined ? null : result, "BadResult");
@@ -84,7 +84,7 @@ function kindOf(value: unknown, kind: Kind, path: string, depth: number): Value[
 }
 
 /**
- * Converts a protobuf value to a JavaScript value. An integral number beyond 2^53 - 1 may have been
+ * Converts a protobuf value to a JavaScript value. An integer beyond 2^53 - 1 may have been
  * rounded, so it is an error.
  */
 export function fromValue(value: Value, kind: Kind, path = ""): unknown {

@@ -1,4 +1,4 @@
-/** What errors of the system say of connections, in plain words. */
+/** Translates the system's errors about connections to plain words. */
 
 import { RPCError, textOf } from "./errors.js";
 

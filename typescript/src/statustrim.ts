@@ -24,10 +24,10 @@ export function trimDetail(d: ErrorDetail, text: string): void {
       excess -= Buffer.byteLength(d.remote.stack.pop() ?? "");
     }
     if (size() > budget) {
-      d.message = ""; // the remote error has it
+      d.message = ""; // the remote error repeats it
     }
     if (size() > budget) {
-      d.remote.data = ""; // a part of it would not be JSON
+      d.remote.data = ""; // a part of the data would not be JSON
     }
   }
   for (let limit = budget; size() > budget; limit -= Math.floor(limit / 16) + 1) {

@@ -22,7 +22,7 @@ export interface Target {
   fanout?: boolean | undefined;
 }
 
-/** Returns a target for people. */
+/** Returns a target as text, for errors. */
 export function formatTarget(t: Target): string {
   const given = (["exchange", "topic", "namespace", "version", "server"] as const)
     .filter((name) => t[name] !== undefined)
@@ -46,7 +46,7 @@ export function targetWords(t: Target): string {
   return given.join(", ");
 }
 
-/** Returns a name for use in a sentence: quoted, unless it is one word. */
+/** Returns a name for use in a sentence. It is quoted unless it is one word. */
 export function word(name: string): string {
   return /[\s,;:()\p{Cc}]/u.test(name) ? JSON.stringify(name) : name;
 }

@@ -45,6 +45,7 @@ export interface TransportOptions {
   errors?: Readonly<Record<string, ErrorClass>>;
   /**
    * The maximum size of the arguments plus the context, and of the result, in bytes of JSON text.
+   * The default is 16 MiB.
    */
   maxSize?: number;
   /**
@@ -54,7 +55,7 @@ export interface TransportOptions {
   listen?: string;
   /** The address to which others connect, if it differs: host:port, or a host. */
   advertise?: string;
-  /** How long a stopping server still accepts messages, in milliseconds: 500. */
+  /** How long a stopping server still accepts messages, in milliseconds. The default is 500. */
   stopGraceMs?: number;
   /**
    * Receives the lines of the library's log. The default writes warnings and errors to standard
@@ -128,8 +129,8 @@ export class Transport {
   }
 
   /**
-   * Returns a server, which must be started. Typed services, from service(), are among its
-   * endpoints.
+   * Returns a server, which must be started. Its endpoints may include typed services, which
+   * service() makes.
    */
   server(target: Target, endpoints: readonly (Endpoint | Offer)[], options: ServerOptions = {}): Server {
     this.#check();
@@ -138,7 +139,7 @@ export class Transport {
     return server;
   }
 
-  /** Reads discovery now, and returns all instances that it lists. */
+  /** Reads all instances from discovery, without a cache. */
   async instances(): Promise<Instance[]> {
     this.#check();
     return this.#registry.list();

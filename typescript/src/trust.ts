@@ -12,8 +12,8 @@ import { invalid, textOf } from "./errors.js";
 export const TRUST_PARAMETERS = ["ca", "cert", "key", "server-name", "insecure"] as const;
 
 /**
- * Stands for the address of servers that do not listen, because a gateway passes connections to
- * them.
+ * A placeholder for the address of servers that do not listen, because a gateway passes connections
+ * to them.
  */
 export const ATTACHED = "attached";
 
@@ -33,8 +33,8 @@ export class Trust {
   readonly #insecure: boolean;
 
   /**
-   * Takes the settings of a URL, completed by the environment. A certificate and its key come from
-   * the same source.
+   * Reads the settings from the parameters of a URL. The environment has defaults, but a
+   * certificate and its key always come from the same source. Throws an RPCError if they are wrong.
    */
   constructor(parameters: ReadonlyMap<string, string>) {
     const hasPair = parameters.has("cert") || parameters.has("key");

@@ -16,10 +16,10 @@ import { environment, TRUST_PARAMETERS, Trust } from "./trust.js";
 /** The settings of a transport URL and the environment. */
 export interface Settings {
   exchange: string;
-  /** Where the program runs; empty if that is not given. */
+  /** The zone where the program runs; empty if unknown. */
   zone: string;
   trust: Trust;
-  /** Opens the registry. Connect connects it to gateways. */
+  /** Opens the registry. `connect` opens its connections to gateways. */
   openRegistry(log: Logger, connect: Connect): Registry;
 }
 
@@ -27,7 +27,7 @@ export interface Settings {
 const brokers = ["amqp", "amqps", "kafka", "kombu", "nats", "rabbit", "zmq"];
 const schemes = ["local", "consul", "gateway", "static"];
 
-/** Parses a transport URL. If it is empty, it parses the environment's, or local://. */
+/** Parses a transport URL. If there is none, it parses the one in the environment, or local://. */
 export function parseURL(url?: string, exchange?: string, zone?: string): Settings {
   const text = url?.trim() || environment("OSLORPC_TRANSPORT_URL") || "local://";
   const colon = text.indexOf("://");

@@ -19,7 +19,7 @@ export const DEFAULT_VERSION: Version = { major: 1, minor: 0, revision: 0 };
 const PATTERN = /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?$/;
 const AUTO = "auto";
 
-/** Parses "major.minor" or "major.minor.revision". The error says what is wrong. */
+/** Parses "major.minor" or "major.minor.revision". Throws a TypeError for any other value. */
 export function parseVersion(text: unknown): Version {
   const match = typeof text === "string" && text.length < 64 ? PATTERN.exec(text) : null;
   const [major, minor, revision] = (match ?? []).slice(1).map((part) => Number(part ?? 0));
@@ -50,12 +50,12 @@ export function serves(offered: Version, requested: Version): boolean {
   return offered.major === requested.major && compareVersions(offered, requested) >= 0;
 }
 
-/** Returns a namespace for people. */
+/** Returns a namespace as text, for errors. */
 export function describeNamespace(namespace: string): string {
   return namespace ? `namespace "${namespace}"` : "default namespace";
 }
 
-/** Describes for people what is implemented. */
+/** Returns text for errors that says which interfaces are implemented. */
 export function describeOffer(implemented: readonly Implementation[]): string {
   const offered = implemented.map(
     (i) => `${formatVersion(i.version)} of the ${describeNamespace(i.namespace)}`,

@@ -11,12 +11,12 @@ import { refusedStream } from "./session.js";
 
 const STATUS = "grpc-status";
 const { NGHTTP2_CANCEL } = http2.constants;
-/** How much earlier than its caller a server may notice a deadline, in milliseconds. */
+/** A server's timer may fire before its caller's for the same deadline, by so many milliseconds. */
 const EARLY = 50;
 
 /**
- * The observations about an RPC. Its error is made from these, and not from a library's
- * conclusions.
+ * The observations about an RPC. Its error is derived from them, because the gRPC library does not
+ * report whether the message was sent.
  */
 export class Attempt implements Evidence {
   sent = false;
@@ -26,9 +26,9 @@ export class Attempt implements Evidence {
   readonly typed: boolean;
   /** The status that the server sent; undefined if it sent none. */
   status: WireStatus | undefined;
-  /** Why the stream ended without a status, for people. */
+  /** Why the stream ended without a status, in words for an error. */
   lost = "";
-  /** When the caller no longer waits, by performance.now(). */
+  /** The deadline, as performance.now() counts; infinite if there is none. */
   deadline = Number.POSITIVE_INFINITY;
   /** Whether the peer canceled the stream. */
   canceled = false;
@@ -47,7 +47,7 @@ export class Attempt implements Evidence {
   client(session: http2.ClientHttp2Session): UniversalClientFn {
     return async (request) => {
       const body = this.#duplex ? undefined : await collect(request.body);
-      const stream = session.request(headersOf(request)); // it throws if the session takes no more streams
+      const stream = session.request(headersOf(request)); // throws if the session accepts no more streams
       this.sent = true;
       const exchange = new Exchange(this, session, stream, request.signal);
       if (body === undefined) {
@@ -83,14 +83,14 @@ export class Attempt implements Evidence {
   }
 
   /**
-   * Whether the deadline of an RPC that the peer canceled had passed. A server may notice that a
-   * moment before its caller.
+   * Whether the peer canceled the RPC because of its deadline: a server's timer may fire before its
+   * caller's.
    */
   get #ranOut(): boolean {
     return !this.gaveUp && performance.now() >= this.deadline - EARLY;
   }
 
-  /** Returns the error of an RPC that ran out of time, given the server's error, if any. */
+  /** Returns the Timeout of an RPC. `said` is the server's error, if it sent one. */
   #late(said?: RPCError): RPCError {
     const error = decodeStatus({ code: Code.DeadlineExceeded, text: "the deadline passed" }, this);
     error.safeToRetry ||= said?.safeToRetry ?? false;
@@ -108,7 +108,7 @@ async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Buf
   return Buffer.concat(chunks);
 }
 
-/** Sends chunks as they come, with flow control. */
+/** Sends the chunks of a body as they become available, with flow control. */
 async function pump(
   body: AsyncIterable<Uint8Array> | undefined,
   stream: http2.ClientHttp2Stream,
@@ -124,7 +124,7 @@ async function pump(
     }
     stream.end();
   } catch {
-    stream.close(NGHTTP2_CANCEL); // its close says what is known
+    stream.close(NGHTTP2_CANCEL); // the event "close" makes the error
   }
 }
 
@@ -158,7 +158,7 @@ class Exchange {
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
-    this.#failed.catch(() => {}); // it may come after the last one who listens
+    this.#failed.catch(() => {}); // it may fail when nothing waits for it any more
     const abort = () => {
       seen.gaveUp = true;
       this.#fail(ConnectError.from(signal?.reason, Code.Canceled));
@@ -216,11 +216,11 @@ class Exchange {
       }
     }
     if (this.#seen.status === undefined) {
-      await this.#failed; // the stream ended without trailers: its close says why
+      await this.#failed; // without trailers, the event "close" makes the error
     }
   }
 
-  /** Notes the status in headers or trailers. */
+  /** Records the status in headers or trailers, if there is one. */
   #note(headers: Headers): void {
     const code = headers.get(STATUS);
     if (code !== null) {

@@ -4,8 +4,8 @@ import { compareVersions, serves, type Version } from "../versions.js";
 import type { Entry } from "./topic.js";
 
 /**
- * Whether every instance that implements the interface can serve a version. There must be at least
- * one.
+ * Whether every instance that implements the interface can serve a version. False if no instance
+ * implements it.
  */
 export function ceiling(
   entries: readonly Entry[],

@@ -31,8 +31,8 @@ export interface ClientOptions {
    */
   timeoutMs?: number | undefined;
   /**
-   * How often to try again when no server accepted a message. Negative, which is the default, means
-   * until the deadline.
+   * How often to try again when no server accepted a message. Negative, the default, means until
+   * the deadline.
    */
   retry?: number | undefined;
   /**
@@ -42,11 +42,12 @@ export interface ClientOptions {
   versionCap?: string | undefined;
   /** Aliases of versions, such as names of releases. */
   versionAliases?: Readonly<Record<string, string>> | undefined;
-  /** Messages do not wait for a server: they fail at once if there is none. */
+  /** Whether messages fail at once if there is no server, in place of waiting for one. */
   failFast?: boolean | undefined;
   /**
-   * How long a server may be silent during a call. The server sends heartbeats for that. By default
-   * there are no heartbeats.
+   * How many milliseconds a server may be silent during a call, before the call fails with
+   * MonitorTimeout. The server sends heartbeats. By default there is no limit, and there are no
+   * heartbeats.
    */
   callMonitorTimeoutMs?: number | undefined;
   /** Messages with the same key run one after the other on a server. */
@@ -247,8 +248,8 @@ export class Client {
   }
 
   /**
-   * Delivers a message to one instance. If the server that it names missed it, the client remembers
-   * that.
+   * Delivers a message to one instance. If the target names a server, and that server missed the
+   * message, the client remembers to report it.
    */
   async #deliver<R>(op: Operation, cast: boolean, send: (op: Operation, e: Entry) => Promise<R>): Promise<R> {
     try {
@@ -262,7 +263,7 @@ export class Client {
     }
   }
 
-  /** Returns a function that sends a message with the report of what its server missed. */
+  /** Wraps `send`: the message carries the report for its server, if there is one. */
   #telling<R>(op: Operation, send: (op: Operation, e: Entry) => Promise<R>): (e: Entry) => Promise<R> {
     return (e) =>
       this.#host.fleet.missed.telling(e, (ago) => send(ago === undefined ? op : { ...op, missed: ago }, e));

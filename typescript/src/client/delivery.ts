@@ -13,11 +13,11 @@ import { Entry, type Topic } from "./topic.js";
 
 /** How long a message waits for a connection that is being opened again, in milliseconds. */
 const CONNECT = 1000;
-/** How long a message waits for a connection that is new, or failed before. */
+/** How long a message waits for a connection that is new, or failed before, in milliseconds. */
 const PATIENCE = 50;
-/** How far discovery may lag behind. */
+/** How far discovery may lag, in milliseconds. */
 const SETTLE = 500;
-/** How long a topic is watched until it is known which servers were there. */
+/** How long a topic is watched, in milliseconds, until an unlisted server is known to be absent. */
 const LEARN = 3000;
 const MIN_PAUSE = 10;
 const MAX_PAUSE = 1000;
@@ -62,9 +62,9 @@ class State {
   readonly #began = performance.now();
   /** The instances that were tried in this round. */
   readonly tried = new Set<Entry>();
-  /** Why the message was not delivered yet. */
+  /** Why the last attempt did not deliver the message. */
   #last: RPCError | undefined;
-  /** Why the last instance that cannot serve the message cannot. */
+  /** The error of the last instance that cannot serve the message. */
   #unable: RPCError | undefined;
   /** Whether an instance was tried in this round that may accept the message later. */
   #able = false;
@@ -76,7 +76,7 @@ class State {
     this.#m = m;
   }
 
-  /** The time until the deadline. */
+  /** The time until the deadline, in milliseconds. */
   get left(): number {
     return this.#m.deadline - performance.now();
   }
@@ -100,7 +100,10 @@ class State {
     await this.#topic.wait(seen, limit - performance.now(), this.#m.signal);
   }
 
-  /** Connects to an instance. If it returns false, pick again; the same instance may be picked. */
+  /**
+   * Waits for the connection to an instance, and returns whether it is ready. If not, the caller
+   * picks again, and may pick the same instance.
+   */
   async connected(e: Entry): Promise<boolean> {
     if (e.link.ready) {
       return true;
@@ -111,7 +114,7 @@ class State {
       return true;
     }
     if (never && !e.link.down) {
-      e.link.fresh = false; // it is being connected; others go first
+      e.link.fresh = false; // until it is connected, others are preferred
     } else {
       this.failed(e, e.link.unreachable(e.describe()));
     }
@@ -137,8 +140,8 @@ class State {
   }
 
   /**
-   * Returns how long to wait after no instance was found, or throws an error if waiting does not
-   * help.
+   * Returns how many milliseconds to wait after no instance was found, or throws an error if
+   * waiting does not help.
    */
   assess(verdict: Verdict, entries: readonly Entry[]): number {
     switch (verdict) {
@@ -188,8 +191,8 @@ class State {
   }
 
   /**
-   * Returns how long to wait for a server that is not listed, or throws an error if it is known not
-   * to exist.
+   * Returns how many milliseconds to wait for a server that is not listed, or throws an error if it
+   * is known not to exist.
    */
   #untilKnown(): number {
     if (this.#last?.kind !== "NoInstance" || this.#topic.recent(this.#m.target.server ?? "")) {
@@ -236,8 +239,9 @@ function undiscovered(topic: Topic): RPCError {
 }
 
 /**
- * Whether a message was refused by a gateway, and not by the instance behind it. Call this before
- * the error is completed.
+ * Whether a message was refused by a gateway, and not by the instance behind it. Call it before the
+ * client adds the instance to the error. Until then, only an answer of the instance itself names
+ * it.
  */
 export function ofGateway(e: Entry, error: RPCError): boolean {
   return e.instance.relayed === true && !error.instanceId;
@@ -259,11 +263,11 @@ export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean
   } else if (absent) {
     topic.gone(e);
   } else if (e.missing && error.notDelivered && error.reason !== "full") {
-    topic.avoid(e); // the gateway that it was attached to is there, and it is not
+    topic.avoid(e); // the gateway runs, but the instance is no longer attached
   }
 }
 
-/** Returns the entries of a topic. It waits until they are known. */
+/** Waits until the entries of a topic are known, and returns them. */
 export async function known(
   topic: Topic,
   m: Pick<Message, "deadline" | "failFast" | "signal">,
@@ -287,7 +291,7 @@ export async function known(
   }
 }
 
-/** Waits for a time, or until the signal. */
+/** Waits for a time, or until the signal is aborted. */
 export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(milliseconds, undefined, signal ? { signal } : {}).catch(() => {});
 }

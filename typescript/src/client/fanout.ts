@@ -9,9 +9,9 @@ import { about, canServe, from, type Message, unable } from "./message.js";
 import { isMissed, isUnsendable, type Missed } from "./missed.js";
 import type { Entry, Topic } from "./topic.js";
 
-/** How long to try again at a full server, in milliseconds. */
+/** For how long a copy is sent again to a full server, in milliseconds. */
 const FULL = 1000;
-/** To how many servers a message is sent concurrently. */
+/** The number of servers to which a message is sent at the same time. */
 const AT_ONCE = 64;
 
 /** The outcome of a fanout at one server. */
@@ -29,7 +29,7 @@ export interface Outcome {
 export class Report {
   /** The outcome at each server. */
   readonly outcomes: readonly Outcome[];
-  /** Why there may be other servers, if discovery cannot be read. */
+  /** Set if discovery cannot be read: there may be servers that the report lacks. */
   readonly uncertain: Error | undefined;
 
   constructor(outcomes: readonly Outcome[], uncertain: Error | undefined) {
@@ -42,7 +42,7 @@ export class Report {
     return this.outcomes.filter((o) => o.error === undefined);
   }
 
-  /** The servers that should have received the message, and did not, or may not have. */
+  /** The servers that should have received the message, but did not or may not have. */
   get failed(): readonly Outcome[] {
     return this.outcomes.filter((o) => o.error !== undefined && !o.skipped);
   }
@@ -56,7 +56,7 @@ export class Report {
 /** The reply of one server to a gather: its result, or an error. */
 export interface Reply<R> {
   readonly instance: Instance;
-  /** The number of all replies. */
+  /** The number of replies to the gather. */
   readonly total: number;
   readonly result: R | undefined;
   readonly error: Error | undefined;
@@ -108,8 +108,8 @@ export class Audience {
   }
 
   /**
-   * Sends the message to all, and returns the report. It omits servers that answered that they have
-   * stopped.
+   * Sends the message to all servers, and returns the report. It omits servers that answered that
+   * they have stopped.
    */
   async report(send: Send<void>): Promise<Report> {
     const ends: Delivered<void>[] = [];
@@ -130,7 +130,7 @@ export class Audience {
     return new Report(outcomes, this.#uncertain);
   }
 
-  /** Sends the message to all, and yields the replies as they arrive, one per server. */
+  /** Sends the message to all servers, and yields the replies as they arrive, one per server. */
   async *replies<R>(send: Send<R>, types: ErrorTypes): AsyncGenerator<Reply<R>, void> {
     const total = this.#total;
     const reply = ({ entry, result, error }: Delivered<R>) => ({
@@ -184,7 +184,7 @@ export class Audience {
         }
       }
       await pause(wait, this.#m.signal);
-      at = this.#topic.successor(at) ?? at; // another gateway may have it meanwhile
+      at = this.#topic.successor(at) ?? at; // it may have moved to another gateway
     }
   }
 }

@@ -20,14 +20,14 @@ export class Fleet {
   readonly missed = new Missed();
   readonly #topics = new Map<string, Topic>();
 
-  /** Zone is the program's zone; empty for none. */
+  /** Creates a fleet without topics. `zone` is the program's zone; empty for none. */
   constructor(registry: Registry, connect: (i: Instance) => Link, zone: string) {
     this.#registry = registry;
     this.#connect = connect;
     this.#zone = zone;
   }
 
-  /** Returns a topic. */
+  /** Returns a topic, and starts to watch it if it is new. */
   topic(exchange: string, name: string): Topic {
     const key = `${exchange}\n${name}`;
     let topic = this.#topics.get(key);
@@ -51,7 +51,7 @@ export class Fleet {
     }
   }
 
-  /** Makes waiting messages look again. */
+  /** Makes the waiting messages of all topics check again. */
   wake(): void {
     for (const topic of this.#topics.values()) {
       topic.wake();

@@ -17,7 +17,10 @@ import type { Trust } from "../trust.js";
 import { Attempt } from "./attempt.js";
 import { openSession } from "./session.js";
 
-/** How much gRPC's limit exceeds ours, so that our error comes first. */
+/**
+ * Bytes by which gRPC's limit exceeds ours, so that our limit applies first, and our error explains
+ * it.
+ */
 export const SLACK = 1 << 20;
 
 const MIN_BACKOFF = 200;
@@ -77,7 +80,10 @@ export class Link {
     return this.down ? 2 : this.fresh ? 0 : 1;
   }
 
-  /** Returns the error for an instance that could not be connected to. */
+  /**
+   * Returns the error that says why no message can be sent to the process. `who` names the
+   * instance.
+   */
   unreachable(who: string): RPCError {
     const kind = this.#untrusted ? "Untrusted" : "Unreachable";
     const why = this.down
@@ -86,7 +92,7 @@ export class Link {
     return new RPCError(kind, why, { safeToRetry: true });
   }
 
-  /** Waits until the link is connected, at most for so long, and returns whether it is. */
+  /** Waits up to `milliseconds` for the connection, and returns whether it is ready. */
   async connect(milliseconds: number): Promise<boolean> {
     if (this.ready) {
       return true;
@@ -204,8 +210,8 @@ export class Link {
   }
 
   /**
-   * Sends an RPC that streams its answer. It throws only RPCErrors. It counts as a message until it
-   * is read to the end or left.
+   * Sends an RPC that streams its answer. It throws only RPCErrors. It counts as a message until
+   * the reader reaches the end, or leaves.
    */
   stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
@@ -216,7 +222,7 @@ export class Link {
   }
 
   /**
-   * Sends an RPC that also streams its request. Each message is sent as it comes, with flow
+   * Sends an RPC that also streams its request. Its messages are sent one by one, with flow
    * control.
    */
   duplex<I extends DescMessage, O extends DescMessage>(
@@ -308,7 +314,7 @@ export class Link {
     this.#hold();
   }
 
-  /** Counts another entry that uses the link. */
+  /** Counts an entry that uses the link. */
   use(): void {
     this.#uses++;
   }
@@ -318,7 +324,7 @@ export class Link {
     return this.#uses > 0;
   }
 
-  /** Closes the link when no entry uses it. */
+  /** Counts one entry less. The last one closes the link. */
   release(): void {
     if (--this.#uses <= 0) {
       this.close();
@@ -335,7 +341,7 @@ export class Link {
     session?.close();
   }
 
-  /** Closes the connection. Messages on it may end. */
+  /** Closes the connection after the messages on it have ended. */
   close(): void {
     this.renew();
     this.down = true;

@@ -18,11 +18,11 @@ export interface Message {
   readonly namespace: string;
   /** The versions at which the message can be sent, preferred ones first. */
   readonly versions: readonly Version[];
-  /** The end of the delivery, by performance.now(). */
+  /** The deadline of the delivery, as performance.now() counts. */
   readonly deadline: number;
   /**
-   * When the delivery began, by performance.now(). It is left out if the time that the message
-   * waited has no meaning.
+   * When the delivery began, as performance.now() counts. It is left out if errors should not say
+   * how long the message waited.
    */
   readonly begun?: number;
   /** The turn of the message in the round robin. */
@@ -48,7 +48,7 @@ export function about(
   return error;
 }
 
-/** Whether each error was sent by a server. */
+/** For each error, whether a server sent it. */
 const told = new WeakMap<RPCError, boolean>();
 
 /** Whether an error was sent by a server. */
@@ -56,7 +56,7 @@ export function answered(error: RPCError): boolean {
   return told.get(error) ?? error.server !== "";
 }
 
-/** Returns how long a message has waited, at most until its deadline; 0 if that is not known. */
+/** Returns how many milliseconds a message has waited, at most until its deadline; 0 if unknown. */
 export function waited(m: Partial<Pick<Message, "begun" | "deadline">>): number {
   const { begun, deadline = Number.POSITIVE_INFINITY } = m;
   return begun === undefined ? 0 : Math.min(performance.now(), deadline) - begun;

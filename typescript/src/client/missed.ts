@@ -22,7 +22,7 @@ export class Missed {
     this.#add(keyOf(i));
   }
 
-  /** Notes that the instance with a name missed a message. */
+  /** Notes that the server with a name missed a message. */
   server(exchange: string, topic: string, name: string): void {
     this.#add(nameOf(exchange, topic, name));
   }
@@ -40,8 +40,9 @@ export class Missed {
   }
 
   /**
-   * Sends a message to an instance. The function gets how long ago the instance missed a message,
-   * in milliseconds. The record is removed if the server answers. Later failures are kept.
+   * Sends a message with a report for its instance. `send` gets the report: how many milliseconds
+   * ago the instance missed a message, or undefined. If the server answers, the report is
+   * forgotten; later failures are kept.
    */
   async telling<R>({ instance: i }: Entry, send: (ago: number | undefined) => Promise<R>): Promise<R> {
     const keys = [keyOf(i), nameOf(i.exchange, i.topic, i.server)];
@@ -83,7 +84,7 @@ function nameOf(exchange: string, topic: string, name: string): string {
   return ["name", exchange, topic, name].join("\n");
 }
 
-/** Whether the server received the report, although the attempt ended with an error. */
+/** Whether the server received the report, given the error of the attempt. */
 function heard(e: RPCError): boolean {
   const denied = e.kind === "AccessDenied" && e.safeToRetry;
   return e.server !== "" && !denied && e.reason !== "declined";

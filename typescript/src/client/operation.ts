@@ -30,7 +30,7 @@ function request(op: Operation, { instance }: Entry): { message: MessageInitShap
     message.missed = toDuration(op.missed);
   }
   if (message.target && !instance.id && instance.server) {
-    message.target.server = instance.server; // servers at one static address are told apart by their names
+    message.target.server = instance.server; // the name distinguishes servers at one static address
   }
   return { message };
 }
@@ -80,13 +80,13 @@ export async function sendMonitored(op: Operation, e: Entry, silence: number): P
 /** The results of a multicall, as they arrive. */
 export interface Items {
   next(): Promise<IteratorResult<unknown, void>>;
-  /** Stops early, which cancels the method. */
+  /** Stops early. This cancels the method. */
   end(): Promise<void>;
 }
 
 /**
- * Begins a multicall. It returns when the server has sent an item, or has ended the stream, which
- * shows that it accepted the message.
+ * Begins a multicall. It returns when the server has sent an item or ended the stream: either shows
+ * that it accepted the message. `patience` is the timeout of each later item, in milliseconds.
  */
 export async function openItems(op: Operation, e: Entry, patience: number): Promise<Items> {
   const dog = new Watchdog(op.message.signal);
@@ -138,7 +138,7 @@ class Watchdog {
     return this.#controller.signal;
   }
 
-  /** Expects an event within so many milliseconds. This replaces the previous expectation. */
+  /** Expects an event within `milliseconds`. This replaces the previous expectation. */
   expect(milliseconds: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

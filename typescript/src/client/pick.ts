@@ -1,4 +1,4 @@
-/** Which instance a message is sent to. */
+/** Picks the instance that a message is sent to. */
 
 import type { Version } from "../versions.js";
 import { canServe, type Message } from "./message.js";
@@ -7,7 +7,9 @@ import type { Entry, Topic } from "./topic.js";
 /** Why there is no instance to send to. */
 export type Verdict = "absent" | "no server" | "unable" | "away" | "exhausted";
 
-/** Returns the instance for a message, in turn among equally healthy ones, or why there is none. */
+/**
+ * Returns the instance for a message, or why there is none. Equally healthy instances take turns.
+ */
 export function pick(
   topic: Topic,
   entries: readonly Entry[],

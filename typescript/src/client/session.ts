@@ -1,5 +1,5 @@
 /**
- * One HTTP/2 connection to a process: it is opened, kept alive, and given up when the process does
+ * An HTTP/2 connection to a process: how it is opened, kept alive, and closed when the process does
  * not answer.
  */
 
@@ -14,7 +14,7 @@ const CONNECT_WITHIN = 10_000;
 /** Pings detect frozen processes and lost hosts. Servers allow one every five seconds. */
 const PING_EVERY = 10_000;
 const PONG_WITHIN = 10_000;
-/** The flow-control window of a stream, and of all streams together. */
+/** The flow-control window of a stream, and of all streams together, in bytes. */
 const WINDOW = 1 << 20;
 /**
  * Node counts the data that streams have queued, in MiB, and resets new streams beyond this limit.
@@ -35,7 +35,7 @@ export function refusedStream(stream: http2.ClientHttp2Stream, session: http2.Ht
 
 /** Events of a connection. */
 export interface SessionEvents {
-  /** The process has shown that it speaks HTTP/2. Messages must not be sent before. */
+  /** The process has shown that it speaks HTTP/2. No message may be sent earlier. */
   ready(): void;
   /** The connection is closed, or accepts no more streams. */
   ended(why: Error | undefined): void;
@@ -75,7 +75,7 @@ export function openSession(addr: string, trust: Trust, events: SessionEvents): 
     if (code === http2.constants.NGHTTP2_REFUSED_STREAM) {
       misleading.add(session);
     }
-    end(); // what is on its way may end; nothing else may begin
+    end(); // open streams may end; no new ones may begin
   });
   session.on("close", end);
   return session;
@@ -98,7 +98,10 @@ function dial(addr: string, trust: Trust): { authority: string; connect: () => n
   };
 }
 
-/** Sends pings, and closes the connection when an answer does not come in time. */
+/**
+ * Sends a ping every `every` milliseconds, and closes the connection if no answer arrives within
+ * `within` milliseconds.
+ */
 export function keepAlive(session: http2.Http2Session, every = PING_EVERY, within = PONG_WITHIN): void {
   const timer = setInterval(() => {
     if (session.destroyed) {
@@ -113,8 +116,8 @@ export function keepAlive(session: http2.Http2Session, every = PING_EVERY, withi
       return;
     }
     setTimeout(() => {
-      // If this process was busy, the answer may be waiting. It is read before the function of
-      // setImmediate runs.
+      // If this process was busy, the answer may have arrived without being read. Node reads it
+      // before it calls the function of setImmediate.
       setImmediate(() => {
         if (!answered && !session.destroyed) {
           session.destroy(new Error(`nothing came for ${(every + within) / 1000} s`));

@@ -1,6 +1,4 @@
-/**
- * The instances of a topic: as discovery, their connections, and their own answers describe them.
- */
+/** The instances of a topic, and what discovery, connections and answers say about them. */
 
 import { createHash } from "node:crypto";
 import { DRAINING, HELD, type Instance } from "../discovery/instance.js";
@@ -10,9 +8,9 @@ import type { Link } from "./link.js";
 
 /** How long an instance is kept after it disappeared from the registry, in milliseconds. */
 const LINGER = 30_000;
-/** How long to wait for a named server that was listed before. */
+/** How long messages wait for a named server after it left, in milliseconds. */
 const RECENT = 60_000;
-/** How long to avoid an instance after another process answered at its address. */
+/** How long to avoid an instance after another process answered at its address, in milliseconds. */
 const AVOID = 5_000;
 /** In a fleet with more instances than MANY, each client uses only FEW of them. */
 const MANY = 64;
@@ -22,15 +20,15 @@ const FEW = 32;
 export class Entry {
   instance: Instance;
   readonly link: Link;
-  /** When it disappeared from discovery; 0 if it is listed. */
+  /** When it disappeared from discovery, as performance.now() counts; 0 while it is listed. */
   missing = 0;
-  /** Whether the registry lost its data, so that the instance is assumed to exist still. */
+  /** Whether it disappeared because the registry lost its data, so it probably still runs. */
   lost = false;
   /** Whether it answered that it no longer exists. */
   left = false;
   /** Whether it is listed at another address. */
   moved = false;
-  /** Until when to avoid it. */
+  /** No message is sent to it until this time, as performance.now() counts. */
   avoided = 0;
 
   constructor(instance: Instance, link: Link) {
@@ -40,7 +38,7 @@ export class Entry {
 
   /** Whether messages may be sent to it. */
   usable(now: number): boolean {
-    // A gateway does not know instances that it does not list.
+    // A gateway cannot pass messages to instances that it does not list.
     if (
       this.left ||
       this.moved ||
@@ -57,7 +55,7 @@ export class Entry {
     return this.missing > 0 && !this.left && !this.moved && now < this.missing + LINGER && !this.usable(now);
   }
 
-  /** Whether it is listed nowhere. */
+  /** Whether it is not listed, at any address. */
   get unlisted(): boolean {
     return this.missing > 0 && !this.moved;
   }
@@ -85,7 +83,7 @@ export class Entry {
     );
   }
 
-  /** Describes it for people. */
+  /** Returns its name and address, for errors. */
   describe(): string {
     const { server, addr } = this.instance;
     return `${server ? `server "${server}"` : "the server"} at ${addr}`;
@@ -104,14 +102,14 @@ export class Topic {
   state = 0;
   /** Why discovery cannot be read now. */
   error: Error | undefined;
-  /** When the watch began. */
+  /** When the watch began, as performance.now() counts. */
   readonly since = performance.now();
-  /** When it was last used. */
+  /** When a message last used it, as performance.now() counts. */
   used = this.since;
   /** Ends the watch. */
   stop: () => void = () => {};
 
-  /** What tells of the topic, as errors name it. */
+  /** The name of the registry in errors. */
   readonly registry: string;
 
   constructor(connect: (i: Instance) => Link, me: string, zone: string, registry: string) {
@@ -153,7 +151,7 @@ export class Topic {
       .map(({ e }) => e);
   }
 
-  /** Handles an update of the registry. */
+  /** Applies an update from the registry. */
   update(u: Update): void {
     this.error = u.error;
     if (u.error === undefined) {
@@ -218,7 +216,10 @@ export class Topic {
     this.wake();
   }
 
-  /** Notes that a gateway did not pass on a message. The connection to the gateway stays. */
+  /**
+   * Notes that a gateway did not pass on a message to an instance. The client stays connected to
+   * the gateway.
+   */
   avoid(e: Entry): void {
     e.avoided = performance.now() + AVOID;
     this.wake();
@@ -231,7 +232,7 @@ export class Topic {
     return id ? this.#entries?.find((e) => e !== of && e.instance.id === id && e.usable(now)) : undefined;
   }
 
-  /** Makes waiting messages look again. */
+  /** Makes waiting messages check the topic again. */
   wake(): void {
     this.state++;
     for (const done of [...this.#waiting]) {
@@ -239,7 +240,10 @@ export class Topic {
     }
   }
 
-  /** Waits until the state differs from the one seen, at most for so long, or until the signal. */
+  /**
+   * Waits until the state is no longer `seen`, up to `milliseconds`, or until the signal is
+   * aborted.
+   */
   async wait(seen: number, milliseconds: number, signal?: AbortSignal): Promise<void> {
     if (this.state !== seen || signal?.aborted) {
       return;

@@ -28,7 +28,7 @@ export class Sender implements TypedSender {
   readonly #cap: Cap;
   readonly #context: string;
 
-  /** Context is the request context that methods get. */
+  /** Creates a sender for a client's stubs. `context` is the request context that methods get. */
   constructor(
     host: ClientHost,
     target: Target,
@@ -63,8 +63,8 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Sends to every server. If one fails, the whole fanout throws its error, since a stub cannot
-   * return a report.
+   * Sends to every server. If a server fails, this throws its error, since a stub cannot return a
+   * report.
    */
   async #fanout<R>(topic: Topic, m: Message, send: (e: Entry) => Promise<R>): Promise<R> {
     let answer: R | undefined;
@@ -122,8 +122,8 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Sends at the first version that an instance serves, as far as is known. If the instance refuses
-   * that version, it tries the next lower one.
+   * Sends at the first version that the instance is known to serve. If the instance refuses that
+   * version, the next lower one is tried.
    */
   async #descend<R>(
     m: Message,

@@ -31,7 +31,7 @@ export class StatusError extends Error {
   readonly status: number;
 
   constructor(status: number, text: string) {
-    const page = text.startsWith("<"); // for browsers, which no agent sends
+    const page = text.startsWith("<"); // HTML is not from an agent, but from a proxy, for example
     const why = text && !page ? `: ${text.replace(/\s+/g, " ").slice(0, 300)}` : "";
     super(`it answers ${status} ${http.STATUS_CODES[status] ?? ""}${why}${advice(status, text, page)}`);
     this.status = status;
@@ -40,7 +40,7 @@ export class StatusError extends Error {
 
 const CHECK = ": check that a Consul agent answers there";
 
-/** Says what to do about an answer. */
+/** Returns what to do about an answer. */
 function advice(status: number, text: string, page: boolean): string {
   if (status === 404 || page) {
     return `: another program may have the address${CHECK}`;
@@ -76,9 +76,9 @@ export interface RequestOptions {
 export class Access {
   readonly agents: readonly { host: string; port: number }[];
   readonly dc: string;
-  /** In milliseconds. */
+  /** The TTL of registrations, in milliseconds. */
   readonly ttl: number;
-  /** What errors call it. */
+  /** The name of the agents in errors. */
   readonly name: string;
   readonly #parameters: ReadonlyMap<string, string>;
   readonly #tls: boolean;
@@ -100,7 +100,7 @@ export class Access {
     }
   }
 
-  /** Returns the pool of connections to the agents. It reads the files now. */
+  /** Returns a pool of connections to the agents. It reads the certificate files at this time. */
   connections(): { module: typeof http | typeof https; pool: http.Agent } {
     if (!this.#tls) {
       return { module: http, pool: new http.Agent({ keepAlive: true, maxSockets: 64 }) };
@@ -171,8 +171,8 @@ export class Agents {
   }
 
   /**
-   * Sends a request, and returns the answer. A StatusError is from the agent; an RPCError means
-   * that no agent answered.
+   * Sends a request, and returns the answer. Throws a StatusError if the agent's status is not 200,
+   * and an RPCError if no agent answered.
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const { agents } = this.#access;

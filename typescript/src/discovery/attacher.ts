@@ -19,7 +19,7 @@ const MAX_PAUSE = 3000;
 /** Connects to a gateway. */
 export type Connect = (addr: string) => Link;
 
-/** Publishes servers that cannot be connected to. */
+/** Publishes servers that other processes cannot connect to, by attaching them to a gateway. */
 export class Attacher {
   readonly #addrs: readonly string[];
   readonly #connect: Connect;
@@ -29,7 +29,7 @@ export class Attacher {
   #first: number;
   #at: Attachment | undefined;
   #wanted: readonly Instance[] = [];
-  /** The number of changes of the wanted list, and of the last change that the gateway has. */
+  /** The number of the last change of #wanted, and of the last change that the gateway has. */
   #number = 0;
   #has = 0;
   #waiting: { number: number; done: (error: RPCError | undefined) => void }[] = [];
@@ -38,7 +38,7 @@ export class Attacher {
   #ended = false;
   #events = 0;
   #wake: () => void = () => {};
-  /** Accepts a connection for the servers. */
+  /** Called with each connection for the servers. */
   take: (connection: Duplex) => void = () => {};
   /** Called with a reason each time the process is attached again after an interruption. */
   lapsed: (reason: string) => void = () => {};
@@ -47,10 +47,13 @@ export class Attacher {
     this.#addrs = addrs;
     this.#connect = connect;
     this.#log = log;
-    this.#first = randomInt(addrs.length); // so that each gateway has a share of all processes
+    this.#first = randomInt(addrs.length); // spreads the processes over the gateways
   }
 
-  /** Returns when a gateway has accepted the instances. An empty list withdraws all. */
+  /**
+   * Publishes the instances, and returns when a gateway has accepted them. An empty list withdraws
+   * all. Throws an RPCError if no gateway accepts them.
+   */
   async publish(instances: readonly Instance[]): Promise<void> {
     if (this.#ended || (instances.length === 0 && this.#running === undefined)) {
       return;
@@ -67,8 +70,8 @@ export class Attacher {
     if (error === undefined) {
       return;
     }
-    // The withdrawal of everything is never undone, since the end of the attachment has the same
-    // effect.
+    // A failed withdrawal of all instances is not undone: the end of the attachment withdraws them,
+    // too.
     if (this.#number === number && instances.length > 0) {
       this.#wanted = before;
       this.#number++;
@@ -118,7 +121,7 @@ export class Attacher {
     this.#wake();
   }
 
-  /** Waits for an event after the one seen, at most for so long. */
+  /** Waits up to `milliseconds` for an event after number `seen`; without a limit if undefined. */
   async #wait(seen: number, milliseconds: number | undefined): Promise<void> {
     if (this.#events === seen) {
       await new Promise<void>((resolve) => {
@@ -147,9 +150,9 @@ export class Attacher {
     if (this.#has !== number) {
       const error = await refusal(at.publish(wanted, ATTACH_WITHIN));
       if (error !== undefined && at.gone) {
-        return false; // that it is gone is an event, and the next step attaches the process anew
+        return false; // the end is an event, so the next step attaches the process anew
       }
-      this.#has = number; // what is refused is not asked for again
+      this.#has = number; // a refused publication is not repeated
       this.#tell(number, error);
     }
     return false;
@@ -202,7 +205,7 @@ export class Attacher {
   /** Withdraws the servers from a gateway, and waits until the gateway ends the attachment. */
   async #leave(left: Attachment): Promise<void> {
     this.#leaving.add(left);
-    await refusal(left.publish([], ATTACH_WITHIN)); // otherwise the end of the attachment tells it
+    await refusal(left.publish([], ATTACH_WITHIN)); // if this fails, the end of the attachment withdraws them
     await left.over;
     this.#leaving.delete(left);
   }

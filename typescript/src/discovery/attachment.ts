@@ -1,6 +1,6 @@
 /**
- * A stream to one gateway, and the connection in it. In that connection, the gateway is the client
- * and the process is the server. docs/protocol.md has the frames.
+ * A stream to one gateway, and the connection that it carries. In that connection, the gateway is
+ * the client and the process is the server. docs/protocol.md has the frames.
  */
 
 import { Duplex } from "node:stream";
@@ -30,7 +30,7 @@ class Outbox {
   #closed = false;
   #wake: () => void = () => {};
 
-  /** Adds a frame. Sent is called when the next frame may be added. */
+  /** Adds a frame. `sent` is called when the next frame may be added. */
   add(frame: Request, sent: () => void = () => {}): void {
     this.#frames.push({ frame, sent });
     this.#wake();
@@ -58,7 +58,7 @@ class Outbox {
   }
 }
 
-/** The connection in a stream. */
+/** The connection that a stream carries. */
 class Tunnel extends Duplex {
   readonly #outbox: Outbox;
   readonly #abort: () => void;
@@ -68,10 +68,10 @@ class Tunnel extends Duplex {
     super({ allowHalfOpen: false });
     this.#outbox = outbox;
     this.#abort = abort;
-    this.on("error", () => {}); // those who use it hear of it
+    this.on("error", () => {}); // its user handles the event "close"
   }
 
-  /** Handles received bytes, and waits until they are read. */
+  /** Passes on received bytes, and waits until there is room for more. */
   async arrived(bytes: Uint8Array): Promise<void> {
     if (!this.destroyed && !this.push(bytes)) {
       await new Promise<void>((resolve) => {
@@ -99,7 +99,7 @@ class Tunnel extends Duplex {
   override _destroy(e: Error | null, done: (e?: Error | null) => void): void {
     this.#room();
     if (e === null) {
-      this.#outbox.close(); // what was written before still leaves
+      this.#outbox.close(); // frames that were written earlier are still sent
     } else {
       this.#abort();
     }
@@ -117,7 +117,10 @@ export class Attachment {
   readonly #outbox = new Outbox();
   readonly #controller = new AbortController();
   readonly #tunnel: Tunnel;
-  /** Publications without an answer. An answer is a status, or undefined if none comes. */
+  /**
+   * Publications that wait for an answer. The function gets its status, or undefined if no answer
+   * will come.
+   */
   readonly #waiting: ((status: Uint8Array | undefined) => void)[] = [];
   /** Whether the gateway will stop soon. */
   closing = false;
@@ -134,7 +137,10 @@ export class Attachment {
     this.over = this.#receive();
   }
 
-  /** Opens an attachment. Changed is called when it has ended, or its gateway will stop soon. */
+  /**
+   * Opens an attachment within `within` milliseconds. `changed` is called when it has ended, or its
+   * gateway will stop soon.
+   */
   static async open(addr: string, link: Link, within: number, changed: () => void): Promise<Attachment> {
     if (!(await link.connect(within))) {
       const why = link.unreachable(`the gateway at ${addr}`);
@@ -149,7 +155,10 @@ export class Attachment {
     return this.#tunnel;
   }
 
-  /** Sends the gateway the list of instances, and returns when it has accepted them. */
+  /**
+   * Sends the gateway the list of instances, and returns when it has accepted them. Throws an
+   * RPCError if it does not within `within` milliseconds.
+   */
   async publish(instances: readonly Instance[], within: number): Promise<void> {
     const value = { instances: instances.map(encode) };
     const status = await new Promise<Uint8Array | undefined | "late">((resolve) => {
@@ -171,7 +180,7 @@ export class Attachment {
     }
   }
 
-  /** Ends it at once. */
+  /** Ends the attachment at once. */
   end(): void {
     this.#controller.abort();
   }
@@ -257,7 +266,7 @@ function decode(bytes: Uint8Array): RPCError {
       return decodeStatus({ code, text: message, details: bytes }, seen);
     }
   } catch {
-    // The bytes are not a status.
+    // The bytes are not a status: see below.
   }
   return new RPCError("Unreachable", "it answers what no gateway does");
 }

@@ -13,10 +13,12 @@ import { Reader, Watch } from "./consulwatch.js";
 import type { Instance } from "./instance.js";
 import type { Notify, Registry } from "./registry.js";
 
-/** How many topics have their own query. An agent allows a host 200 connections. */
+/**
+ * How many topics have a query that waits. Agents limit each host to 200 connections, by default.
+ */
 const OWN_QUERIES = 32;
 
-/** The registry at an agent, or at one of several agents. */
+/** The registry in Consul, through an agent, or through one of several agents. */
 export class ConsulRegistry implements Registry {
   readonly name: string;
   readonly #access: Access;
@@ -80,7 +82,7 @@ export class ConsulRegistry implements Registry {
         }
       } catch (e) {
         if (e instanceof RPCError && e.detail.includes("ACL")) {
-          return true; // a server need not be able to read its own topic
+          return true; // a server may lack the permission to read its own topic
         }
       }
     }

@@ -73,8 +73,8 @@ export function processName(exchange: string, topic: string): string {
 }
 
 /**
- * The ids of a service and of its check at an agent. They cannot be guessed, so that no other token
- * can take them.
+ * The ids of a service and of its check at an agent. They cannot be guessed, so holders of other
+ * tokens cannot register under them first.
  */
 export interface IDs {
   service: string;
@@ -129,8 +129,8 @@ export function instanceService(i: Instance, ids: IDs, processID: string): Servi
 }
 
 /**
- * Returns the service that stands for the process of an instance. The TTL is a duration in Go's
- * format.
+ * Returns the service that represents the process of an instance. Its check has a TTL, a duration
+ * in Go's format.
  */
 export function processService(i: Instance, ids: IDs, ttl: string): Service {
   const { host, port } = hostPort(i);
@@ -182,7 +182,7 @@ interface Entry {
 }
 
 /**
- * Returns the instances among the services of a name, and for each unusable service the reason, by
+ * Returns the instances among the services of a name, and why each other service is unusable, by
  * id.
  */
 export function readEntries(

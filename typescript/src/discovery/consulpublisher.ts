@@ -12,7 +12,7 @@ import type { Instance } from "./instance.js";
 /** How often to check that everything is still registered, in milliseconds. */
 const LOOK_EVERY = 10_000;
 
-/** Registers, sends beats, and repairs. */
+/** Registers the instances, sends heartbeats, and registers again what is lost. */
 export class Publisher {
   readonly #agents: Agents;
   readonly #ttl: number;
@@ -61,7 +61,7 @@ export class Publisher {
     });
   }
 
-  /** Withdraws everything. Registrations that cannot be withdrawn expire. */
+  /** Withdraws all instances. Registrations that cannot be withdrawn expire. */
   async close(): Promise<void> {
     this.#loop?.abort();
     await this.publish([]).catch((e: unknown) => {
@@ -132,7 +132,7 @@ export class Publisher {
           const kind = e.status === 403 ? "AccessDenied" : "Unreachable";
           throw new RPCError(kind, `${this.#agents.name}: ${path}: ${e.message}`, { safeToRetry: true });
         }
-        await sleep(200); // the agent has no connection left for us
+        await sleep(200); // the agent limits connections of a host
       }
     }
   }
@@ -148,8 +148,8 @@ export class Publisher {
   }
 
   /**
-   * Sends a beat, and regularly checks that everything is registered. It returns the pause until
-   * the next beat.
+   * Sends a heartbeat, and regularly checks that everything is registered. It returns the pause
+   * until the next heartbeat, in milliseconds.
    */
   async #beat(): Promise<number> {
     if (this.#process === undefined || this.#wanted.length === 0) {
@@ -195,7 +195,9 @@ export class Publisher {
     return true;
   }
 
-  /** Registers again what the agent lacks. Maintenance is a separate check, which stays. */
+  /**
+   * Registers again what the agent lacks. This does not end maintenance, which is a separate check.
+   */
   async #repair(lost: boolean): Promise<void> {
     const query = { filter: `Meta["rpc-boot"] == ${JSON.stringify(this.#bootId)}` };
     const { body } = await this.#agents.request("GET", "/v1/agent/services", { query });

@@ -10,7 +10,7 @@ import { type Notify, sameUpdate, type Update } from "./registry.js";
 
 /** How long a query waits for a change, in seconds. */
 const MAX_WAIT = 300;
-/** How often to read a topic whose query may not wait, in milliseconds. */
+/** The pause between two queries that may not wait for changes, in milliseconds. */
 const POLL = 2000;
 const MIN_PAUSE = 20;
 
@@ -39,7 +39,7 @@ export class Reader {
     return found.sort();
   }
 
-  /** Returns the instances of a name, and the index of the answer. */
+  /** Returns the instances of a service name, and Consul's index for the answer. */
   async instances(
     name: string,
     options: RequestOptions = {},
@@ -73,8 +73,8 @@ export class Reader {
   }
 
   /**
-   * Throws an error if an empty list may be caused by a missing permission, because it would look
-   * like an empty topic.
+   * Throws an error if a missing permission may be the cause of an empty list. Otherwise the topic
+   * would look empty.
    */
   async #mustRead(name: string, headers: NodeJS.Dict<string | string[]>): Promise<void> {
     let hidden = headers["x-consul-results-filtered-by-acls"] === "true";
@@ -100,12 +100,12 @@ export class Reader {
   }
 }
 
-/** Returns the error for an answer that Consul does not give. */
+/** Returns the error for when Consul does not answer, or its answer makes no sense. */
 export function unreachable(agents: Agents, why: string): RPCError {
   return new RPCError("Unreachable", `${agents.name}: ${why}`, { safeToRetry: true });
 }
 
-/** Watches one name for all watchers of it. */
+/** Watches one service name, for all watches of its topics. */
 export class Watch {
   readonly #name: string;
   readonly #waits: boolean;
@@ -117,7 +117,10 @@ export class Watch {
   #index = 0;
   #failures = 0;
 
-  /** Waits says whether queries may wait for changes. An agent limits the connections of a host. */
+  /**
+   * Starts a watch. `waits` says whether queries may wait for changes, which keeps a connection
+   * open: agents limit the connections of a host.
+   */
   constructor(access: Access, name: string, waits: boolean, log: Logger) {
     this.#name = name;
     this.#waits = waits;
@@ -126,7 +129,7 @@ export class Watch {
     void this.#follow();
   }
 
-  /** Adds a watcher, which gets the current state and each change. */
+  /** Adds a function that gets the current state and each change. */
   join(notify: Notify): void {
     this.#notifies.add(notify);
     if (this.#last !== undefined) {
@@ -134,7 +137,7 @@ export class Watch {
     }
   }
 
-  /** Removes a watcher, and returns whether none is left. */
+  /** Removes a function, and returns whether none is left. */
   leave(notify: Notify): boolean {
     this.#notifies.delete(notify);
     return this.#notifies.size === 0;

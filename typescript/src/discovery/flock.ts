@@ -26,8 +26,8 @@ function flock(): Flock {
 }
 
 /**
- * Takes the exclusive lock of a file that no other process knows yet. The lock lasts until the file
- * is closed.
+ * Locks a file exclusively, until it is closed. No other process may know the file yet, so the lock
+ * is free.
  */
 export function lockFile(fd: number): void {
   if (flock()(fd, EXCLUSIVE | AT_ONCE) !== 0) {

@@ -47,7 +47,7 @@ function readAddresses(rest: string, trust: Trust): string[] {
   return addrs;
 }
 
-/** One gateway while it is in use. */
+/** A gateway while it is in use. */
 class Gate {
   readonly addr: string;
   readonly link: Link;
@@ -70,7 +70,7 @@ class Gate {
   }
 }
 
-/** Finds the instances that a gateway lists. */
+/** The registry that a gateway offers. */
 export class GatewayRegistry implements Registry {
   readonly name: string;
   readonly #addrs: readonly string[];
@@ -87,7 +87,7 @@ export class GatewayRegistry implements Registry {
     this.#connect = connect;
     this.#log = log;
     this.#attacher = new Attacher(this.#addrs, connect, log);
-    this.#next = randomInt(this.#addrs.length); // so that each gateway has a share of all programs
+    this.#next = randomInt(this.#addrs.length); // spreads the programs over the gateways
   }
 
   /** Attaches the servers of this process to one of the gateways. */
@@ -133,7 +133,7 @@ export class GatewayRegistry implements Registry {
     throw asked(failures);
   }
 
-  /** Once a gateway has accepted instances, others can find them. */
+  /** Returns at once: when a gateway has accepted instances, others can find them. */
   async awaitListed(): Promise<boolean> {
     return true;
   }
@@ -158,7 +158,7 @@ export class GatewayRegistry implements Registry {
     return this.#current;
   }
 
-  /** Makes the next gateway replace one that failed or stops. */
+  /** Replaces a gateway that failed or stops by the next one. */
   #leave(gate: Gate): void {
     if (this.#current === gate) {
       this.#current = undefined;
@@ -168,7 +168,7 @@ export class GatewayRegistry implements Registry {
 
   /** Watches a topic at the gateway in use until the watch ends. */
   async #keep(watch: Watch): Promise<void> {
-    let failures: RPCError[] = []; // since a gateway last told something
+    let failures: RPCError[] = []; // of the gateways since the last update
     let pause = MIN_PAUSE;
     while (!watch.ended.aborted) {
       const gate = this.#gate();
@@ -181,7 +181,7 @@ export class GatewayRegistry implements Registry {
         pause = MIN_PAUSE;
       }
       if (gate.left) {
-        continue; // another watch found out
+        continue; // another watch has replaced the gateway already
       }
       this.#leave(gate);
       failures.push(error);
@@ -199,8 +199,8 @@ export class GatewayRegistry implements Registry {
   }
 
   /**
-   * Watches a topic at one gateway. At the end, it returns whether there was any update, and why
-   * the watch ended.
+   * Watches a topic at one gateway until the watch ends. It returns whether there was any update,
+   * and why the watch ended.
    */
   async #follow(
     gate: Gate,

@@ -23,9 +23,9 @@ export interface Instance {
   /** `host:port`, or `unix:` and an absolute path. */
   readonly addr: string;
   readonly state: string;
-  /** What it implements; empty if that is not known. */
+  /** The interfaces that it implements; empty if they are not known. */
   readonly implemented: readonly Implementation[];
-  /** Where its process runs, such as an availability zone; empty if that is not known. */
+  /** The zone where its process runs, such as an availability zone; empty if unknown. */
   readonly zone: string;
   /** Whether the address and the boot id belong to a gateway. */
   readonly relayed?: boolean;
@@ -49,7 +49,7 @@ export function formatImplementation(i: Implementation): string {
   return `${encoded}=${formatVersion(i.version)}`;
 }
 
-/** Parses the result of formatImplementation. The error says what is wrong. */
+/** Parses the result of formatImplementation. Throws a TypeError if it is malformed. */
 export function parseImplementation(text: unknown): Implementation {
   const at = typeof text === "string" ? text.indexOf("=") : -1;
   if (typeof text !== "string" || at < 0) {
@@ -59,7 +59,10 @@ export function parseImplementation(text: unknown): Implementation {
   return { namespace, version: parseVersion(text.slice(at + 1)) };
 }
 
-/** Returns host and port of an address that others can connect to. The error says what is wrong. */
+/**
+ * Splits an address that others can connect to into host and port. Throws a TypeError for any other
+ * address.
+ */
 export function splitAddr(addr: string): { host: string; port: number } {
   const colon = addr.lastIndexOf(":");
   if (colon < 0) {
@@ -79,7 +82,7 @@ export function splitAddr(addr: string): { host: string; port: number } {
   return { host, port: Number(port) };
 }
 
-/** Returns an address; an IPv6 address is put in brackets. */
+/** Joins host and port. An IPv6 address gets brackets. */
 export function joinAddr(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -66,7 +66,7 @@ export class LocalRegistry implements Registry {
   }
 
   async awaitListed(_: readonly Instance[], milliseconds: number): Promise<boolean> {
-    await sleep(Math.min(INTERVAL * 1.2, milliseconds)); // others had time to look
+    await sleep(Math.min(INTERVAL * 1.2, milliseconds)); // by then, other processes have scanned the directory
     return true;
   }
 

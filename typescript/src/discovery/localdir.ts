@@ -20,14 +20,17 @@ interface Known {
   instances: Instance[];
 }
 
-/** Scans the directory. It parses only changed files, and tests every lock in each scan. */
+/**
+ * Scans the directory. It parses only changed files. It tests all locks in each scan, because a
+ * lock shows that the process lives.
+ */
 export class Directory {
   readonly #log: Logger;
   #known = new Map<string, Known>();
   #identity: string | undefined;
   /**
-   * Whether the directory was lost since this was last set to false, so that a missing instance
-   * means nothing.
+   * Whether the directory was lost since this was last set to false. Missing instances may then
+   * still run.
    */
   lost = false;
 
@@ -110,7 +113,7 @@ export class Directory {
     }
   }
 
-  /** Removes the file of a dead process. It returns false if the path has another file by now. */
+  /** Removes the file of a dead process. It returns false if another file has replaced it. */
   #bury(path: string, fd: number): boolean {
     const there = fs.lstatSync(path, { throwIfNoEntry: false });
     if (there === undefined) {

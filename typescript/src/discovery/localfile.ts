@@ -7,17 +7,17 @@ const PROCESS = /^oslorpc-.*-[A-Z2-7]{26}\.json$/s;
 const TEMPORARY = /^oslorpc-.*-[A-Z2-7]{26}\.json\.[0-9]*\.tmp$/s;
 const SOCKET = /^[0-9a-f]{8}\.sock$/;
 
-/** Whether a file has the name of a process's file. */
+/** Whether a name is one that processes' files have. */
 export function isProcessFile(name: string): boolean {
   return PROCESS.test(name);
 }
 
-/** Whether a file has the name of a temporary file. */
+/** Whether a name is one that temporary files have. */
 export function isTemporary(name: string): boolean {
   return TEMPORARY.test(name);
 }
 
-/** Whether a file has the name of one of our sockets. */
+/** Whether a name is one that servers' sockets have. */
 export function isSocketName(name: string): boolean {
   return SOCKET.test(name);
 }
@@ -38,7 +38,7 @@ export function encodeFile(instances: readonly Instance[]): string {
   return JSON.stringify({ format: FORMAT, instances: records });
 }
 
-/** Parses the content of a process's file. The error says what is wrong. */
+/** Parses the content of a process's file. Throws an error if it is malformed. */
 export function decodeFile(text: string): Instance[] {
   const file: unknown = JSON.parse(text);
   if (!isRecord(file) || file["format"] !== FORMAT) {

@@ -6,9 +6,9 @@ import { type Instance, sameInstances } from "./instance.js";
 /** A registry's current knowledge about a topic. */
 export interface Update {
   instances: readonly Instance[];
-  /** True if the registry seems to have lost its data, so that a missing instance means nothing. */
+  /** True if the registry seems to have lost its data. Missing instances may then still run. */
   reset: boolean;
-  /** Why the registry cannot be read; the instances are then not valid. */
+  /** Why the registry cannot be read. If it is set, ignore `instances`. */
   error?: Error;
 }
 
@@ -26,14 +26,16 @@ export interface Registry {
    */
   publish(instances: readonly Instance[]): Promise<void>;
 
-  /** Calls notify with the current state and at each change. The result ends the watch. */
+  /**
+   * Calls notify with the current state and at each change. The returned function ends the watch.
+   */
   watch(exchange: string, topic: string, notify: Notify): () => void;
 
-  /** Reads the registry now, and returns all instances of all topics. */
+  /** Reads all instances of all topics from the registry, without a cache. */
   list(): Promise<Instance[]>;
 
   /**
-   * Waits until other processes can find the instances, at most for so long, and returns whether
+   * Waits up to `milliseconds` until other processes can find the instances, and returns whether
    * they can.
    */
   awaitListed(instances: readonly Instance[], milliseconds: number): Promise<boolean>;
@@ -42,19 +44,20 @@ export interface Registry {
   socket(): string | undefined;
 
   /**
-   * Passes connections to the servers of this process, which then do not listen. It is called once,
-   * and returns a stand-in for their address. With registries that lack it, servers listen.
+   * Calls `take` with each connection to the servers of this process, which then do not listen. It
+   * is called once, and returns a placeholder for their address. If a registry lacks it, servers
+   * listen.
    */
   attach?(take: (connection: Duplex) => void): string;
 
-  /** Called with a reason each time a lost registration was restored. */
+  /** Called with a reason each time a lost registration has been restored. */
   lapsed: (reason: string) => void;
 
   /** Withdraws the published instances, and ends all watches. */
   close(): Promise<void>;
 }
 
-/** Whether an update has no news compared to the previous one. */
+/** Whether an update equals the previous one. */
 export function sameUpdate(before: Update | undefined, now: Update): boolean {
   return (
     before !== undefined &&

@@ -10,7 +10,8 @@ import type { Notify, Registry } from "./registry.js";
 const ZONE = ";zone=";
 
 /**
- * Has the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1.
+ * The instances of a URL such as
+ * static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1.
  */
 export class StaticRegistry implements Registry {
   readonly #instances: Instance[] = [];
@@ -130,7 +131,10 @@ function address(text: string): string {
   return text;
 }
 
-/** Whether two addresses may be the same place. Names are not looked up. */
+/**
+ * Whether two addresses may be the same. Host names are not resolved, so two that differ may be the
+ * same.
+ */
 function mayBe(a: string, b: string): boolean {
   if (a === b) {
     return true;

@@ -1,6 +1,6 @@
 /**
- * HTTP/2 streams in the form that Connect's handlers need. The module adds what these lack: when
- * headers are sent, and whether the caller has left.
+ * HTTP/2 streams in the form that Connect's handlers need. The module adds what these lack: control
+ * of when headers are sent, and notice that the caller has left.
  */
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
@@ -12,7 +12,7 @@ import type { Logger } from "../log.js";
 
 /** An RPC, with functions that Connect lacks. */
 export interface Exchange {
-  /** Aborted when the stream has ended, at whichever end. */
+  /** Aborted when the stream has ended, whichever end caused it. */
   readonly signal: AbortSignal;
   /** Sends the headers now, so that the caller knows that its message was accepted. */
   begin(header: Headers): void;
@@ -30,7 +30,7 @@ export class Adapter {
   readonly #unknown: (path: string) => Headers;
   readonly #log: Logger;
 
-  /** Unknown returns the headers of a status for paths without a handler. */
+  /** Creates an adapter. `unknown` returns the headers of a status for paths without a handler. */
   constructor(handlers: readonly UniversalHandler[], unknown: (path: string) => Headers, log: Logger) {
     this.#handlers = new Map(handlers.map((handler) => [handler.requestPath, handler]));
     this.#unknown = unknown;
@@ -44,7 +44,7 @@ export class Adapter {
     }
   }
 
-  /** Answers a stream. */
+  /** Answers the RPC on a stream. */
   async answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
     const path = headers[":path"]?.split("?", 1)[0] ?? "";
     const handler = this.#handlers.get(path);
@@ -92,7 +92,10 @@ class Reply {
     }
   }
 
-  /** Sends the answer of a handler. A refusal is only a status, without headers before it. */
+  /**
+   * Sends the answer of a handler. A refusal is sent as a status alone, because headers would say
+   * that the message was accepted.
+   */
   async send({ status, header, body, trailer }: UniversalServerResponse): Promise<void> {
     this.#trailer = trailer ?? this.#trailer;
     const items = body?.[Symbol.asyncIterator]();

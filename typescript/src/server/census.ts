@@ -1,7 +1,7 @@
 /** Counts which callers asked for which methods, for operators who want to retire a version. */
 
 const ROWS = 1024;
-/** When this many rows are taken, all new callers share one. */
+/** When this many rows are in use, new callers of a method share one row. */
 const CROWDED = (ROWS * 3) / 4;
 /** Refused messages may have any names, so they get at most this many rows. */
 const REFUSED = ROWS / 4;

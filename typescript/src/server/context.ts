@@ -42,7 +42,10 @@ export interface Envelope {
   readonly caller: string;
   readonly orderKey: string;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Until when the caller waits, by performance.now(); undefined if no caller waits. */
+  /**
+   * The time until which the caller waits, as performance.now() counts; undefined if no caller
+   * waits.
+   */
   readonly deadline: number | undefined;
   /** The size of the content in bytes. */
   readonly size: number;
@@ -62,7 +65,7 @@ export class Incoming {
     return this.#controller.signal;
   }
 
-  /** How long the caller still waits. */
+  /** How many milliseconds the caller still waits; undefined if no caller waits. */
   get left(): number | undefined {
     const { deadline } = this.envelope;
     return deadline === undefined ? undefined : deadline - performance.now();

@@ -12,11 +12,11 @@ import { type Bounds, Queue, type Ticket } from "./queue.js";
 import { Window } from "./window.js";
 
 /**
- * How long after the deadline a method is canceled, in milliseconds. The delay is for the caller,
- * which reports its own timeout.
+ * How long after the deadline a method is canceled, in milliseconds. The caller has its own timer,
+ * which should fire first.
  */
 const LATE = 50;
-/** How long canceled methods may take to end when a server is stopped by force. */
+/** How long canceled methods may take to end when a server is stopped by force, in milliseconds. */
 const LAST = 2000;
 
 /** The phase of a server: see docs/server.md. */
@@ -186,7 +186,7 @@ export class Dispatcher {
     return this.#failure(m, method, e);
   }
 
-  /** Returns the failure of a method in the form for its caller. */
+  /** Returns the error that a method's caller gets for a thrown value. */
   #failure(m: Incoming, method: Method, e: unknown): RemoteError {
     method.failed++;
     const expected = method.expected.some((cls) => e instanceof cls);
@@ -237,8 +237,8 @@ export class Dispatcher {
   }
 
   /**
-   * Refuses messages from now on, and waits until the accepted ones have ended. It returns false if
-   * some had to be canceled.
+   * Refuses messages from now on, and waits until the accepted ones have ended. After
+   * `milliseconds`, it cancels them and returns false.
    */
   async finish(milliseconds: number | undefined): Promise<boolean> {
     this.phase = "stopping";
@@ -257,7 +257,10 @@ export class Dispatcher {
     return !this.#forced;
   }
 
-  /** Waits until there are no messages, at most for so long, and returns whether there are none. */
+  /**
+   * Waits up to `milliseconds` until all messages have ended, and returns whether they have;
+   * without a limit if undefined.
+   */
   async #ends(milliseconds: number | undefined): Promise<boolean> {
     if (this.#accepted.size > 0) {
       await new Promise<void>((resolve) => {

@@ -76,7 +76,7 @@ function isMethod(value: unknown): value is Method | MethodFunction {
 export class Table {
   readonly #ping: Method | undefined;
   readonly interfaces: readonly Interface[];
-  /** What the server implements. */
+  /** The interfaces that the server implements. */
   readonly implemented: readonly Implementation[];
 
   constructor(endpoints: readonly (Endpoint | Offer)[], ping: boolean) {
@@ -107,8 +107,8 @@ export class Table {
   }
 
   /**
-   * Returns the method: of the endpoints that can serve the message, the first that has it. Methods
-   * of a typed service are only for messages that name the service.
+   * Returns the method from the first endpoint that has it and can serve the message. Methods of a
+   * typed service are only for messages that name the service.
    */
   select(namespace: string, version: Version, name: string, service = ""): Method {
     const able = this.interfaces.filter(

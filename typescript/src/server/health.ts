@@ -5,7 +5,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc
 import { exchangeKey } from "./adapter.js";
 import type { Process } from "./service.js";
 
-/** Knows the health of a process, and notifies watchers. */
+/** The health of a process. It notifies watchers of changes. */
 export class HealthReport {
   readonly #process: Process;
   readonly #known = new Set([""]);

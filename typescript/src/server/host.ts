@@ -35,8 +35,8 @@ import { routeTyped } from "./typed.js";
 const LISTED_WITHIN = 5000;
 const WITHDRAWN_WITHIN = 3000;
 /**
- * How long an ending process refuses late messages, and how long no message must have come before
- * it ends.
+ * When a process ends, it first refuses late messages, until none has arrived for QUIET, and for at
+ * most LINGER. Then connections have CLOSED_WITHIN to end. All are in milliseconds.
  */
 const LINGER = 1000;
 const QUIET = 100;
@@ -45,7 +45,7 @@ const CLOSED_WITHIN = 500;
 /** The part of a transport that a host uses. */
 export interface HostConfig {
   readonly exchange: string;
-  /** Where the process runs; empty if that is not given. */
+  /** The zone where the process runs; empty if unknown. */
   readonly zone: string;
   readonly maxSize: number;
   readonly registry: Registry;
@@ -53,8 +53,8 @@ export interface HostConfig {
   readonly errors: ErrorTypes;
   readonly log: Logger;
   /**
-   * The address to listen on: host:port, or unix: and a path. Empty means a socket if the registry
-   * has them, and else a port.
+   * The address to listen on: host:port, or unix: and a path. Empty means a Unix socket if the
+   * registry has a place for it, and a port of 127.0.0.1 otherwise.
    */
   readonly listen: string;
   /** The address to publish: host:port, or a host. Empty means the address of the listener. */
@@ -208,8 +208,7 @@ export class Host implements Process {
   }
 
   /**
-   * Closes the listener when no message comes any more, so that late messages are refused and not
-   * cut off.
+   * Closes the listener when messages stop coming, so that late messages are refused, not cut off.
    */
   async close(): Promise<void> {
     const listener = await this.#opening?.catch(() => undefined);

@@ -14,7 +14,7 @@ import { Incoming } from "./context.js";
 import type { Content, Dispatcher } from "./dispatcher.js";
 import type { Reports } from "./reports.js";
 
-/** The size of a payload besides its text. */
+/** The maximum number of bytes that a payload has besides its text. */
 const SLACK = 16;
 
 const fields = ["exchange", "topic", "namespace", "version", "server"] as const;
@@ -33,7 +33,7 @@ const headerFields: Readonly<Record<string, (m: Message) => string>> = {
   "oslorpc-order-key": (m) => m.orderKey,
 };
 
-/** A server of the process, as messages look it up. */
+/** A server of the process, with what finding the server of a message needs. */
 export interface Served {
   instance: Instance;
   readonly dispatcher: Dispatcher;
@@ -126,8 +126,8 @@ export function invalidTarget(detail: string): RPCError {
 }
 
 /**
- * Returns the server for a message. A server that stops, is held or drains is used only if there is
- * no other.
+ * Returns the server for a message. A server that is stopping, held or draining is used only if
+ * there is no other.
  */
 export function findServer(servers: readonly Served[], m: Message, exchange: string, bootId: string): Served {
   const { topic, server, exchange: given } = m.target ?? {};
@@ -147,7 +147,7 @@ export function findServer(servers: readonly Served[], m: Message, exchange: str
   return found;
 }
 
-/** Returns the refusal for a server that does not exist here. */
+/** Returns the refusal of a message whose server does not exist in this process. */
 export function absent(servers: readonly Served[], instanceId: string, bootId: string): RPCError {
   if (instanceId.startsWith(`${bootId}.`) && servers.every((s) => s.instance.id !== instanceId)) {
     return refused("stopping", "the instance has stopped");

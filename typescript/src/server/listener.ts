@@ -14,7 +14,7 @@ import type { Adapter } from "./adapter.js";
 
 /**
  * The interval and the timeout of pings, in milliseconds. Servers ping idle connections, because
- * their clients may be gone.
+ * their clients may have vanished.
  */
 const PING_EVERY = 20_000;
 const PONG_WITHIN = 20_000;
@@ -102,7 +102,10 @@ export class Listener {
     return typeof address === "object" ? (address?.port ?? 0) : 0;
   }
 
-  /** Stops accepting connections, and closes the open ones, by force after so many milliseconds. */
+  /**
+   * Stops accepting connections, and closes the open ones: gracefully at first, and by force after
+   * `milliseconds`.
+   */
   async close(milliseconds: number): Promise<void> {
     const ended = [...this.#sessions].map((session) => closed(session));
     const over = this.#listens ? new Promise((resolve) => this.#server.close(resolve)) : Promise.all(ended);
@@ -113,7 +116,7 @@ export class Listener {
       for (const session of this.#sessions) {
         session.destroy();
       }
-      // A session with unsent data may keep its connection open.
+      // Destroying a session may leave its connection open while there is unsent data.
       for (const connection of this.#connections) {
         connection.destroy();
       }
@@ -130,7 +133,7 @@ function closed(session: http2.Http2Session): Promise<void> {
   return new Promise((resolve) => session.once("close", () => resolve()));
 }
 
-/** Returns host and port of an address to listen on. */
+/** Splits an address to listen on into host and port. */
 export function splitListen(address: string): { host: string; port: number } {
   const match = /^(.*):(\d{1,5})$/.exec(address);
   if (match === null || Number(match[2]) > 65535) {

@@ -43,7 +43,7 @@ export type ArgumentsOf<S extends Shape> = {
 };
 
 /** A function that runs for a message. A generator streams its items. */
-// biome-ignore lint/suspicious/noExplicitAny: what undescribed arguments are is the method's affair
+// biome-ignore lint/suspicious/noExplicitAny: undescribed methods choose their types
 export type MethodFunction<A = any> = (context: RequestContext, args: A) => unknown;
 
 /** The description of a method. */
@@ -104,7 +104,7 @@ export class Method {
     this.#description = description;
   }
 
-  /** Returns the same method with its own counters, for another server. */
+  /** Returns a copy of the method with new counters, for another server. */
   fresh(receiver: object): Method {
     return new Method(this.#description, this.run.bind(receiver));
   }

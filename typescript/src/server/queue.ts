@@ -8,7 +8,7 @@ import { refused } from "../errors.js";
 export interface Bounds {
   /** How many messages run at the same time. */
   workers: number;
-  /** How many more may wait. */
+  /** How many more messages may wait. */
   messages: number;
   /** How many bytes of content the waiting messages may have. One message may always wait. */
   bytes: number;
@@ -72,7 +72,7 @@ export class Queue {
     return ticket;
   }
 
-  /** Returns a ticket, which waits or has a worker. */
+  /** Takes back a ticket, whether it still waits or has a worker. */
   done(ticket: Ticket): void {
     const lane = this.#lanes.get(ticket.key);
     if (ticket.runs) {
@@ -88,7 +88,7 @@ export class Queue {
     this.#handOut();
   }
 
-  /** Sets whether messages are held. */
+  /** Sets whether messages wait even if workers are free. */
   hold(holds: boolean): void {
     this.#holds = holds;
     this.#handOut();

@@ -9,7 +9,7 @@ import type { Logger } from "../log.js";
  */
 const EVERY = 10_000;
 
-/** Handles reports: it passes on the first at once, and later ones after a while. */
+/** Passes on the first report at once, and later ones together, at most every 10 seconds. */
 export class Reports {
   readonly #missed: (reason: string) => void;
   readonly #log: Logger;
@@ -23,8 +23,8 @@ export class Reports {
   }
 
   /**
-   * Handles a report that a message failed so many milliseconds ago, unless the server started
-   * later.
+   * Handles a report of a message that failed `ago` milliseconds ago. A server that started later
+   * ignores it.
    */
   tell(ago: number): void {
     if (performance.now() - this.#began <= ago) {

@@ -15,15 +15,15 @@ const STOP_TIMEOUT = 25_000;
 
 /** The settings of a server. */
 export interface ServerOptions {
-  /** How many messages run at the same time: 64. */
+  /** How many messages run at the same time. The default is 64. */
   workers?: number | undefined;
-  /** How many more may wait: 1000. */
+  /** How many more messages may wait. The default is 1000. */
   queue?: number | undefined;
-  /** How many bytes of content the waiting messages may have: 64 MiB. */
+  /** How many bytes of content the waiting messages may have. The default is 64 MiB. */
   queueBytes?: number | undefined;
-  /** Whether the server runs nothing after its start until it is released. */
+  /** Whether the server runs nothing after its start until it is released. The default is false. */
   hold?: boolean | undefined;
-  /** Whether to answer oslo.messaging's ping method. */
+  /** Whether to answer oslo.messaging's ping method. The default is false. */
   ping?: boolean | undefined;
   /**
    * Called with a reason when messages may have been missed, so that the program can synchronize
@@ -106,7 +106,7 @@ export class Server {
     return this.#set("draining");
   }
 
-  /** Ends drain(). */
+  /** Ends drain(): accepts messages for any server again. */
   resume(): Promise<void> {
     return this.#set("active");
   }
@@ -129,7 +129,7 @@ export class Server {
     const end = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
     const left = () => (end === undefined ? undefined : Math.max(end - performance.now(), 0));
     await this.#host.withdraw(served, timeoutMs === undefined ? undefined : timeoutMs / 2);
-    await sleep(Math.min(this.#host.config.stopGraceMs, left() ?? Number.POSITIVE_INFINITY)); // others hear of it meanwhile
+    await sleep(Math.min(this.#host.config.stopGraceMs, left() ?? Number.POSITIVE_INFINITY)); // until others know
     const clean = await served.dispatcher.finish(left());
     this.#host.remove(served);
     this.#served = undefined;
@@ -160,7 +160,7 @@ export class Server {
     try {
       started(await this.start());
       await Promise.race([signaled, this.wait()]);
-      controller.abort(); // the next signal does what it does without a handler
+      controller.abort(); // without the handlers, a second signal ends the program
       await this.stop(timeoutMs);
     } finally {
       controller.abort();

@@ -53,13 +53,13 @@ const MIN_HEARTBEAT = 10;
 export interface Process {
   readonly bootId: string;
   readonly exchange: string;
-  /** Where it runs; empty if that is not given. */
+  /** The zone where it runs; empty if unknown. */
   readonly zone: string;
   readonly maxSize: number;
   readonly servers: readonly Served[];
-  /** When the transport was opened, by performance.now(). */
+  /** When the transport was opened, as performance.now() counts. */
   readonly began: number;
-  /** When the last message came or ended. */
+  /** When the last message arrived or ended, as performance.now() counts. */
   last: number;
 }
 
@@ -139,7 +139,7 @@ class Contract {
   }
 
   /** Refuses sessions, so that clients send each message with its own RPC. */
-  // biome-ignore lint/correctness/useYield: it is a stream that has no items
+  // biome-ignore lint/correctness/useYield: the stream ends with an error and has no items
   async *session(): AsyncGenerator<SessionResponse> {
     throw statusOf(
       new RPCError("NoSuchMethod", "this server does not serve sessions", { safeToRetry: true }),
@@ -179,8 +179,8 @@ class Contract {
   }
 
   /**
-   * Accepts a message. It returns undefined for a repeated cast, which is answered as accepted, but
-   * does not run again.
+   * Accepts a message. It returns undefined for a repeated cast: its sender is told that it was
+   * accepted, but it does not run again.
    */
   #accept(
     served: Served,
@@ -247,7 +247,7 @@ export function callerOf(context: HandlerContext): string {
   return (context.requestHeader.get("user-agent") ?? "").split(" grpc-", 1)[0] ?? "";
 }
 
-/** Waits for a promise, at most for so long, and returns whether it was settled. */
+/** Waits up to `wait` milliseconds for a promise, and returns whether it was settled. */
 async function within(work: Promise<unknown>, wait: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {

@@ -1,8 +1,8 @@
 /** Finds the name that was probably meant by an unknown name. */
 
 /**
- * Returns the end of a text about an unknown name: a question, if a known name is similar, and then
- * the rest, a sentence without its capital letter.
+ * Returns the end of a text about an unknown name. It asks "did you mean" if a known name is
+ * similar, and ends with `rest`, which begins without a capital letter.
  */
 export function didYouMean(name: string, known: readonly string[], rest: string): string {
   const plain = plainOf(name);

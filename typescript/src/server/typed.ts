@@ -1,4 +1,7 @@
-/** Messages of typed services at a server. Headers replace the protocol's message. */
+/**
+ * Messages of typed services at a server. What other messages have as fields of the request, these
+ * have as headers.
+ */
 
 import { create, type DescMessage, type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
 import {
@@ -134,8 +137,8 @@ class Route {
   }
 
   /**
-   * Accepts a message. It returns undefined for a repeated cast, which is answered as accepted, but
-   * does not run again.
+   * Accepts a message. It returns undefined for a repeated cast: its sender is told that it was
+   * accepted, but it does not run again.
    */
   #take(context: HandlerContext, size: number, cast: boolean, about: { served?: Served }): Taken | undefined {
     this.#process.last = performance.now();
@@ -178,7 +181,7 @@ class Route {
     }
   }
 
-  /** Returns the server for a message. Headers that a message lacks are not compared. */
+  /** Returns the server that a message is for. Headers that the message lacks are not compared. */
   #find(context: HandlerContext): { served: Served; offer: Offer; said: Said } {
     const said = read(context.requestHeader);
     const { servers, bootId } = this.#process;

@@ -3,7 +3,7 @@
 const AGE = 120_000;
 const SIZE = 1 << 14;
 
-/** Remembers ids for two minutes, and the last 16,384 of them. */
+/** Remembers each id for at least two minutes, unless more than 16,384 newer ones arrive. */
 export class Window {
   readonly #seen = new Map<string, number>();
 
@@ -28,7 +28,7 @@ export class Window {
     return true;
   }
 
-  /** Allows a message that did not start to come again. */
+  /** Forgets the id of a message that did not start, so that it may be sent again. */
   forget(id: string): void {
     this.#seen.delete(id);
   }

@@ -9,8 +9,8 @@ import { ALWAYS, pinned, ruleOf, ruleOfValue } from "./rules.js";
 import { latest } from "./service.js";
 
 /**
- * Returns the message for a server at a version. It is the message itself if nothing need be
- * dropped, or if dropping does not help; otherwise a copy without newer parts.
+ * Returns the message for a server at a version. This is the message itself if nothing must be
+ * dropped, or if dropping does not help, and otherwise a copy without newer parts.
  */
 export function fit<D extends DescMessage>(
   needs: Needs,
@@ -94,7 +94,10 @@ class Fit {
     }
   }
 
-  /** Returns which version an enum value needs, or calls go, which drops the value. */
+  /**
+   * Returns which version an enum value needs. If the value must be dropped, it calls `go` to drop
+   * it.
+   */
   #number(field: ReflectMessage["fields"][number], number: number, go: () => void): Version {
     if (field.enum === undefined) {
       return ALWAYS;

@@ -9,10 +9,13 @@ import { latest } from "./service.js";
 
 /** A version that is later than every real one. */
 export const UNLIMITED: Version = { major: 2 ** 32, minor: 0, revision: 0 };
-/** The maximum nesting of google.protobuf.Any. Deeper ones are ignored. */
+/** The maximum nesting of google.protobuf.Any. Values that are nested deeper are not examined. */
 const MAX_ANYS = 32;
 
-/** The version that a message needs, and the version that it needs without all droppable parts. */
+/**
+ * The version that a message needs, and the version that remains if all droppable parts are
+ * dropped.
+ */
 export interface Need {
   readonly version: Version;
   readonly floor: Version;
@@ -24,8 +27,8 @@ export function later(a: Version, b: Version): boolean {
 }
 
 /**
- * Computes which versions messages of a method need. Rules that are not later than the method's
- * version do not count.
+ * Computes which versions messages of a method need. Rules whose version is not later than the
+ * method's have no effect.
  */
 export class Needs {
   readonly #base: Version;
@@ -43,8 +46,8 @@ export class Needs {
   }
 
   /**
-   * Returns the versions at which a message can be sent, the latest first: each that dropping leads
-   * to.
+   * Returns the versions at which a message can be sent, the latest first. The first is for the
+   * whole message. Each dropped part may lead to a lower one.
    */
   steps(schema: DescMessage, message: Message): Version[] {
     const need = this.of(schema, message);

@@ -114,9 +114,9 @@ function earlier(of: DescService, latest: Version, text: string): Version {
 /** Settings of a typed service at a server. */
 export interface ServiceOptions {
   /**
-   * An earlier version than the options of the service say, with the same major version. It is for
-   * a server with the new code that is not ready for the new version. Methods that appeared later
-   * are not offered.
+   * An earlier version than the options of the service say, with the same major version. Use it
+   * when a server runs new code before the fleet may use the new version. Methods that appeared
+   * later are not offered.
    */
   version?: string;
 }

@@ -41,7 +41,9 @@ export function pinned(field: DescField): boolean {
   return field.oneof !== undefined || field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
 }
 
-/** Returns the rule of an enum value. If a number has several names, the oldest counts. */
+/**
+ * Returns the rule of an enum value. If a number has several names, the rule of the oldest applies.
+ */
 export function ruleOfValue(of: DescEnum, number: number): Rule {
   let rules = valueRules.get(of);
   if (rules === undefined) {

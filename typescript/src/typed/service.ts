@@ -1,6 +1,6 @@
 /**
- * The options of typed services: who serves them, when methods appeared, and how messages are
- * delivered.
+ * The options of typed services: their topic and namespace, the versions of their methods, and how
+ * messages are delivered.
  */
 
 import { type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";

@@ -100,8 +100,8 @@ export class TypedTransport {
   }
 
   /**
-   * Returns functions for the methods that stream their answers. With functions of Connect's
-   * clients, leaving the loop would not cancel the method.
+   * Returns functions for the methods that stream their answers. They replace the functions of
+   * Connect's clients: with them, leaving the loop would not cancel the method.
    */
   readers(service: DescService): Record<string, Reader> {
     const streaming = service.methods.filter((m) => m.methodKind === "server_streaming");
