@@ -1,9 +1,9 @@
-/** Three servers of two versions in one process, and what a client does with them. */
+/** Three servers of two versions in one process, and a client that calls them. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { kindOf, method, open, type RequestContext } from "@oslorpc/oslorpc";
 
-/** What a volume service does. A class may have the methods, too, and streams are generators. */
+/** The methods of a volume service, as an instance of a class. A generator streams its items. */
 class Volumes {
   readonly #host: string;
   readonly #sizes = new Map<string, number | bigint>();
@@ -22,7 +22,7 @@ class Volumes {
 
   readonly copy = method({ arguments: { blocks: "integer" } }, async function* (context, { blocks }) {
     for (let n = 1; n <= blocks; n++) {
-      await sleep(1, undefined, { signal: context.signal }); // it ends when the caller leaves
+      await sleep(1, undefined, { signal: context.signal }); // throws when the caller cancels
       yield n;
     }
   });
@@ -56,7 +56,7 @@ for await (const reply of client.gather<number>("count")) {
 
 for await (const block of client.multicall<number>("copy", { blocks: 1_000_000 })) {
   if (block === 3) {
-    break; // the method is canceled
+    break; // leaving the loop cancels the method
   }
 }
 

@@ -18,7 +18,7 @@ function ms(seconds: number | undefined): number | undefined {
   return seconds ? seconds * 1000 : undefined;
 }
 
-/** Does what a request says, and returns the result. */
+/** Executes a request, and returns the result. */
 async function perform(transport: Transport, r: Request, signal: AbortSignal): Promise<unknown> {
   const client = transport.client(
     { topic: r.topic, server: r.server || undefined, version: r.version || undefined },
@@ -87,7 +87,7 @@ function describe(error: unknown): Record<string, unknown> {
   return described;
 }
 
-/** Does what a request says, and answers. */
+/** Executes a request, and writes the answer. */
 async function answer(transport: Transport, r: Request): Promise<void> {
   const controller = new AbortController();
   running.set(r.id, controller);

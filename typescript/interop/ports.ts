@@ -1,5 +1,6 @@
 /**
- * The error with a class, which every language of `make interop` registers as ports.PortNotFound.
+ * The error class that the programs of every language in `make interop` register as
+ * ports.PortNotFound.
  */
 export class PortNotFound extends Error {
   readonly port: number;
@@ -10,5 +11,5 @@ export class PortNotFound extends Error {
   }
 }
 
-/** What both ends register. */
+/** The error classes that client and server register, by name. */
 export const errors = { "ports.PortNotFound": PortNotFound };

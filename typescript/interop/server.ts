@@ -10,7 +10,7 @@ import { event } from "./wire.js";
 
 const [url, topic = "", name = ""] = process.argv.slice(2);
 
-/** Waits, and returns whether the method was canceled meanwhile. */
+/** Waits up to `seconds`, and returns whether the method was canceled. */
 async function canceled(context: RequestContext, seconds: number): Promise<boolean> {
   await sleep(Number(seconds) * 1000, undefined, { signal: context.signal }).catch(() => {});
   return context.signal.aborted;
@@ -35,7 +35,7 @@ const methods = {
     throw new PortNotFound(Number(port));
   }),
 
-  /** Reports that it ran, and returns the name of the server after a while. */
+  /** Reports the call, and returns the name of the server after `seconds`. */
   note: method({ arguments: { note: "string", seconds: "number" } }, async (context, { note, seconds }) => {
     event("ran", note);
     await canceled(context, Number(seconds));
@@ -43,8 +43,8 @@ const methods = {
   }),
 
   /**
-   * Sleeps, and reports if it is canceled. It lingers then, so that its answer does not come before
-   * its caller gives up.
+   * Sleeps, and reports if it is canceled. After a cancellation, it waits half a second, so that
+   * its answer does not arrive before the caller gives up.
    */
   sleep: method({ arguments: { note: "string", seconds: "number" } }, async (context, { note, seconds }) => {
     event("began", note);
@@ -62,7 +62,7 @@ const methods = {
     }
   }),
 
-  /** Yields numbers until the caller breaks off. */
+  /** Yields numbers until the caller cancels. */
   ticks: method({ arguments: { note: "string" } }, async function* (context, { note }) {
     event("began", note);
     try {

@@ -6,7 +6,7 @@
 import { createInterface } from "node:readline";
 import { isSafeNumber, parse, stringify } from "lossless-json";
 
-/** A request, as internal/interop/wire has it. */
+/** A request. Package internal/interop/wire describes the fields. */
 export interface Request {
   id: number;
   do: string;
@@ -24,7 +24,7 @@ export interface Request {
 }
 
 /**
- * Yields the requests on the standard input until its end. Integers that a number cannot hold are
+ * Yields the requests on the standard input until it ends. Integers that a number cannot hold are
  * bigints.
  */
 export async function* requests(): AsyncGenerator<Request, void> {

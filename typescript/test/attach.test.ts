@@ -1,4 +1,4 @@
-/** Servers that listen on nothing: a real gateway hands connections to them. */
+/** Servers that do not listen: a real gateway passes connections to them. */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,12 +34,12 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 async function failure(work: Promise<unknown>): Promise<RPCError> {
   const e = await work.catch((e: unknown) => e);
   if (!(e instanceof RPCError)) {
-    throw new Error(`wanted an error of the family, got ${e}`);
+    throw new Error(`wanted an RPCError, got ${e}`);
   }
   return e;
 }
 
-/** The methods of a server, and what they saw. */
+/** The methods of a server, with counts of their calls. */
 class Worker {
   readonly seen: string[] = [];
   readonly name: string;
@@ -211,8 +211,8 @@ describe("an attached server", () => {
       await sleep(200);
       return same;
     });
-    expect(worker.yielded).toBeLessThan(500); // of 1 GB
-    expect(await client.call("whoami")).toBe("a"); // others are not
+    expect(worker.yielded).toBeLessThan(500); // at most 50 MB of 1 GB
+    expect(await client.call("whoami")).toBe("a"); // other calls still work
     await items.return();
     await until("the method is canceled", () => worker.canceled === 1);
     const controller = new AbortController();
@@ -300,12 +300,12 @@ describe("when a gateway", () => {
     const { url, topic, gateways } = await fleet(2);
     const [first, second] = gateways as [Gateway, Gateway];
     const missed: string[] = [];
-    // Its gateway is known: the other one is not in its way.
+    // This server knows only the first gateway, so it is certain which one it is attached to.
     const { worker } = await attach(through(first), topic, "only");
     const both = await attach(through(first, second), topic, "a", { missed: (why) => missed.push(why) });
     await until("both are listed", async () => (await listed(url, topic)).length === 2);
     if (!(await listed(url, topic)).includes(`a active ${first.addr}`)) {
-      await second.program.end("SIGKILL"); // it moves to the first
+      await second.program.end("SIGKILL"); // server a moves to the first gateway
       await until("it has moved", async () => (await listed(url, topic)).includes(`a active ${first.addr}`));
       await startGateway(url, Number(second.addr.split(":")[1]));
     }
@@ -368,7 +368,7 @@ describe("when a gateway", () => {
   });
 });
 
-/** Writes a policy that lets one server be attached, and everything be asked. */
+/** Writes a policy that lets one server attach, and allows all messages. Returns its path. */
 function policy(topic: string, server: string): string {
   const directory = mkdtempSync(join(tmpdir(), "policy"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));

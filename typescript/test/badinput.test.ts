@@ -1,6 +1,6 @@
 /**
- * Messages of proto/testdata that cannot be delivered: the errors have the kinds that Go's have,
- * and say as much.
+ * Messages of proto/testdata that cannot be delivered. Their errors have the same kinds as Go's,
+ * and texts that help as much.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -68,7 +68,7 @@ async function send(c: Case): Promise<void> {
   const rpc = c["rpc"] as "call" | "cast" | "fanout" | "multicall";
   if (rpc === "multicall") {
     for await (const _ of sender.multicall(c["method"], args)) {
-      // The error is awaited.
+      // The loop ends with the expected error.
     }
   } else {
     await sender[rpc](c["method"], args);

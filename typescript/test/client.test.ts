@@ -1,4 +1,4 @@
-/** Clients of this package and servers of Go. */
+/** Clients of this package with servers in Go. */
 
 import { createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -11,7 +11,7 @@ async function failure(work: Promise<unknown>): Promise<RPCError> {
     (e: unknown) => e,
   );
   if (!(e instanceof RPCError)) {
-    throw new Error(`wanted an error of the family, got ${e}`);
+    throw new Error(`wanted an RPCError, got ${e}`);
   }
   return e;
 }
@@ -121,7 +121,7 @@ describe("a Go server", () => {
 
   test("loses a call when the client gives it up", async () => {
     const client = (await pair()).client.prepare({ server: "node1" });
-    await client.call("add", { a: 1, b: 1 }); // it is connected
+    await client.call("add", { a: 1, b: 1 }); // now it is connected
     const controller = new AbortController();
     const call = failure(client.call("sleep", { seconds: 60 }, { signal: controller.signal }));
     setTimeout(() => controller.abort(), 200);

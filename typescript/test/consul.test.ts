@@ -1,4 +1,4 @@
-/** Discovery through a real Consul agent, with programs of Go and of this package. */
+/** Discovery through a real Consul agent, with programs in Go and of this package. */
 
 import { expect, test } from "vitest";
 import { RPCError } from "../src/index.js";

@@ -1,4 +1,7 @@
-/** What proves that a message did not run, and what does not: peers that do every wrong thing. */
+/**
+ * Which answers of peers prove that a message did not run, and which do not. The peers break the
+ * protocol in many ways.
+ */
 
 import * as http2 from "node:http2";
 import { type AddressInfo, createServer, type Socket } from "node:net";
@@ -14,7 +17,9 @@ const grpc = { ":status": 200, "content-type": "application/grpc+proto" };
 
 type Answer = (stream: http2.ServerHttp2Stream, session: http2.ServerHttp2Session) => void;
 
-/** A peer that answers each stream, once it has all of the request, in a way of its own. */
+/**
+ * Starts a peer that answers each stream with the given function, when it has the whole request.
+ */
 async function peer(answer: Answer): Promise<{ addr: string; streams: () => number }> {
   let streams = 0;
   const server = http2.createServer();
@@ -125,7 +130,8 @@ describe("a message may have run when the peer", () => {
     expect(await outcome(answer)).toMatchObject({ safeToRetry: false });
   });
 
-  // Servers cancel streams at the deadline, too, which this end may see before its own timer runs.
+  // Servers cancel streams at the deadline, too. The cancellation may arrive before the client's
+  // own timer fires.
   test.each([
     ["with a reset", { canceled: true }, "OutcomeUnknown"],
     ["with a status", { status: { code: 1, text: "canceled" } }, "Canceled"],
@@ -134,7 +140,7 @@ describe("a message may have run when the peer", () => {
     const error = () => attempt.error(new Error("canceled"));
     Object.assign(attempt, { sent: true, deadline: performance.now() + 25, ...seen });
     expect(error()).toMatchObject({ kind: "Timeout", safeToRetry: false });
-    attempt.gaveUp = true; // this end did it
+    attempt.gaveUp = true; // as if the client had canceled
     expect(error()).toMatchObject({ kind: otherwise, safeToRetry: false });
     Object.assign(attempt, { gaveUp: false, deadline: performance.now() + 60_000 });
     expect(error()).toMatchObject({ kind: otherwise, safeToRetry: false });
@@ -151,7 +157,7 @@ describe("a message may have run when the peer", () => {
 
 test("a connection on which nothing comes back is given up", async () => {
   const sockets: Socket[] = [];
-  const silent = createServer((socket) => sockets.push(socket.pause().on("error", () => {}))); // it reads no ping
+  const silent = createServer((socket) => sockets.push(socket.pause().on("error", () => {}))); // never answers pings
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {
     for (const socket of sockets) {

@@ -1,4 +1,4 @@
-/** Clients that know the fleet by real gateways alone, and servers of Go. */
+/** Clients that reach the fleet only through real gateways, and servers in Go. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
@@ -20,7 +20,7 @@ import {
 async function failure(work: Promise<unknown>): Promise<RPCError> {
   const e = await work.catch((e: unknown) => e);
   if (!(e instanceof RPCError)) {
-    throw new Error(`wanted an error of the family, got ${e}`);
+    throw new Error(`wanted an RPCError, got ${e}`);
   }
   return e;
 }
@@ -47,7 +47,7 @@ async function whoami(client: Client): Promise<string> {
   return (await client.call<Who>("whoami")).server;
 }
 
-/** Makes calls until so many servers have answered. */
+/** Makes calls until all named servers have answered. */
 async function reached(client: Client, ...names: string[]): Promise<void> {
   const seen = new Set<string>();
   await until(`${names} answer`, async () => {
@@ -129,7 +129,7 @@ describe("through a gateway", () => {
   });
 });
 
-/** Callers that note each message, and what became of the messages. */
+/** Callers that make one call after the other. It records the results and the errors. */
 class Load {
   readonly done: string[] = [];
   readonly failures: RPCError[] = [];

@@ -1,4 +1,6 @@
-/** This package agrees with the Go library on everything in proto/testdata that is data. */
+/**
+ * This package agrees with the Go library on all cases of proto/testdata that need no processes.
+ */
 
 import { fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -22,8 +24,8 @@ function refusal(action: () => unknown): { value?: unknown; refused: unknown } {
 }
 
 /**
- * JSON text without what this language cannot tell: floats that are integral, and the order of
- * names.
+ * Returns JSON text in a form that does not depend on what JavaScript cannot preserve: the fraction
+ * of 1.0, and the order of names.
  */
 function canonical(text: string): string {
   return [...text.replace(/\b(\d+)\.0\b/g, "$1").replace("-0", "0")].sort().join("");
@@ -48,7 +50,7 @@ describe("payloads.json", () => {
 
   test.each(load("payloads.json", "values"))("value: %s", (_, c) => {
     const to = refusal(() => toValue(readText(c["text"], "BadResult"), "BadResult"));
-    // JavaScript does not tell 1e20 from 10^20, which is an integer.
+    // JavaScript cannot distinguish 1e20 from the integer 10^20.
     expect(to.refused).toEqual(c["refused"]);
     if (to.refused !== null) {
       return;

@@ -1,10 +1,13 @@
-/** Reads proto/testdata, by which the implementations agree. */
+/**
+ * Reads the golden files in proto/testdata, which the implementations in all languages are tested
+ * with.
+ */
 
 import { readFileSync } from "node:fs";
 import { type Endpoint, method } from "../src/index.js";
 
-/** A case: data of the section's own form, perhaps with a name. */
-// biome-ignore lint/suspicious/noExplicitAny: the files are data, whose form is the test's
+/** A case. Each section has its own fields, which may include a name. */
+// biome-ignore lint/suspicious/noExplicitAny: each test knows the fields of its cases
 export type Case = Record<string, any>;
 
 /** Returns the cases of a section, each with a name. */
@@ -17,7 +20,7 @@ export function load(file: string, section: string): [string, Case][] {
   return cases.map((c) => [String(c["case"] ?? JSON.stringify(c).slice(0, 60)), c]);
 }
 
-/** What the cases of requests.json and badinput.json ask for. */
+/** The interfaces that the requests in requests.json and badinput.json are for. */
 export const goldenEndpoints: readonly Endpoint[] = [
   {
     version: "1.2",

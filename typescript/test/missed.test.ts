@@ -1,4 +1,4 @@
-/** A server hears, with the next message, that one could not be delivered to it. */
+/** Reports of missed messages: a sender attaches one to its next message for the server. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -40,13 +40,14 @@ describe.each(["directly", "through a gateway"])("%s", (how) => {
     expect(report.failed.map((o) => o.error?.reason)).toEqual(["full"]);
     const named = client.prepare({ server: "a", retry: 0 });
     await expect(named.cast("note")).rejects.toMatchObject({ reason: "full" });
-    // What was refused told the server, too: a refusal for want of a place is an answer.
+    // The refused cast carried the report: a message that is refused for lack of a place was
+    // received.
     open();
     await waiting;
     expect(await client.call("note")).toBe("noted");
     await until("it hears of it", () => missed.length > 0);
     expect(missed[0]).toMatch(/^a sender could not deliver a message \d+\.\d{3} s ago$/);
-    expect(missed).toHaveLength(1); // further ones come later, together
+    expect(missed).toHaveLength(1); // later reports are passed on together, after ten seconds
   });
 });
 
@@ -55,7 +56,9 @@ test("a server that started later missed nothing", async () => {
   const topic = newTopic();
   const client = opened(url).client({ topic, server: "a" }, { failFast: true, timeoutMs: 5000 });
   await expect(client.cast("note")).rejects.toMatchObject({ kind: "NoInstance" });
-  await sleep(1000); // more than the next message takes to get there, which it cannot tell from this
+  // The age of a report does not include the time in which its message travels, so the server must
+  // start much later than that.
+  await sleep(1000);
   const { missed } = await busy(url, topic);
   expect(await client.prepare({ failFast: false }).call("note")).toBe("noted");
   expect(missed).toEqual([]);
@@ -71,7 +74,7 @@ describe("a program", () => {
     const told: string[] = [];
     const reports = new Reports((reason) => told.push(reason), quiet);
     reports.tell(1);
-    expect(told).toEqual([]); // it failed before the server started
+    expect(told).toEqual([]); // the message failed before the server started
     vi.advanceTimersByTime(100);
     for (let n = 0; n < 5; n++) {
       reports.tell(50);

@@ -1,4 +1,4 @@
-/** What errors say of connections: plain words, and not the texts of Node. */
+/** Errors about connections use plain words in place of Node's texts. */
 
 import { createServer as createWebServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";

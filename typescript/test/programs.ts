@@ -1,4 +1,7 @@
-/** Real processes for the tests: Go's command line, servers of this package, and a Consul agent. */
+/**
+ * Starts real processes for the tests: Go's command line, servers of this package, and a Consul
+ * agent.
+ */
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -26,7 +29,9 @@ function binary(variable: string, name: string, command: string): () => string {
   };
 }
 
-/** Waits for a condition. */
+/**
+ * Waits up to `milliseconds` until `check` returns true. `what` names the condition in the failure.
+ */
 export async function until(
   what: string,
   check: () => boolean | Promise<boolean>,
@@ -41,7 +46,7 @@ export async function until(
   }
 }
 
-/** A program, whose lines of output are read. */
+/** A program that a test runs, with the lines of its output. */
 export class Program {
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
@@ -70,7 +75,7 @@ export class Program {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Waits for a line that has a word. */
+  /** Waits for a line of output that contains a word, and returns it. */
   async line(word: string, milliseconds = 30_000): Promise<string> {
     const find = () => this.lines.find((line) => line.includes(word));
     await until(
@@ -89,7 +94,7 @@ export class Program {
     this.#child.kill(signal);
   }
 
-  /** Ends it, and returns its exit code; 128 if a signal ended it. */
+  /** Sends a signal to the program, and returns its exit code; 128 if the signal ended it. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
     if (this.running) {
       this.send(signal);
@@ -134,7 +139,7 @@ export interface Gateway {
   readonly addr: string;
 }
 
-/** Starts a gateway of a fleet, and waits until it is ready. It takes attached servers, too. */
+/** Starts a gateway of a fleet, and waits until it is ready. Servers may attach to it. */
 export async function startGateway(url: string, port?: number, ...options: string[]): Promise<Gateway> {
   const [free] = port === undefined ? await freePorts(1) : [port];
   const addr = `127.0.0.1:${free}`;
@@ -144,19 +149,19 @@ export async function startGateway(url: string, port?: number, ...options: strin
   return { program, addr };
 }
 
-/** Returns the URL of programs that know a fleet by gateways alone. */
+/** Returns the URL for programs that reach the fleet only through these gateways. */
 export function through(...gateways: readonly Gateway[]): string {
   return `gateway://${gateways.map((g) => g.addr).join(",")}`;
 }
 
-/** Starts a program that is written in TypeScript: a file of this package. */
+/** Starts a program in TypeScript: a file of this package. */
 export async function startTypeScript(file: string, ...args: string[]): Promise<Program> {
   return start(process.execPath, [await compiled(file), ...args]);
 }
 
 /**
- * Compiles a program with all of this package to one file, and returns its path. Other packages are
- * imported from it.
+ * Bundles a program with this package's code in one file, and returns its path. Other packages stay
+ * imports.
  */
 async function compiled(file: string): Promise<string> {
   const outfile = join(
@@ -180,7 +185,7 @@ async function compiled(file: string): Promise<string> {
   return outfile;
 }
 
-/** What a command of Go's command line said. */
+/** The exit code and the output of a command. */
 export interface Ran {
   code: number;
   out: string;
@@ -196,7 +201,7 @@ export function runGo(url: string, ...args: string[]): Promise<Ran> {
   });
 }
 
-/** Returns the URL of a registry in a directory of its own. */
+/** Returns the URL of a local registry in a new directory. */
 export function localURL(): string {
   const directory = mkdtempSync(join(tmpdir(), "or"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));

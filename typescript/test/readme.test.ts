@@ -1,6 +1,4 @@
-/**
- * The programs of README.md and of examples/ run, and README.md shows the programs that are there.
- */
+/** The programs in examples/ run, and README.md shows them as they are. */
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";

@@ -1,4 +1,6 @@
-/** A server answers every request of proto/testdata as Go's server does, mistakes included. */
+/**
+ * A server answers every request of proto/testdata as Go's server does, malformed ones included.
+ */
 
 import { create, fromBinary, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
@@ -64,8 +66,8 @@ async function answer(c: Case, message: Message | undefined): Promise<(Payload |
 }
 
 /**
- * A payload in which the order of names does not matter, nor the fraction of integral floats, which
- * this language lacks.
+ * Parses a payload's JSON text, so that comparing it ignores the order of names, and whether a
+ * float is written as 1 or 1.0.
  */
 function plain(payload: JsonValue): unknown {
   const { json } = payload as { json?: string };
@@ -154,7 +156,7 @@ test("a message that comes twice runs once", async () => {
   await rpc().call({ message });
   const found = await refusal(rpc().call({ message }));
   expect(found).toEqual({ code: Code.Aborted, kind: ErrorKind.OUTCOME_UNKNOWN, notStarted: false });
-  await rpc().cast({ message }); // a repeated cast is answered as accepted
+  await rpc().cast({ message }); // the sender of a repeated cast is told that it was accepted
 });
 
 test("a call waits no longer than it says", async () => {

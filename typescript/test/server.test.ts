@@ -1,4 +1,4 @@
-/** Servers of this package, with clients of Go and of this package. */
+/** Servers of this package, with clients in Go and of this package. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
@@ -28,7 +28,7 @@ async function failure(work: Promise<unknown>): Promise<RPCError> {
     (e: unknown) => e,
   );
   if (!(e instanceof RPCError)) {
-    throw new Error(`wanted an error of the family, got ${e}`);
+    throw new Error(`wanted an RPCError, got ${e}`);
   }
   return e;
 }
@@ -153,7 +153,7 @@ describe("a server program", () => {
   });
 });
 
-/** A server in this process, with a client. */
+/** Starts a server in this process, and returns it with a client. */
 async function within(
   methods: object,
   options: ServerOptions = {},

@@ -17,7 +17,7 @@ export class PortNotFound extends Error {
   }
 }
 
-/** What the servers of Go's command line have, and more. */
+/** The methods of the test servers in Go's command line, and others. */
 class Methods {
   readonly #name: string;
 
@@ -87,7 +87,7 @@ class Methods {
   }
 }
 
-/** Writes a line at once: the process may be killed after it. */
+/** Writes a line synchronously, because the process may be killed right after it. */
 function say(line: string): void {
   writeSync(1, `${line}\n`);
 }

@@ -1,4 +1,4 @@
-/** Stubs of typed services: the versions that messages need are Go's, and Go's servers answer. */
+/** Stubs of typed services: messages need the same versions as in Go, and Go's servers answer. */
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -15,10 +15,13 @@ import { Effect, RemoteService } from "./gen/upgrade/v1/upgrade_pb.js";
 import { load } from "./golden.js";
 import { consulURL, localURL, newTopic, opened, start } from "./programs.js";
 
-// As a stub makes it: of the contract and what it imports.
+// The registry that a stub would make: the contract's file and its imports.
 const registry = createRegistry(file_typedtest_v1_inventory, file_google_protobuf_any);
 
-/** Returns a method of the test contract by its path, and what finds out what its messages need. */
+/**
+ * Returns a method of the test contract by its path, with the computation of the versions that its
+ * messages need.
+ */
 function methodAt(path: string): { method: DescMethod; needs: Needs; typed: TypedMethod } {
   const [, service = "", name] = path.split("/");
   const method = registry.getService(service)?.methods.find((m) => m.name === name);
@@ -40,7 +43,7 @@ describe("what a message needs", () => {
     for (const step of steps) {
       const fitted = fitTo(needs, schema, message, parseVersion(step.version));
       expect(fitted).toEqual(read(step.message));
-      expect(formatVersion(needs.of(schema, fitted).version)).toBe(step.version); // what is sent is known there
+      expect(formatVersion(needs.of(schema, fitted).version)).toBe(step.version); // a server at this version knows all of it
     }
     expect(message).toEqual(read(c["message"])); // the message itself is never changed
   });
@@ -73,7 +76,7 @@ test.each(load("typed.json", "methods"))("options say who serves a service, and 
   }).toEqual(c);
 });
 
-/** A server of examples/upgrade, of an old release or a new one. */
+/** Starts a server of examples/upgrade, at an old or a new version. */
 async function upgradeServer(url: string, version: string): Promise<void> {
   const path =
     process.env["UPGRADE_SERVER"] ?? fileURLToPath(new URL("../../.bin/upgrade-server", import.meta.url));

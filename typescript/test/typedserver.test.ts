@@ -1,4 +1,7 @@
-/** Servers of this package that offer typed services: to our stubs, to Go's, and to plain ones. */
+/**
+ * Servers of this package that offer typed services: to stubs of this package, of Go, and of plain
+ * gRPC.
+ */
 
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,7 +34,7 @@ class VolumeInUse extends Error {
 }
 const errors = { "volumes.InUse": VolumeInUse };
 
-/** An inventory, and what it was asked. */
+/** An implementation of the service that records its calls. */
 class Inventory implements TypedFunctions<typeof InventoryService> {
   readonly asked: string[] = [];
   readonly name: string;
@@ -214,7 +217,7 @@ describe("a server of an earlier version", () => {
     expect((await runGo(url, "ls")).out).toMatch(/ a .*volumes=1\.0/);
     const info = (await runGo(url, "info", topic)).out;
     expect(info).toContain("GetVolume");
-    expect(info).toContain("SnapshotVolume"); // of b
+    expect(info).toContain("SnapshotVolume"); // server b has this method
   });
 });
 

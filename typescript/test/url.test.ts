@@ -1,4 +1,4 @@
-/** Transport URLs that are wrong: each error says what, where and what to do. */
+/** Malformed transport URLs: each error says what is wrong, where, and what to do. */
 
 import { expect, test } from "vitest";
 import { open, RPCError } from "../src/index.js";

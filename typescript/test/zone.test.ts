@@ -17,7 +17,7 @@ import {
   until,
 } from "./programs.js";
 
-/** The other end of calls that wait. */
+/** Blocks the calls that pass through it, until it is opened. */
 class Gate {
   entered = 0;
   #open: () => void = () => {};
@@ -51,7 +51,7 @@ async function serve(
   return { server, gate };
 }
 
-/** Returns where so many calls ran. */
+/** Returns the zones in which `calls` calls ran. */
 async function places(client: Client, calls = 6): Promise<string[]> {
   const seen = new Set<string>();
   for (let n = 0; n < calls; n++) {
@@ -78,7 +78,7 @@ describe("a message for any server", () => {
     expect(await places(client)).toEqual(["az1"]);
     expect(await places(caller(url, topic, "az2"))).toEqual(["az2"]);
     expect(await places(caller(url, topic, ""), 12)).toEqual(["az1", "az2"]);
-    expect(await places(caller(url, topic, "AZ1"), 12)).toEqual(["az1", "az2"]); // case counts
+    expect(await places(caller(url, topic, "AZ1"), 12)).toEqual(["az1", "az2"]); // zones are case-sensitive
     await near.server.stop();
     expect(await places(client)).toEqual(["az2"]);
     await near.server.start();
