@@ -18,7 +18,7 @@ func TestRunPrintsEachSide(t *testing.T) {
 		got = append(got, cells[0]+" "+cells[1])
 	}
 	want := "case side, call-1k-1 raw, call-1k-1 unary, call-1k-1 session, call-1k-1 nats, cast-1k-64 raw, cast-1k-64 unary, cast-1k-64 session, " +
-		"fanout-64 raw, fanout-64 unary, fanout-64 session, fanout-64 nats, fanout-64 streams, fanout-64 tcp, p99 raw, p99 raw-apart, p99 tcp, p99 unary, p99 session"
+		"fanout-64 raw, fanout-64 unary, fanout-64 session, fanout-64 nats, fanout-64 streams, fanout-64 tcp, p99 raw, p99 raw-apart, p99 tcp, p99 unary, p99 session, p99 copying"
 	if lines := strings.Join(got, ", "); lines != want {
 		t.Errorf("the lines are\n%s, want\n%s", lines, want)
 	}

@@ -52,7 +52,8 @@ func tails(ctx context.Context, out io.Writer, length time.Duration) (err error)
 }
 
 // openTails starts the sides that carry small and large messages at the same time: raw gRPC with
-// one connection and with two, plain TCP, and oslorpc.
+// one connection and with two, plain TCP, and oslorpc. The last side makes no large calls: it
+// copies memory instead.
 func openTails(ctx context.Context) (sides []*side, err error) {
 	raw := func(name string, open func() (*compare.Beside, error)) {
 		b, e := open()
@@ -67,7 +68,15 @@ func openTails(ctx context.Context) (sides []*side, err error) {
 		err = errors.Join(err, e)
 		sides = append(sides, s)
 	}
-	return sides, err
+	s, e := openOurs(ctx, "session", 1)
+	s.name, s.bulk = "copying", copyBulk
+	return append(sides, s), errors.Join(err, e)
+}
+
+// copyBulk copies as many bytes as a large call has, and sends nothing.
+func copyBulk(context.Context) error {
+	copy(make([]byte, bulkSize), make([]byte, bulkSize))
+	return nil
 }
 
 // amid runs do while callers make calls of 16 MiB.
