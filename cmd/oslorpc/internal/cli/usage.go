@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,11 +89,17 @@ func aboutFlag(cmd *cobra.Command, err error) error {
 	return Usage("%s %q is not valid: it takes %s", flag, bad.GetValue(), article(bad.GetFlag().Value.Type()))
 }
 
+// otherwiseCalled maps what other programs call a flag to its name here.
+var otherwiseCalled = map[string]string{"port": "listen", "url": "transport", "version": "rpc-version"}
+
 // insteadOf says what may be meant by a flag that does not exist, as the end of a sentence.
 func insteadOf(cmd *cobra.Command, missing *pflag.NotExistError) string {
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 	name := missing.GetSpecifiedName()
+	if meant := otherwiseCalled[name]; slices.Contains(known, meant) {
+		return "; did you mean --" + meant + "?"
+	}
 	if meant := similar.Name(name, known); meant != "" {
 		return "; did you mean --" + meant + "?"
 	}
