@@ -129,8 +129,10 @@ func (s Session) Replace(text, by string) Session {
 	return replaced
 }
 
-// buildTime is how long a command that builds may take, since without a build cache it compiles
-// everything. Built is printed after such a command.
+// slow matches the commands that build or install. Without a cache they compile and download
+// everything, so each may take buildTime. Built is printed after such a command.
+var slow = regexp.MustCompile(`^(go build|go list|go test|make|npm|pip) |npm ci`)
+
 const (
 	buildTime = 5 * time.Minute
 	built     = "the build has ended"
@@ -139,7 +141,7 @@ const (
 // enter types a command into a shell. If the command builds, enter waits for its end.
 func (p *Process) enter(shell io.Writer, line string) {
 	p.tb.Helper()
-	builds := strings.HasPrefix(line, "go build ")
+	builds := slow.MatchString(line)
 	if builds {
 		line += "\necho " + built
 	}

@@ -11,8 +11,11 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/consultest"
 	"github.com/oslorpc/oslorpc/internal/programtest"
 	"github.com/oslorpc/oslorpc/internal/testbin"
+	"github.com/oslorpc/oslorpc/internal/tlstest"
+	"github.com/oslorpc/oslorpc/internal/workloadtest"
 )
 
 const (
@@ -28,7 +31,9 @@ func TestMain(m *testing.M) {
 var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|10\.0\.0\.1:7000|unix:[^\s,)]+?\.sock)`), Instead: "ADDRESS"},
 	{Pattern: regexp.MustCompile(`process \d+`), Instead: "process 1"},
-	{Pattern: regexp.MustCompile(`"server":"node\d","pid":\d+`), Instead: `"server":"node1","pid":1`},
+	{Pattern: regexp.MustCompile(`"server":"node\d"`), Instead: `"server":"node1"`},
+	{Pattern: regexp.MustCompile(`"pid":\d+`), Instead: `"pid":1`},
+	{Pattern: regexp.MustCompile(`^time=\S+ level=INFO .*`), Instead: ""},
 	{Pattern: regexp.MustCompile(`up (in )?\d\w*`), Instead: "up 1s"},
 	{Pattern: regexp.MustCompile(`(active +\S+ +)\w+ +\S+$`), Instead: "${1}1s BUILD"},
 	{Pattern: regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), Instead: "NOW"},
@@ -65,29 +70,16 @@ func TestPages(t *testing.T) {
 		"policy":       programtest.ReadSession(t, docs+"policy.md"),
 		"security":     programtest.ReadSession(t, docs+"security.md"),
 		"find-a-fault": programtest.ReadSession(t, docs+"find-a-fault.md"),
+		"attach":       programtest.ReadSession(t, docs+"attach.md"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, port := range []string{"127.0.0.1:7001", "127.0.0.1:8600", "127.0.0.1:8080"} {
 				session = session.Replace(port, freeAddress(t))
 			}
+			session = session.Replace("unix:///run/spire/agent.sock", workloadAPI(t))
 			session.Run(t, t.TempDir(), programtest.Local(t), varying...)
 		})
 	}
-}
-
-// The session in the README of the Python package works as shown, if its virtual environment
-// exists.
-func TestPythonReadme(t *testing.T) {
-	python, err := filepath.Abs(repository + "/.bin/venv/bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(python + "/python"); err != nil {
-		t.Skipf("run `make test-python` first: %v", err)
-	}
-	t.Setenv("PATH", python+":"+filepath.Dir(programtest.Path("oslorpc"))+":"+os.Getenv("PATH"))
-	t.Setenv("PYTHONPATH", "src")
-	programtest.ReadSession(t, repository+"/python/README.md").Run(t, repository+"/python", programtest.Local(t), varying...)
 }
 
 // The session in the README of examples/nova-rpc works as shown.
@@ -99,7 +91,36 @@ func TestNovaRPCReadme(t *testing.T) {
 	}, varying...)
 	programtest.ReadSession(t, repository+"/examples/nova-rpc/README.md").
 		Replace("go run ./examples/nova-rpc", programtest.Path("nova-rpc")).
+		Replace("local://", programtest.Local(t)).
 		Run(t, repository, programtest.Local(t), masks...)
+}
+
+// The commands in docs/mesh.md create intentions in a real Consul.
+func TestIntentions(t *testing.T) {
+	consul, err := testbin.Find("consul", "tools/consul", "github.com/hashicorp/consul")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(consul)+":"+os.Getenv("PATH"))
+	t.Setenv("CONSUL_HTTP_ADDR", consultest.Start(t).Addr())
+	programtest.ReadSession(t, docs+"mesh.md").Run(t, t.TempDir(), "")
+}
+
+// The command in docs/decisions/registry-drivers.md counts packages, whose number changes with the
+// code.
+func TestCountOfPackages(t *testing.T) {
+	number := programtest.Mask{Pattern: regexp.MustCompile(`^ *[12]\d\d$`), Instead: "NUMBER"}
+	programtest.ReadSession(t, docs+"decisions/registry-drivers.md").Run(t, repository, "", number)
+}
+
+// workloadAPI returns the address of a Workload API that gives a certificate to the program of a
+// conductor.
+func workloadAPI(t *testing.T) string {
+	t.Helper()
+	authority, api := tlstest.New(t), workloadtest.New(t)
+	subject := tlstest.Subject{URIs: []string{"spiffe://example.org/topic/conductor"}}
+	api.Give(authority.Issue(subject), []*tlstest.Authority{authority}, nil)
+	return api.Address
 }
 
 // freeAddress returns a free address.
