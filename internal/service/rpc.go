@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -88,15 +89,19 @@ func (s *Services) Multicall(r *pb.MulticallRequest, stream grpc.ServerStreaming
 		return in.status(err)
 	}
 	markTaken(stream)
+	_, usual := m.GetKwargs().GetEncoding().(*pb.Payload_Json)
+	usual = usual && !s.watched
+	var response wire.Response // used again for each item: gRPC keeps only its encoding
 	err := s.intake.Multicall(ctx, &in.Message, func(item string) error {
+		if usual {
+			response.Fill(item)
+			return sent(stream.SendMsg(&response))
+		}
 		encoded, err := s.encode(item, m.GetKwargs())
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(&pb.MulticallResponse{Item: encoded}); err != nil {
-			return rpcstatus.Decode(err, true)
-		}
-		return nil
+		return sent(stream.Send(&pb.MulticallResponse{Item: encoded}))
 	})
 	if err != nil {
 		return in.status(err)

@@ -9,7 +9,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Response is a CallResponse to encode or decode.
+// Response is a CallResponse to encode or decode. It is also a MulticallResponse, which is encoded
+// alike.
 type Response struct {
 	message
 

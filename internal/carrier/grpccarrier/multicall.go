@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -19,7 +20,7 @@ type multicall struct {
 
 	envelope envelope
 	request  pb.MulticallRequest
-	response pb.MulticallResponse // used again for each item
+	response wire.Response // used again for each item
 	options  [3]grpc.CallOption
 	first    *string // the first item, until it is received
 }
@@ -96,9 +97,11 @@ func (m *multicall) Receive(item any) error {
 
 // receive returns the next item, io.EOF after the last one.
 func (m *multicall) receive() (string, error) {
-	response := &m.response
-	if m.link.carrier.intercepted { // an interceptor may keep it
-		response = &pb.MulticallResponse{}
+	var full *pb.MulticallResponse // an interceptor sees this, and may keep it
+	response := proto.Message(&m.response)
+	if m.link.carrier.intercepted {
+		full = &pb.MulticallResponse{}
+		response = full
 	}
 	err := m.evidence.receive(m.rpc, response)
 	switch {
@@ -109,7 +112,14 @@ func (m *multicall) receive() (string, error) {
 		return "", m.evidence.error(m.ctx, err)
 	}
 	m.evidence.replied.Store(true)
-	return resultText(response.GetItem())
+	switch {
+	case full != nil:
+		return resultText(full.GetItem())
+	case m.response.Full != nil:
+		return resultText(m.response.Full.GetResult())
+	default:
+		return m.response.Result, nil
+	}
 }
 
 // Send implements [carrier.Stream].
