@@ -13,7 +13,7 @@ import (
 
 // maxSessionAllocs is the maximum number of allocations of a call of 1 KiB in a session, at both
 // ends together, with arguments and a result that are already encoded.
-const maxSessionAllocs = 24
+const maxSessionAllocs = 20
 
 // A call in a session makes few allocations, alone or beside other calls.
 func TestSessionAllocations(t *testing.T) {
