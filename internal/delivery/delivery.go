@@ -23,7 +23,8 @@ const (
 	// enough to connect. Otherwise the message goes to a connected instance, while this one goes on
 	// connecting.
 	patience = 50 * time.Millisecond
-	// slotBudget is how long a message waits for a place at one instance.
+	// slotBudget is how long a message waits for a place on the link to one instance; see
+	// [carrier.Link].
 	slotBudget = time.Second
 	// settleTime is how far discovery may lag behind. A message to an unlisted server waits this long
 	// before it fails: a server that has just started asks others to call it back before all of them
@@ -32,7 +33,8 @@ const (
 	// learnTime is how long a client watches a topic until it knows which servers were there. A
 	// restarting server looks absent to a client that has just begun to watch.
 	learnTime = 3 * time.Second
-	// fullWait is how long a fanout waits for an instance that is full.
+	// fullWait is how long a fanout retries an instance that refuses the message because it is
+	// full.
 	fullWait = time.Second
 	// The pause after each round in which no instance took the message doubles from minPause to
 	// maxPause.
@@ -56,45 +58,50 @@ type Message struct {
 	Blamer Blamer
 	// Turn is the message's place in the round robin.
 	Turn uint64
-	// Rounds is how often all instances may be tried. 0 means until the deadline.
+	// Rounds is the maximum number of rounds; in each round, all instances may be tried. 0 means
+	// that there is no maximum before the deadline.
 	Rounds int
 	// FailFast messages do not wait for an instance to appear or to become reachable, nor for
 	// discovery to become readable.
 	FailFast bool
-	// Silence, if it is not 0, is how long the message may wait until an instance takes it.
+	// Silence, if it is not 0, is how long the message may wait until it is sent to an instance. A
+	// monitored call sets it.
 	Silence time.Duration
 	// Size is the approximate size of the message in bytes.
 	Size int
 	// Cast messages are answered as soon as they are accepted.
 	Cast bool
-	// Unanswered messages may count as sent before an instance has answered. They must not tell an
-	// instance what it missed, because the instance might not hear of it.
+	// Unanswered messages may count as sent before an instance has answered. They do not tell an
+	// instance that it missed an earlier message, because that information might be lost with them.
 	Unanswered bool
 }
 
-// Blamer names the part of a message that needs its version.
+// Blamer names the part of a message because of which the message needs a version.
 type Blamer interface {
-	// Blame returns what needs the lowest version at which the message can be sent. It is empty if
-	// there is nothing to say.
+	// Blame returns the part because of which the message cannot be sent at a lower version, in
+	// words. It returns an empty string if there is no such part.
 	Blame() string
 }
 
-// Attempt is one try to hand a message to one instance.
+// Attempt is one attempt to send a message to one instance.
 type Attempt struct {
 	Entry *route.Entry
 	// Variant 0 is the message's Query; the others are its Fallbacks.
 	Variant int
-	// Missed is how long ago the instance missed a message. It is 0 if the instance missed none.
+	// Missed is how long ago this process last failed to deliver a message to the instance. It is 0
+	// if none failed.
 	Missed time.Duration
 	// Number counts the attempts of the message, or of this copy of it, from 1.
 	Number int
 }
 
 // Send makes an attempt, and returns nil if the instance answered. An error is an *rpc.Error; its
-// NotStarted says whether the message may be sent elsewhere. The link of the entry is entered.
+// NotStarted says whether the message may be sent elsewhere. The caller has entered the link of the
+// entry.
 type Send func(ctx context.Context, a Attempt) error
 
-// One delivers a message to one instance. Its error is an *rpc.Error that names the message.
+// One delivers a message to one instance. It resends the message to another instance only if it
+// provably did not run. Its error is an *rpc.Error with the target and the method.
 func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	d := delivery{Message: m, topic: topic}
 	err := d.run(ctx, send)
@@ -104,9 +111,9 @@ func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	return failure.Name(At(err, d.at), m.Target, m.Method)
 }
 
-// At adds to an error the instance that it is about, if there is one. Nil stays nil. Before that,
-// an error names a server only if that server made the error. The instance that the message was
-// sent to replaces such a name, because a server could blame another one.
+// At returns an error with the instance that the message was sent to. It returns err unchanged if
+// the instance or the error is nil. It overwrites the server that the error names, because a server
+// could name another one.
 func At(err error, e *route.Entry) error {
 	if e == nil {
 		return err
@@ -116,8 +123,8 @@ func At(err error, e *route.Entry) error {
 	})
 }
 
-// delivery is the state of one message on its way to one instance. It does not hold the send
-// function, which would then escape to the heap, with everything that it refers to.
+// delivery is the state of one message on its way to one instance. The send function is a parameter
+// and not a field: as a field it would escape to the heap, with everything that it refers to.
 type delivery struct {
 	*Message
 
@@ -126,31 +133,32 @@ type delivery struct {
 	attempt Attempt      // the current one
 	at      *route.Entry // the instance that the final error is about, if any
 	since   time.Time    // when the message first found no server
-	tried   route.Tried  // with the first variant
+	tried   route.Tried  // the instances that were tried with the first variant
 	// triedByFallback are the instances that were tried with each of the Fallbacks. It is nil until an
 	// instance was tried.
 	triedByFallback []route.Tried
 	rounds          int
-	// last is why the message has not been delivered yet.
+	// last is the error that explains why the message has not been delivered yet.
 	last error
-	// unable is why the last instance that cannot serve the message, or is not trusted, was excluded.
-	// Able is false while all instances that were tried in this round were excluded.
+	// unable is the error of the last instance that was excluded because it cannot serve the
+	// message or is not trusted. Able is true once an instance of this round failed for another
+	// reason, so that another round may succeed.
 	unable error
 	able   bool
-	// refusal is what a listed instance that is not there said. It explains the failure if there is no
-	// other instance.
+	// refusal is the text of a refusal by an instance that is listed but has stopped. It completes
+	// the error if there is no other instance.
 	refusal string
 	// reached is true if the client could connect to an instance in this round.
 	reached bool
-	// misplaced is since when every attempt met a process that lacks the server that a static address
-	// names. It is zero if the last attempt met the right process.
+	// misplaced is when attempts began to reach a process that lacks the server that the transport
+	// URL names for its address. It is zero if the last attempt did not.
 	misplaced time.Time
 	// queued is true if the message waited for a place in this round.
 	queued bool
 }
 
 func (d *delivery) run(ctx context.Context, send Send) error {
-	waiting := ctx // while no instance has the message
+	waiting := ctx // bounds the time until the message is sent
 	if d.Silence > 0 {
 		var cancel context.CancelFunc
 		waiting, cancel = context.WithTimeoutCause(ctx, d.Silence, errSilence)
@@ -227,9 +235,9 @@ func (d *delivery) triedWith(variant int) *route.Tried {
 	return &d.triedByFallback[variant-1]
 }
 
-// exclude keeps an instance from being picked again. An instance that cannot serve one variant may
-// serve another: it lists what it implements by namespace, and it may have the method only in an
-// endpoint of another version.
+// exclude keeps an instance from being picked again in this round. An instance that cannot serve
+// one variant may serve another, since only its endpoint of another version may have the method. In
+// that case exclude rules out only the variant that was tried.
 func (d *delivery) exclude(e *route.Entry, err error) {
 	if len(d.Fallbacks) == 0 {
 		d.tried.Add(e)
@@ -245,7 +253,7 @@ func (d *delivery) exclude(e *route.Entry, err error) {
 	}
 }
 
-// isUnable reports whether an instance cannot serve the message at all.
+// isUnable reports whether err says that the instance cannot serve the variant of the message.
 func isUnable(err error) bool {
 	switch rpc.KindOf(err) {
 	case rpc.UnsupportedVersion, rpc.NoSuchMethod:
@@ -255,8 +263,8 @@ func isUnable(err error) bool {
 	}
 }
 
-// isFinal reports whether no other instance may be tried after err, because the message may have
-// run, or would fail there, too.
+// isFinal reports whether the delivery ends with err: the message may have run, or would fail at
+// every other instance, too.
 func isFinal(err error) bool {
 	if isEnd(err) || !rpc.SafeToRetry(err) {
 		return true

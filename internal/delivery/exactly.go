@@ -12,9 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
-// Exactly delivers a message once, to the instance that its sender chose. The sender decides
-// whether to send it again. So the error is what the instance said, and shows whether the message
-// provably did not run.
+// Exactly makes one attempt to deliver a message to the instance that its sender chose, such as the
+// client of a gateway. The sender decides whether to send it again. For that, the error is the
+// instance's own, and its NotStarted says whether the message provably did not run.
 func Exactly(ctx context.Context, topic *fleet.Topic, m *Message, id string, send Send) error {
 	e, err := listed(ctx, topic, id)
 	if err != nil {
@@ -23,7 +23,8 @@ func Exactly(ctx context.Context, topic *fleet.Topic, m *Message, id string, sen
 	return m.conclude(topic, e, m.exactly(ctx, topic, e, send))
 }
 
-// conclude records how the attempt at an instance ended, and completes the error.
+// conclude tells the topic what the outcome of an attempt says about the instance, and adds the
+// message and the instance to the error.
 func (m *Message) conclude(topic *fleet.Topic, e *route.Entry, err error) error {
 	switch {
 	case err == nil:
@@ -40,7 +41,7 @@ func (m *Message) conclude(topic *fleet.Topic, e *route.Entry, err error) error 
 	return failure.Name(At(err, e), m.Target, m.Method)
 }
 
-// exactly makes the attempt when the instance is connected.
+// exactly waits up to connectBudget until the instance is connected, and makes the attempt.
 func (m *Message) exactly(ctx context.Context, topic *fleet.Topic, e *route.Entry, send Send) error {
 	late := time.Now().Add(connectBudget)
 	for {
@@ -52,8 +53,8 @@ func (m *Message) exactly(ctx context.Context, topic *fleet.Topic, e *route.Entr
 	}
 }
 
-// listed waits until an instance is listed, and returns it. The sender may have heard of it a
-// moment earlier.
+// listed returns the entry of an instance. It waits up to settleTime until discovery lists the
+// instance, because the sender may have learned of it a moment earlier than this process.
 func listed(ctx context.Context, topic *fleet.Topic, id string) (*route.Entry, error) {
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Result is the outcome of a message for all servers at one instance.
+// Result is the outcome, at one instance, of a message for all servers.
 type Result struct {
 	Entry *route.Entry
 	// Skipped is true if the instance drains, or cannot serve the message. Err says which.
@@ -53,8 +53,8 @@ func All(ctx context.Context, a *Audience, send Send, start Start) []Result {
 	return append(results, a.Others...)
 }
 
-// exited returns the error at an instance whose copy ended with its goroutine, because an
-// interceptor ended it.
+// exited returns the error of a copy of the message whose goroutine ended early (runtime.Goexit),
+// because an interceptor ended it.
 func exited() error {
 	return &rpc.Error{Kind: rpc.AccessDenied, Message: "an interceptor ended its goroutine (runtime.Goexit); the message may have been sent"}
 }
@@ -70,11 +70,12 @@ func Denied(results []Result) error {
 	return sent[0].Err
 }
 
-// left reports whether an unlisted instance itself says that it is not there: then it simply left.
+// left reports whether an unlisted instance itself refused because it has stopped. Then it simply
+// left.
 func left(r Result) bool { return r.Entry.Unlisted && refusal.Gone(r.Err) }
 
-// replaced reports whether nothing listens at an instance's address while another instance has its
-// name: then the instance died, and discovery has not noticed yet.
+// replaced reports whether nothing listens at an instance's address while another instance has the
+// same server name. Then the instance died, and discovery has not noticed yet.
 func (a *Audience) replaced(r Result) bool {
 	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && r.Entry.Link.Absent() && r.Entry.Server != "" &&
 		slices.ContainsFunc(a.view.Entries(), func(e *route.Entry) bool {
@@ -82,8 +83,8 @@ func (a *Audience) replaced(r Result) bool {
 		})
 }
 
-// IsGone reports whether an instance that did not get a message for all servers no longer exists,
-// so that the report leaves it out.
+// IsGone reports whether the instance of a failed result no longer exists. Reports leave such
+// instances out.
 func (a *Audience) IsGone(r Result) bool { return left(r) || a.replaced(r) }
 
 // about adds the message and the instance to an error.
@@ -91,8 +92,8 @@ func (a *Audience) about(err error, e *route.Entry) error {
 	return failure.Name(At(err, e), a.message.Target, a.message.Method)
 }
 
-// toOne sends the first variant that an instance takes. The error of its result does not name the
-// message or the instance yet.
+// toOne sends an instance the first variant that it can serve. The error of the result does not
+// name the message or the instance yet.
 func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants []int, send Send) Result {
 	bounded := func(ctx context.Context, to Attempt) error {
 		leave, err := g.enter(ctx)
@@ -111,7 +112,7 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 	return a.conclude(to.Entry, err)
 }
 
-// toFirst sends the first variant that the instance of an attempt takes.
+// toFirst sends the first variant that the instance of an attempt can serve.
 func (a *Audience) toFirst(ctx context.Context, g *gate, to *Attempt, variants []int, send Send) (err error) {
 	for _, to.Variant = range variants {
 		first := g.connect(ctx, to.Entry)
@@ -125,7 +126,8 @@ func (a *Audience) toFirst(ctx context.Context, g *gate, to *Attempt, variants [
 	return err
 }
 
-// conclude returns the outcome of a message at an instance.
+// conclude returns the outcome of a message at an instance, and tells the topic what it says about
+// the instance.
 func (a *Audience) conclude(e *route.Entry, err error) Result {
 	switch {
 	case err == nil:
@@ -148,7 +150,7 @@ func (a *Audience) conclude(e *route.Entry, err error) Result {
 // in time.
 func (a *Audience) persist(ctx context.Context, to *Attempt, send Send) error {
 	late := time.Now().Add(fullWait)
-	var last error // except an error that only says that ctx ended
+	var last error // why the last attempt failed before ctx ended
 	for length := minPause; ; length *= 2 {
 		awaitAnswer(ctx, to.Entry)
 		err := a.message.hand(ctx, ctx, a.topic.Missed(), to, send)
@@ -166,11 +168,11 @@ func (a *Audience) persist(ctx context.Context, to *Attempt, send Send) error {
 	}
 }
 
-// awaitAnswer waits while the process of an instance is connected and does not answer. No other
-// instance can take the message, and this one may soon answer again.
+// awaitAnswer waits while the process of an instance is connected but silent. A copy for this
+// instance cannot go to another one, and the process may soon answer again.
 func awaitAnswer(ctx context.Context, e *route.Entry) {
 	if e.Link.Health() == carrier.Silent {
-		_ = e.Link.Connect(ctx) // sending says what is wrong
+		_ = e.Link.Connect(ctx) // if it fails, the attempt to send explains why
 	}
 }
 

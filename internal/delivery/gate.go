@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// parallel bounds how many connections a message for all servers begins at a time. maxConnecting
-	// bounds all of its connections that are being made, including slow ones. Many connections on a
-	// busy machine slow each other down: without the bound, none would be ready in time.
+	// parallel bounds how many connections a message for all servers begins at a time, for up to
+	// the time patience each. maxConnecting also counts slower connections that are still being
+	// made. Many connections at once on a busy machine slow each other down so much that none would
+	// be ready in time.
 	parallel      = 64
 	maxConnecting = 256
 	// maxSending bounds, in bytes, how much of a message for all servers is in transit at a time.
@@ -25,8 +26,9 @@ const (
 	sendingTime = 2 * time.Second
 )
 
-// gate bounds what a message for all servers does at a time. It does not bound how many servers may
-// keep the message waiting, because hung servers must not keep it from the others.
+// gate bounds how many connections a message for all servers makes at a time, and how many bytes it
+// has in transit. It does not bound how many servers may be waited for at a time, because hung
+// servers must not delay the copies for the others.
 type gate struct {
 	beginning, connecting chan struct{}
 
@@ -46,9 +48,9 @@ func newGate(size, receivers int) *gate {
 	return g
 }
 
-// connect connects to an instance, if necessary. A slow connection makes room for others to begin,
-// and a very slow one goes on in the background. First reports whether connect had to connect to an
-// instance that was not tried before.
+// connect connects to an instance, if necessary. After the time patience, the next connection may
+// begin; after connectBudget, connect returns, and the connection goes on in the background. First
+// is true if connect began the first connection to the instance.
 func (g *gate) connect(ctx context.Context, e *route.Entry) (first bool) {
 	h := e.Link.Health()
 	if h.Connected() || h == carrier.Silent || !take(ctx, g.connecting) {
@@ -61,14 +63,14 @@ func (g *gate) connect(ctx context.Context, e *route.Entry) (first bool) {
 	err := connectWithin(ctx, e, patience)
 	<-g.beginning
 	if err != nil && e.Link.Health() == carrier.Connecting {
-		_ = connectWithin(ctx, e, connectBudget) // sending says what is wrong
+		_ = connectWithin(ctx, e, connectBudget) // if it fails, the attempt to send explains why
 	}
 	return h == carrier.Idle
 }
 
-// reconnect connects once more to an instance that was not tried before and was not reached, and
-// reports whether it did. While this process makes many connections, a timeout says little about
-// the instance. Err is why it was not reached.
+// reconnect connects once more to an instance whose first connection failed with err, and reports
+// whether it is connected. While this process makes many connections, a timeout says little about
+// the instance.
 func (g *gate) reconnect(ctx context.Context, e *route.Entry, err error) bool {
 	if !g.crowded || rpc.KindOf(err) != rpc.Unreachable || !rpc.SafeToRetry(err) || e.Link.Absent() || !take(ctx, g.connecting) {
 		return false

@@ -11,22 +11,22 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Audience are the receivers of a message for all servers: the instances that were listed at one
-// time.
+// Audience is the set of receivers of a message for all servers: the instances of one view.
 type Audience struct {
 	// Reached are the instances that it is sent to.
 	Reached []*route.Entry
-	// Others are the results of the instances that it is not sent to. Instances that drain or cannot
-	// serve it are skipped, and the address of some leads to another process.
+	// Others are the results of the instances that it is not sent to: they drain, cannot serve it,
+	// or have an address that leads to another process.
 	Others []Result
-	// Uncertain is why there may be other instances. It is nil if discovery could be read.
+	// Uncertain is why there may be further, unknown instances: discovery cannot be read now. It is
+	// nil if discovery can be read.
 	Uncertain error
 
 	view    *route.View
 	topic   *fleet.Topic
 	message *Message
-	// served are the variants that each instance of Reached implements. It is nil if the message has
-	// only one variant.
+	// served has the variants that each instance of Reached implements, in order of preference. It
+	// is nil if the message has only one variant.
 	served map[*route.Entry][]int
 }
 
@@ -107,9 +107,9 @@ type Answer[T any] struct {
 // Ask is Send for a message with an answer.
 type Ask[T any] func(ctx context.Context, a Attempt) (T, error)
 
-// Gather sends to all instances of an audience at the same time. The channel gets one answer from
-// each of them, and has room for all. It is closed when nothing of the message runs any more, which
-// is soon after ctx ends.
+// Gather sends to all instances of an audience at the same time. The channel gets one answer for
+// each of them, and has room for all. It is closed after the last answer, which comes soon after
+// ctx ends at the latest.
 func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T] {
 	answers := make(chan Answer[T], len(a.Reached))
 	g := newGate(a.message.Size, len(a.Reached))

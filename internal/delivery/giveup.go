@@ -19,7 +19,7 @@ func (m *Message) see(ctx context.Context, topic *fleet.Topic) (*route.View, <-c
 	return topic.View(ctx)
 }
 
-// Known returns the view of a topic, as soon as there is one.
+// Known returns the view of a topic. It waits until discovery has answered for the first time.
 func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
 	view, _, err := topic.View(ctx)
 	if err != nil {
@@ -36,8 +36,8 @@ func unseen(ctx context.Context, err error) error {
 	return gaveUp(ctx, err)
 }
 
-// errSilence is why a monitored message is given up if no instance took it: the sender cannot tell
-// this silence from a hung server.
+// errSilence is the cause if a monitored call is given up because no instance took it within
+// Message.Silence. The caller cannot tell that from the silence of a hung server.
 var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)
 
 // gaveUp returns the error of a message that was not sent before the deadline passed or the caller

@@ -11,14 +11,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// misplacedTime is how long a message for a server by name is offered to a static address where
+// misplacedTime is how long a message for a named server is retried at a static address where
 // another server answers. A process that has just started may not have the server yet.
 const misplacedTime = 2 * time.Second
 
 // errMisplaced is the cause of the error about a static address where another server answers.
 var errMisplaced = errors.New("another server answers there")
 
-// misplaced reports whether a process at a static address says that it lacks the server that the
+// misplaced reports whether err says that the process at a static address lacks the server that the
 // transport URL names for that address.
 func misplaced(e *route.Entry, err error) bool {
 	return e.ID == "" && e.Server != "" && errors.Is(err, refusal.Misdirected)
@@ -32,7 +32,7 @@ func displaced(e *route.Entry, err error) error {
 			"for several servers, have it route by the headers of carrier=routed (docs/mesh.md)", e.Server, e.Addr, failure.Text(err))}
 }
 
-// noteMisplaced records how an attempt ended.
+// noteMisplaced updates d.misplaced after an attempt that ended with err.
 func (d *delivery) noteMisplaced(err error) {
 	switch {
 	case !errors.Is(err, errMisplaced):

@@ -6,9 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// isUnsendable reports whether a message was not sent because of its content, or because its sender
-// stopped it: no server could have received it. Nor did a server miss a message that it denied to
-// the sender.
+// isUnsendable reports whether no server missed the message, although it failed: its content could
+// not be sent, its sender stopped it, or the server denied it to the sender.
 func isUnsendable(err error) bool {
 	if isEnd(err) {
 		return true
@@ -41,7 +40,8 @@ func (m *Message) missed(err error) bool {
 	case rpc.OutcomeUnknown, rpc.MonitorTimeout:
 		return e.Server == ""
 	case rpc.Timeout:
-		// A call that was sent most likely waits or runs. A cast would have been accepted.
+		// A call that was sent most likely waits or runs at the server. A cast that had arrived
+		// would have been answered at once.
 		return e.Server == "" && (e.NotStarted || m.Cast)
 	default:
 		return false

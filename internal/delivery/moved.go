@@ -10,15 +10,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// relayed reports whether an instance is reached through a gateway: then the process at its address
-// is not its own process.
+// relayed reports whether an instance is reached through a gateway. Its id begins with the boot id
+// of its own process, and its BootID is the gateway's.
 func relayed(e *route.Entry) bool {
 	boot, _, has := strings.Cut(e.ID, ".")
 	return has && e.BootID != "" && boot != e.BootID
 }
 
-// moved returns another way to an instance that was not reached, such as the next gateway, or nil
-// if there is none soon. Err is why the instance did not get the message.
+// moved returns the new entry of an instance that was not reached because of err, if it is now
+// reached through another gateway. It waits up to settleTime for that, and returns nil if nothing
+// changes.
 func (a *Audience) moved(ctx context.Context, e *route.Entry, err error) *route.Entry {
 	if !a.mayMove(e, err) {
 		return nil
@@ -43,8 +44,8 @@ func (a *Audience) moved(ctx context.Context, e *route.Entry, err error) *route.
 	}
 }
 
-// mayMove reports whether an instance that did not get the message may be well, because only its
-// gateway was lost.
+// mayMove reports whether an instance that did not get the message because of err may still run,
+// because only its gateway was lost.
 func (a *Audience) mayMove(e *route.Entry, err error) bool {
 	return relayed(e) && rpc.SafeToRetry(err) && (rpc.KindOf(err) == rpc.Unreachable || refusal.Gone(err))
 }

@@ -16,8 +16,8 @@ type Relayed struct {
 	waiter  carrier.Waiter
 }
 
-// Begin is [Exactly] without a waiting goroutine: w is told the outcome. Request returns what is
-// sent to an instance. Begin returns nil, and sends nothing, if it would have to wait.
+// Begin is [Exactly] without a waiting goroutine: it calls w with the outcome. Request returns the
+// request for an attempt. Begin returns nil, and sends nothing, if it would have to wait.
 func Begin(
 	ctx context.Context, topic *fleet.Topic, m *Message, id string, request func(Attempt) *carrier.Request, w carrier.Waiter,
 ) carrier.Begun {

@@ -14,7 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// errPatience means that an instance was not connected in time. It may be picked again.
+// errPatience means that an instance was not connected within the time patience. The connection is
+// still being made, so the instance may be picked again.
 var errPatience = errors.New("connecting takes longer than usual; its process may be hung, or the network may not reach it")
 
 // try makes an attempt at the picked instance. Waiting bounds the time before the message is sent.
@@ -50,7 +51,7 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 		d.unable = At(err, e)
 		return err
 	}
-	if !errors.Is(err, errPatience) { // what it can serve shows when it is picked again
+	if !errors.Is(err, errPatience) { // nothing is known about an instance that is still being connected
 		d.able = true
 	}
 	d.queued = d.queued || errors.Is(err, carrier.ErrFull)
@@ -59,9 +60,9 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	return err
 }
 
-// remember keeps the reason why the message was not delivered. At the deadline, an error says only
-// that the deadline passed, and the error before it says why. The carrier may notice the deadline a
-// moment before waiting ends.
+// remember keeps the error that explains why the message was not delivered. At the deadline, an
+// error says only that the deadline passed, so remember keeps the error before it. The carrier may
+// notice the deadline a moment before waiting ends.
 func (d *delivery) remember(waiting context.Context, e *route.Entry, err error) {
 	if d.last == nil || waiting.Err() == nil && rpc.KindOf(err) != rpc.Timeout {
 		d.last = At(err, e)
@@ -87,13 +88,14 @@ func strayed(e *route.Entry, err error) error {
 		"stale registration of server %q at %s, where another process listens now: %s", e.Server, e.Addr, failure.Text(err))}
 }
 
-// hand connects to the instance of an attempt, if necessary, and has the message sent to it. It
-// tells the instance what it missed, as far as that is known.
+// hand connects to the instance of an attempt, if necessary, and sends the message with send.
+// Waiting bounds the time before it is sent. The attempt tells the instance if this process failed
+// to deliver a message to it earlier.
 func (m *Message) hand(ctx, waiting context.Context, missed *fleet.Missed, a *Attempt, send Send) error {
 	e, link := a.Entry, a.Entry.Link
 	if !link.Health().Connected() {
-		// Hand the message over even if the process is down: only a message makes the carrier tell why,
-		// and the carrier does not send it then.
+		// Call send even if the process is down. The carrier then does not send the message, and
+		// its error explains why the process is down.
 		if err := connect(waiting, e); err != nil && (waiting.Err() != nil || link.Health() != carrier.Down) {
 			return err
 		}
@@ -123,7 +125,7 @@ func afterwards(e *route.Entry, err error) error {
 
 // noPlace returns the error for an instance that had no place for the message.
 func noPlace(e *route.Entry, err error) error {
-	if errors.Is(err, net.ErrClosed) { // it was dropped meanwhile
+	if errors.Is(err, net.ErrClosed) { // the instance has left in the meantime
 		return refusal.New(refusal.Stopping)
 	}
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(refusal.Full, err), Message: fmt.Sprintf(
@@ -136,7 +138,7 @@ func connect(ctx context.Context, e *route.Entry) error {
 	switch e.Link.Health() {
 	case carrier.Idle:
 		budget, late = patience, errPatience
-	case carrier.Down, carrier.Silent: // it is retried in the background, and there may be many
+	case carrier.Down, carrier.Silent: // the pool retries in the background; do not wait long for each of many
 		budget = patience
 	}
 	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
@@ -156,7 +158,7 @@ func connect(ctx context.Context, e *route.Entry) error {
 func unreachable(e *route.Entry, err error) error {
 	why := err
 	if text := failure.Text(err); text != "" && rpc.KindOf(err) != rpc.Unknown {
-		why = errors.New(text) // it is of the same kind
+		why = errors.New(text) // without the kind, which the new error repeats
 	}
 	kind, text := e.Link.Explain(e.Server, why)
 	return &rpc.Error{Kind: kind, NotStarted: true, Cause: err, Message: text}

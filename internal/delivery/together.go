@@ -11,12 +11,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Start begins an attempt without waiting for the answer. It returns a function that waits for it,
-// or nil if it did not begin an attempt.
+// Start begins an attempt without waiting for the answer. It returns a function that waits for the
+// answer, or nil if it could not begin the attempt without waiting.
 type Start func(ctx context.Context, a Attempt) Started
 
-// Started returns the outcome of an attempt. Ended is false if late is closed first. A nil late is
-// never closed.
+// Started waits for the outcome of an attempt. Ended is false if late was closed first. With a nil
+// late, it waits until the attempt ends.
 type Started func(late <-chan struct{}) (err error, ended bool)
 
 // Answers are awaited one after the other for promptTime, plus promptEach for each instance. After
@@ -24,15 +24,16 @@ type Started func(late <-chan struct{}) (err error, ended bool)
 // copy.
 const promptTime, promptEach = 25 * time.Millisecond, 100 * time.Microsecond
 
-// early is an attempt that was begun before the others were.
+// early is an attempt that was begun without waiting, by [Audience.begin].
 type early struct {
 	entry *route.Entry
 	hint  fleet.Hint
 	wait  Started // nil if it was not begun
 }
 
-// together sends to all instances that take the message at once, and then waits for them, without a
-// goroutine for each. Deliver delivers to one of the other instances.
+// together begins the attempts that need no waiting, and then waits for their answers without a
+// goroutine for each. For each other instance it calls deliver with the index of the instance, on a
+// goroutine of sending.
 func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gate, results []Result, start Start, deliver func(int)) {
 	begun := make([]early, len(a.Reached))
 	for i, e := range a.Reached {

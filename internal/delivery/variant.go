@@ -19,9 +19,9 @@ func (m *Message) query(variant int) route.Query {
 	return m.Fallbacks[variant-1]
 }
 
-// order returns the variants in order of preference, for any server or for a named one. With Auto,
-// the variants that every instance can serve come first. The others, which are sent only without an
-// alternative, follow in ascending order of version.
+// order returns the variants in order of preference, for a named server or for any server if server
+// is empty. With Auto, the variants that every instance can serve come first. The others are sent
+// only if there is no alternative; they follow in ascending order of version.
 func (m *Message) order(view *route.View, server string) []int {
 	order := make([]int, 0, 1+len(m.Fallbacks))
 	var uncommon []int
@@ -36,7 +36,7 @@ func (m *Message) order(view *route.View, server string) []int {
 	return append(order, uncommon...)
 }
 
-// unableNow returns the error for a message if none of its possible instances implements any of its
+// unableNow returns the error for a message if no instance that it may go to implements any of its
 // variants.
 func (m *Message) unableNow(view *route.View, server string) error {
 	entries := view.Unable(m.Query, server)

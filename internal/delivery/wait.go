@@ -26,9 +26,9 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
-	// A change wakes a message without a receiver. It also looks again from time to time: a lingering
-	// instance may be connected again, a server may no longer be recent, and an unused topic is not
-	// watched forever.
+	// A message without a receiver is woken by a change of the view. It must also pick again from
+	// time to time: a lingering instance may be connected again, a server may no longer count as
+	// recent, and a topic is no longer watched if nothing uses it.
 	if !absent || d.Rounds > 0 {
 		length = min(minPause<<min(d.rounds, 10), maxPause)
 		length = length/2 + rand.N(length)
@@ -68,8 +68,9 @@ func (d *delivery) rest(ctx context.Context, view *route.View, length time.Durat
 	}
 }
 
-// assess interprets a pick that found no server. It says whether no server is there, and how long
-// to wait at most for a change. An error means that waiting does not help.
+// assess interprets a pick that found no instance. Absent is true if no instance exists that could
+// take the message. Length is the maximum time to wait for a change. An error means that waiting
+// does not help.
 func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
 	switch verdict {
 	case route.Unable:
@@ -99,9 +100,9 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 	}
 }
 
-// assessNoServer is assess for a named server that is not there. A server that was there recently
-// will probably come back. Only a client that has watched for a while knows that a server was not
-// there.
+// assessNoServer is assess for a named server without an instance. A server that existed recently
+// will probably come back. Only a client that has watched the topic for learnTime can tell whether
+// it existed recently.
 func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Duration, err error) {
 	if astray := view.Astray(d.Target.Server); len(astray) > 0 {
 		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])

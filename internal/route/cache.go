@@ -9,8 +9,8 @@ import (
 // namespaces. A program that computes them must not make a cache grow without end.
 const maxCached = 64
 
-// cache has the value that was computed from a view for each requested key. It is copied on each
-// addition, so that reading needs no lock. Its zero value is empty.
+// cache keeps what was computed from a view, by key. Each addition replaces the whole map, so that
+// reading needs no lock. Its zero value is empty.
 type cache[K comparable, V any] struct {
 	known    atomic.Pointer[map[K]*V]
 	learning sync.Mutex
@@ -24,8 +24,8 @@ func (c *cache[K, V]) find(key K) *V {
 	return nil
 }
 
-// learn computes a value that find does not have. If many callers meet a new view at once, one of
-// them computes it.
+// learn computes and stores the value for a key that find does not know. If many goroutines need
+// the same value at once, only one of them computes it.
 func (c *cache[K, V]) learn(key K, compute func(K) *V) *V {
 	c.learning.Lock()
 	defer c.learning.Unlock()

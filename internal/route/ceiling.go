@@ -12,8 +12,8 @@ type Ceiling struct {
 	State CeilingState
 	// Version is the ceiling, if the state is Known.
 	Version rpc.Version
-	// Holders are the instances that set the ceiling: they implement no more than Version, or they
-	// implement only other major versions, or they do not report their versions.
+	// Holders are the instances that set the ceiling. Depending on State, they implement no more
+	// than Version, implement only other major versions, or do not report what they implement.
 	Holders []*Entry
 	// Next is the ceiling without the holders, if Rises is true. The ceiling rises to it when they are
 	// upgraded or leave.
@@ -73,9 +73,8 @@ func CeilingOf(i Interface, list []rpc.Instance) *Ceiling {
 	return ceiling(i, counted)
 }
 
-// Common reports whether the query's version is allowed by the ceiling over the same instances as
-// for Ceiling. It allocates nothing, because each message of a client with an automatic cap may
-// call it.
+// Common reports whether the ceiling that Ceiling would return allows the query's version. It
+// allocates nothing, because each message of a client with an automatic cap may call it.
 func (v *View) Common(q Query, server string) bool {
 	i := Interface{Namespace: q.Namespace, Major: q.Version.Major}
 	if server != "" {
@@ -91,8 +90,9 @@ func (v *View) Common(q Query, server string) bool {
 	return allServe(q, i, known.vanished, (*Entry).public, known.State == Known)
 }
 
-// allServe reports whether all entries that count and implement the interface serve the query, and
-// whether there is such an entry. Some is true if there is one elsewhere.
+// allServe reports whether every entry that counts and implements the interface serves the query.
+// It returns false if no entry implements the interface, unless some is true: then another list has
+// one.
 func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool, some bool) bool {
 	for _, e := range entries {
 		if !counts(e) {
@@ -109,16 +109,17 @@ func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool, 
 	return some
 }
 
-// settledCeiling is the part of a ceiling that the view alone decides.
+// settledCeiling is the part of a ceiling that does not depend on which instances are connected
+// now.
 type settledCeiling struct {
 	Ceiling
 
-	// vanished are instances that also count for as long as they are connected.
+	// vanished are the lingering instances, which count only while they are connected.
 	vanished []*Entry
 }
 
-// settled returns the ceiling of an interface. If no instance that counts implements it, the
-// instances that did not prove their names decide, because there is no better evidence.
+// settled returns the settled ceiling of an interface. It leaves out instances that did not prove
+// their names, unless no other instance implements the interface.
 func (v *View) settled(i Interface) *settledCeiling {
 	s := v.settledOver(i, func(e *Entry) bool { return !e.Unproven })
 	if s.State == Absent && len(s.vanished) == 0 {
@@ -155,8 +156,8 @@ func ceiling(i Interface, entries []*Entry) *Ceiling {
 	return c
 }
 
-// lowest returns the ceiling without Next. An unknown version has precedence, since it might be
-// anything.
+// lowest returns the ceiling without Next. An instance that does not report its versions decides
+// the ceiling, since it might implement any version.
 func lowest(i Interface, entries []*Entry) *Ceiling {
 	c := &Ceiling{State: Absent}
 	for _, e := range entries {

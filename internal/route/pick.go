@@ -14,7 +14,7 @@ type Verdict uint8
 const (
 	// Found: the pick found an entry.
 	Found Verdict = iota
-	// NoInstance: no instance on the topic takes messages.
+	// NoInstance: no instance on the topic accepts messages for any server.
 	NoInstance
 	// NoServer: no instance has the server name.
 	NoServer
@@ -60,19 +60,19 @@ func (t *Tried) has(e *Entry) bool {
 	return late || slices.Contains(t.few[:t.n], e)
 }
 
-// some reports whether one of the entries was tried and would otherwise still be picked. Q is as
-// for better.
+// some reports whether one of the entries could be picked if it had not been tried. A nil q means
+// that all entries can serve the message.
 func (t *Tried) some(entries []*Entry, q *Query) bool {
 	return t.n > 0 && slices.ContainsFunc(entries, func(e *Entry) bool {
 		return t.has(e) && e.usable() && (q == nil || e.canServe(*q))
 	})
 }
 
-// Any picks an instance for a message that any server can take. Turn is the position in the round
-// robin: each message of a client has the next turn. Any prefers instances in the client's zone.
-// Among these it prefers instances that are connected or were never tried; the others follow in
-// order of health. It picks from another zone if no instance in the client's zone takes the message
-// well. It never picks draining instances, and picks held ones only as a last resort.
+// Any picks an instance for a message that names no server. Turn is the message's position in the
+// client's round robin. Any prefers instances in the client's zone. Among these it prefers
+// instances that are connected or were never tried; the others follow in order of health. It picks
+// from another zone if no instance in the client's zone is likely to take the message; see takes.
+// It never picks draining instances, and picks held ones only as a last resort.
 func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	a := v.ableTo(q)
 	best := a.near.best(nil, turn, tried)
@@ -91,7 +91,7 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	return nil, a.missing(tried)
 }
 
-// best returns the best of an entry and the candidates that are not held.
+// best returns the best entry among best, which may be nil, and the candidates that are not held.
 func (c *candidates) best(best *Entry, turn uint64, tried *Tried) *Entry {
 	best = better(best, c.any, nil, turn, tried)
 	if !takes(best) {
@@ -100,8 +100,8 @@ func (c *candidates) best(best *Entry, turn uint64, tried *Tried) *Entry {
 	return best
 }
 
-// takes reports whether an entry is likely to take a message. Load alone is no reason to connect to
-// more instances, or to leave the zone.
+// takes reports whether an entry is likely to take a message. A busy entry is, because load alone
+// is no reason to connect to more instances, or to leave the zone.
 func takes(e *Entry) bool { return e != nil && e.Link.Health() <= carrier.Busy }
 
 // missing says why there is no candidate.
@@ -176,9 +176,10 @@ func (v *View) Unable(q Query, server string) []*Entry {
 // enough is how many busy candidates a pick compares. The least loaded of them is good enough.
 const enough = 8
 
-// better returns the healthiest of best and the candidates that can serve q. Among equals it
-// returns the first in turn; among busy ones, the least loaded. A nil q means that all can serve
-// it. Usually better looks at one candidate only, because that one is fit.
+// better returns the healthiest entry among best, which may be nil, and the candidates that can
+// serve q. A nil q means that all candidates can serve the message. Among entries of equal health
+// it returns the first in turn, or the least loaded if they are busy. Usually it looks at one
+// candidate only, because that one is fit.
 func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Tried) *Entry {
 	n := uint64(len(candidates))
 	if n == 0 {

@@ -20,7 +20,8 @@ func (c *Ceiling) Reason(i Interface) *rpc.CapReason {
 	return r
 }
 
-// Zone explains where messages for any server go from the client's zone.
+// Zone explains how the client's zone affects messages that name no server: it counts the usable
+// instances in the zone and elsewhere.
 func (v *View) Zone(q Query) *rpc.ZoneReason {
 	a, r := v.ableTo(q), &rpc.ZoneReason{Zone: v.zone}
 	count := func(add func(*Entry), lists ...[]*Entry) {

@@ -18,19 +18,19 @@ type Entry struct {
 	rpc.Instance
 	// Link leads to the instance's process.
 	Link carrier.Link
-	// Unlisted instances are no longer in discovery, and may still be there.
+	// Unlisted instances are no longer in discovery, and may still run.
 	Unlisted bool
 	// Lingering instances vanished from discovery without saying why. They count only while they are
 	// connected.
 	Lingering bool
-	// Left instances said that they are no longer there. They count only as instances that may come
-	// back.
+	// Left instances said that they are stopping or have stopped. They are not picked, and only
+	// show that a server may come back.
 	Left bool
-	// Astray is what another process said when the address of the instance led to it recently; nil if
-	// that did not happen. Such instances stay listed, and are not used for a while.
+	// Astray is the error of another process that was recently reached at the address of the
+	// instance; nil if none was. Such instances stay listed, and are not used for a while.
 	Astray error
-	// Unproven instances proved a name other than their own at the last attempt to send a message to
-	// them. They do not count for ceilings.
+	// Unproven instances have a certificate for another name, according to the last attempt to send
+	// them a message. They do not count for ceilings.
 	Unproven bool
 }
 
@@ -41,7 +41,7 @@ func (e *Entry) usable() bool {
 // away reports whether the entry cannot be used now, but may come back.
 func (e *Entry) away() bool { return !e.usable() }
 
-// open reports whether the entry takes every message.
+// open reports whether the instance is neither draining nor held, so that every message is welcome.
 func (e *Entry) open() bool { return e.State != rpc.StateDraining && e.State != rpc.StateHeld }
 
 // public reports whether messages that name no server may go to the entry.
@@ -63,7 +63,8 @@ type Query struct {
 	// Namespace and Version are the interface; the version is never absent here.
 	Namespace string
 	Version   rpc.Version
-	// Anyone: every instance may serve the message, whatever it reports. The instance itself decides.
+	// Anyone means that the message may go to any instance, whatever the instance reports about its
+	// versions. The instance itself decides whether it can serve the message.
 	Anyone bool
 }
 
@@ -72,15 +73,15 @@ type View struct {
 	entries []*Entry
 	seed    uint64
 	zone    string // of the client; empty if it has none
-	// ordered are the entries in the order in which this client uses them, and named has the entries
-	// of each server. Both are made at first use: in a large fleet that changes all the time, most
-	// views are never picked from.
+	// ordered returns the entries in the order in which this client uses them, and named the
+	// entries of each server. Both are computed at first use: in a large fleet that changes all the
+	// time, most views are replaced before anything is picked from them.
 	ordered func() []*Entry
 	named   func() map[string]namesakes
-	// byID has the entries by their ids. It is made at first use.
+	// byID returns the entries by their ids. It is computed at first use.
 	byID func() map[string]*Entry
 	able cache[Query, able]
-	// ceilings are the ceilings of the whole fleet.
+	// ceilings are the ceilings over all instances on the topic.
 	ceilings cache[Interface, settledCeiling]
 }
 
@@ -88,13 +89,14 @@ type View struct {
 type able struct {
 	// near are in the client's zone, and far are elsewhere. All are near if the client has no zone.
 	near, far candidates
-	// unable are the entries of a version that cannot serve the query.
+	// unable are the entries that cannot serve the query.
 	unable []*Entry
 }
 
 // candidates are the entries for a message to any server.
 type candidates struct {
-	// any are in use. Reserve are the entries beyond the warm set; a small fleet has none.
+	// any are the entries that are neither held nor draining. In a large fleet it has only the warm
+	// set, and reserve has the others; see warmAll.
 	any, reserve []*Entry
 	// held are candidates if there are no others.
 	held []*Entry
@@ -105,11 +107,11 @@ func (a *able) lists() [6][]*Entry {
 	return [...][]*Entry{a.near.any, a.near.reserve, a.far.any, a.far.reserve, a.near.held, a.far.held}
 }
 
-// namesakes are the instances of a server. Those that take every message come first, then the held
-// and the draining ones.
+// namesakes are the instances with the same server name. Instances for which open is true come
+// first, then the held and the draining ones.
 type namesakes struct {
 	all  []*Entry
-	open int // how many take everything
+	open int // how many of all are open; they come first
 }
 
 // A client uses all instances of a fleet of up to warmAll. Of a larger fleet, each client chooses
@@ -142,8 +144,8 @@ func (v *View) identify() map[string]*Entry {
 	return byID
 }
 
-// Astray returns the listed instances whose address leads to another process. They are the
-// instances of a server, or of all servers if server is empty.
+// Astray returns the instances whose address leads to another process. If server is not empty, it
+// returns only the instances of that server.
 func (v *View) Astray(server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.entries {
@@ -187,7 +189,7 @@ func (v *View) sort(q Query) *able {
 	return a
 }
 
-// warm moves the entries beyond the warm set into the reserve.
+// warm moves the entries beyond the warm set from any into reserve, if there are more than warmAll.
 func (c *candidates) warm() {
 	if len(c.any) > warmAll {
 		c.any, c.reserve = c.any[:warmSet], c.any[warmSet:]
@@ -219,8 +221,9 @@ func (v *View) index() map[string]namesakes {
 	return named
 }
 
-// order returns the entries of a large fleet by rendezvous hashing. Each client has its own order,
-// which changes by one entry when the fleet does. A small fleet keeps its order.
+// order sorts the entries of a large fleet by rendezvous hashing. Each client has its own order.
+// When an instance joins or leaves, the order of the others does not change. A small fleet keeps
+// its order.
 func (v *View) order() []*Entry {
 	if len(v.entries) <= warmAll {
 		return v.entries
