@@ -32,7 +32,7 @@ func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 	return sel, ticket, nil
 }
 
-// take admits a message whose method was found.
+// take admits a message whose method was found, unless it was received before.
 func (d *Dispatcher) take(r *Request, now time.Time) (*ticket, error) {
 	sender := r.sender()
 	d.mu.Lock()
@@ -55,7 +55,7 @@ func (d *Dispatcher) take(r *Request, now time.Time) (*ticket, error) {
 	return ticket, nil
 }
 
-// admit takes a message into the queue, or refuses it. The lock is held.
+// admit adds a message to the queue, or refuses it. The lock is held.
 func (d *Dispatcher) admit(r *Request) (*ticket, error) {
 	if d.Phase().Refuses() {
 		return nil, refusal.New(refusal.Stopping)
@@ -66,7 +66,8 @@ func (d *Dispatcher) admit(r *Request) (*ticket, error) {
 	return nil, refusal.New(refusal.Full)
 }
 
-// forget allows an accepted message to come again if its caller is told that it did not start.
+// forget removes the id of an accepted message from the window, because its caller is told that it
+// did not start and may send it again.
 func (d *Dispatcher) forget(r *Request) {
 	sender := r.sender()
 	d.mu.Lock()
@@ -84,7 +85,8 @@ func (d *Dispatcher) end() {
 	d.closeEnded()
 }
 
-// closeEnded wakes Stop when no message is left. The lock is held.
+// closeEnded wakes Stop if the server refuses messages and no accepted message is left. The lock is
+// held.
 func (d *Dispatcher) closeEnded() {
 	if d.accepted == 0 && d.Phase().Refuses() {
 		d.endOnce.Do(func() { close(d.ended) })

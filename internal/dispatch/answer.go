@@ -8,14 +8,14 @@ import (
 
 // Accountant is an [Origin] that accounts for the memory of large answers.
 type Accountant interface {
-	// Reserve waits until there is room for about n more bytes of an answer to the sender. Alone says
-	// that it is the only answer. An error means that the sender is gone.
+	// Reserve waits until the sender may have about n more bytes of answers outstanding. Alone
+	// means that the message has only one answer. An error means that the sender is gone.
 	Reserve(n int, alone bool) error
 	// Answer is Reserve for an answer of exactly n bytes. It uses an earlier reservation.
 	Answer(n int, alone bool) error
-	// Admit returns an error if a JSON text must not be decoded. It waits until there is room for a
-	// large one. Cast says that the message outlives its carrier; then the caller must call ended,
-	// unless it is nil, when the message has ended.
+	// Admit returns an error if a JSON text is too deep or too large to be decoded. It waits until
+	// there is memory for a large one. If cast is true and ended is not nil, the caller must call
+	// ended when the message has ended, because a cast outlives the RPC that brought it.
 	Admit(ctx context.Context, text string, cast bool) (ended func(), err error)
 }
 
@@ -23,9 +23,9 @@ type Accountant interface {
 // RPCs bounds them.
 const smallAnswer = 16 << 10
 
-// Reserve waits until there is room for about n more bytes of an answer to the message that the
-// method of ctx runs for. The method keeps its worker while it waits, so no more methods run for a
-// sender that does not read.
+// Reserve waits until the sender of the message that ctx belongs to may have about n more bytes of
+// answers outstanding. The method keeps its worker while it waits, so a sender that does not read
+// its answers cannot make more methods run.
 func Reserve(ctx context.Context, n int) error {
 	c := runOf(ctx)
 	if c == nil || n < smallAnswer {
@@ -37,7 +37,8 @@ func Reserve(ctx context.Context, n int) error {
 	return nil
 }
 
-// Answer is Reserve for an answer that has n bytes and is handed to the carrier next.
+// Answer is Reserve for a complete answer of n bytes. Call it just before the answer is passed to
+// the carrier.
 func (r *Request) Answer(n int) error {
 	if n < smallAnswer {
 		return nil
@@ -48,7 +49,7 @@ func (r *Request) Answer(n int) error {
 	return nil
 }
 
-// isAlone reports whether the message has one answer.
+// isAlone reports whether the message has exactly one answer.
 func (r *Request) isAlone() bool { return r.Delivery == rpc.DeliveryCall }
 
 func gone(err error) error {

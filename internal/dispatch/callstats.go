@@ -30,11 +30,11 @@ const (
 	maxCallerBytes = 128
 )
 
-// coarse is how far the recorded time of the last message may be behind. It saves writes to memory
-// that all processors share.
+// coarse is the resolution of the recorded time of the last message. Updating the time for each
+// message would make all processors write to the same memory.
 const coarse = time.Second
 
-// asked is the key by which messages are counted.
+// asked is the key by which messages are counted: what a message asked for, and its sender.
 type asked struct {
 	namespace, method string
 	version           rpc.Version
@@ -77,8 +77,8 @@ func clip(name string, size int) string {
 	return strings.ToValidUTF8(name, "?")
 }
 
-// others returns the key under which a caller's messages are counted if there is no room for their
-// own row.
+// others returns the key of the row that counts a message together with messages of other callers,
+// if there is no room for a row of its own.
 func (a asked) others() asked {
 	a.caller = OtherCallers
 	if a.identity != "" {
@@ -108,7 +108,7 @@ func (r *row) count(refused bool, now time.Time) {
 		r.accepted.Add(1)
 	}
 	if last, at := r.last.Load(), now.UnixNano(); at-last >= int64(coarse) {
-		r.last.CompareAndSwap(last, at) // another message that wins is as late
+		r.last.CompareAndSwap(last, at) // if another message stores its time first, that time is as good
 	}
 }
 
@@ -120,7 +120,7 @@ type callStats struct {
 	growing   sync.Mutex
 }
 
-// rows is a state of call statistics. Adding a row replaces it, so that counting needs no lock.
+// rows is one immutable set of rows. Adding a row makes a new set, so that counting needs no lock.
 type rows struct {
 	of      map[asked]*row
 	refused int // the rows that refused messages made
@@ -193,8 +193,8 @@ type RequestCount struct {
 	First, Last time.Time
 }
 
-// Requests lists what messages asked for since the dispatcher was made, ordered by namespace,
-// method, version and caller. The list is bounded. Uncounted is how many messages it leaves out.
+// Requests returns the counts since the dispatcher was made, ordered by namespace, method, version
+// and caller. The list has at most maxRows elements. Uncounted is how many messages it leaves out.
 func (d *Dispatcher) Requests() (list []RequestCount, uncounted int64) {
 	state := d.stats.rows.Load()
 	if state == nil {

@@ -7,9 +7,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// runContext is the context of a running method: the carrier's context, with the message, which
-// also ends when the server is stopped by force. Most methods never wait for its end, so the joined
-// context is made only when a method first does.
+// runContext is the context of a running method. It ends with the carrier's context, or when the
+// server is stopped by force, and it carries the message. Ending with either needs a joined
+// context. Most methods never wait for the end, so that context is made only when a method first
+// asks for Done.
 type runContext struct {
 	context.Context //nolint:containedctx // It is one.
 
@@ -60,8 +61,8 @@ func (c *runContext) join() {
 	}
 }
 
-// endForced ends the joined context with the cause of the forced stop, which [context.Cause] then
-// finds there.
+// endForced ends the joined context with the cause of the forced stop, so that [context.Cause]
+// returns that cause.
 func (c *runContext) endForced() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +91,8 @@ func (c *runContext) release() {
 	}
 }
 
-// context returns the context for a message that came with ctx. Release it when the method has
-// returned.
+// context returns the context in which the method of a message runs, made from the carrier's ctx.
+// Release it when the method has returned.
 func (d *Dispatcher) context(ctx context.Context, r *Request) (context.Context, *runContext) {
 	joined := &runContext{Context: ctx, dispatcher: d, request: r}
 	return joined, joined

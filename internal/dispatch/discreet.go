@@ -18,7 +18,7 @@ import (
 const hiddenType = "error"
 
 // conceal is the last step of [Dispatcher.failed] for a server that hides failures. Whole is the
-// error that other servers would send.
+// error that a server without this option would send; conceal logs it.
 func (d *Dispatcher) conceal(e *execution, failure *MethodError, whole *rpc.RemoteError) error {
 	id := ""
 	cause, own := d.told(e.selected.method, failure)
@@ -36,10 +36,11 @@ func (d *Dispatcher) conceal(e *execution, failure *MethodError, whole *rpc.Remo
 	return remote
 }
 
-// told returns the part of a failure that the program meant for its callers, and the error that has
-// it, which is nil if that came from another server. It returns nil if there is no such part. An
-// error that wraps it has its own text, which is not told. An error of the library is about another
-// message, so it is not told either.
+// told returns the part of a failure that the program meant for its callers, as an error for the
+// sender, and as the method's own error. Cause is nil if there is no such part. Own is nil if the
+// failure came from another server. Only the innermost error with that part counts: the texts of
+// errors that wrap it are hidden. An error of this library is about another message, so it is
+// hidden, too.
 func (d *Dispatcher) told(m *Method, failure *MethodError) (cause *rpc.RemoteError, own error) {
 	defer func() {
 		if recover() != nil {
@@ -73,8 +74,8 @@ func (d *Dispatcher) told(m *Method, failure *MethodError) (cause *rpc.RemoteErr
 	return nil, nil
 }
 
-// innermost returns the last error in a chain that accepts returns true for. It does so for err
-// itself.
+// innermost returns the innermost error in the chain of err for which accepts is true. Accepts must
+// be true for err.
 func innermost(err error, accepts func(error) bool) error {
 	var within []error
 	switch wrapper := err.(type) { //nolint:errorlint // This unwraps.
@@ -91,8 +92,9 @@ func innermost(err error, accepts func(error) bool) error {
 	return err
 }
 
-// discreet hides an error of the library about a message that had a worker. The error may repeat
-// text from the program's code: a serializer, or a type with its own encoding.
+// discreet hides the details of an error that occurred while the arguments were decoded or the
+// result was encoded. Such an error may repeat text from the program's code: a serializer, or a
+// type with its own encoding.
 func (d *Dispatcher) discreet(e *execution, err error) error {
 	ours, ok := errors.AsType[*rpc.Error](err)
 	if !d.config.Discreet || !ok {

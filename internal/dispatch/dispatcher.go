@@ -44,21 +44,21 @@ type Dispatcher struct {
 	executions sync.Pool
 	stats      callStats
 
-	// force ends the contexts of running methods.
+	// base is the context that force cancels, to end the contexts of running methods.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
 	force context.CancelCauseFunc
 
 	mu       sync.Mutex // before the lock of the queue
 	windows  windows    // guarded by mu
-	accepted int        // messages that were accepted and have not ended; it grows no more once the phase refuses
+	accepted int        // messages that were accepted and have not ended; it stops growing once the phase refuses messages
 	ended    chan struct{}
 	endOnce  sync.Once // closes ended when the phase refuses and no accepted message is left
-	forced   error     // what a forced stop did, for Stop to return
+	forced   error     // how many messages a forced stop ended, for Stop to return
 }
 
 // New returns the dispatcher of a server.
 func New(c Config) *Dispatcher {
-	c.Log = lograte.New(c.Log) // peers cause the lines
+	c.Log = lograte.New(c.Log) // peers cause the log lines, and must not fill the log
 	d := &Dispatcher{
 		config: c, runs: runsOf(c.Interceptors), queue: &queue{limits: c.Limits, phase: c.Phase}, windows: windows{}, ended: make(chan struct{}),
 	}
@@ -69,8 +69,8 @@ func New(c Config) *Dispatcher {
 // Phase returns the phase that the server is in.
 func (d *Dispatcher) Phase() phase.Phase { return d.config.Phase.Phase() }
 
-// Release ends a hold: workers run the waiting messages, in the order of arrival, and later ones.
-// If the server is not held, Release does nothing.
+// Release ends a hold: workers begin to run the waiting messages, in the order of arrival. If the
+// server is not held, Release does nothing.
 func (d *Dispatcher) Release() {
 	d.config.Phase.Release()
 	d.queue.resume()
@@ -83,8 +83,8 @@ func (d *Dispatcher) Table() *Table { return d.config.Table }
 func (d *Dispatcher) Load() Load { return d.queue.load() }
 
 // Call runs a message, emits the items of its result, and returns when it has ended. An error is an
-// *rpc.Error. The method, and emit, run on another goroutine than the caller's, unless the message
-// may run in place. In that case Call does not return if the method ends its goroutine.
+// *rpc.Error. If r.InPlace is nil, the method and emit run on their own goroutine. Otherwise they
+// run on the caller's, and Call does not return if the method ends that goroutine (runtime.Goexit).
 func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 	sel, ticket, err := d.accept(r)
 	if errors.Is(err, errRepeated) {
@@ -119,8 +119,8 @@ func (e *execution) inPlace(t *ticket) error {
 	return e.outcome(started, err)
 }
 
-// outcome returns the error of a call whose execution is over. A message that did not start may be
-// sent again.
+// outcome returns the error of a call whose execution is over. If the message did not start,
+// outcome forgets its id, so that the caller may send it again.
 func (e *execution) outcome(started bool, err error) error {
 	if !started {
 		err = e.dispatcher.expired(e.ctx, err)
@@ -167,13 +167,13 @@ func (d *Dispatcher) runCast(ctx context.Context, joined *runContext, r *Request
 	switch {
 	case !started:
 		d.config.Log.WarnContext(ctx, "cast dropped by a forced stop", "server", d.config.Name, "method", r.Method)
-	case err != nil && rpc.KindOf(err) != rpc.Remote: // what the method itself returned is logged already
+	case err != nil && rpc.KindOf(err) != rpc.Remote: // errors of the method itself are logged already
 		d.config.Log.ErrorContext(ctx, "cast failed", "server", d.config.Name, "method", r.Method, "error", err)
 	}
 }
 
-// work waits for a worker and executes a message. If the message did not start, the error says why
-// its context ended.
+// work waits for a worker and executes a message. If the message did not start because its context
+// ended, started is false and the error is the context's.
 func (e *execution) work(t *ticket, execute func(*execution)) (started bool, err error) {
 	if err := t.wait(e.ctx); err != nil {
 		return false, err
@@ -183,5 +183,5 @@ func (e *execution) work(t *ticket, execute func(*execution)) (started bool, err
 	return e.started, e.err
 }
 
-// drop takes the result of a cast.
+// drop is the emit function of casts: it discards the result.
 func drop(string) error { return nil }

@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// Executor runs a function, once, on a goroutine of its choice, and may return before that. Once
-// ctx has ended, the function does nothing and need not be run. There are never more functions than
-// the server has workers.
+// Executor runs a function, once, on a goroutine of its choice. It may return before the function
+// has run. If ctx has ended before the function begins, the function does nothing and need not be
+// run. At most as many functions are outstanding as the server has workers.
 type Executor func(ctx context.Context, run func())
 
-// execution is one accepted message, from its turn to its end.
+// execution is the execution of one accepted message.
 type execution struct {
 	dispatcher *Dispatcher
 	ctx        context.Context //nolint:containedctx // It is passed between goroutines.
@@ -45,9 +45,9 @@ func (e *execution) recycle() {
 	d.executions.Put(e)
 }
 
-// execute runs the message where the executor decides, or on this goroutine if there is no
-// executor. It does not return if the method, or the executor, ends this goroutine; the outcome is
-// set in any case.
+// execute runs the message with the executor, or on this goroutine if there is no executor. It does
+// not return if the method or the executor ends this goroutine, but it sets the outcome in any
+// case.
 func (e *execution) execute() {
 	if e.dispatcher.config.Execute == nil {
 		e.run()
@@ -69,9 +69,9 @@ func (e *execution) run() {
 	returned = true
 }
 
-// handOver has the executor run the message, and returns when the message has ended, or when ctx
-// ended before it began. Two goroutines may decide between the two: the executor's and this one.
-// The first that claims the message decides.
+// handOver passes the message to the executor, and returns when the message has ended, or when ctx
+// ended before it began. The executor's goroutine claims the message to run it, and this goroutine
+// claims it to give it up. The first claim decides.
 func (e *execution) handOver() {
 	var claimed atomic.Bool
 	ended := make(chan struct{})
@@ -124,8 +124,8 @@ func (d *Dispatcher) logExecutor(ctx context.Context, value any) {
 	}
 }
 
-// apart executes a message on its own goroutine, and returns when it is over. The goroutine that
-// brought the message belongs to its carrier; a method that ended it would take the answer with it.
+// apart executes a message on a new goroutine, and returns when it is over. The calling goroutine
+// belongs to the carrier: if a method ended it (runtime.Goexit), the sender would get no answer.
 func (e *execution) apart() {
 	go func() {
 		defer func() { e.over <- struct{}{} }()

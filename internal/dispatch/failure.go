@@ -25,22 +25,23 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 // Unwrap returns the method's error.
 func (e *MethodError) Unwrap() error { return e.Err }
 
-// Failure is the cause of an rpc.Error of kind Remote at the server. It has the remote error for
-// the sender, and the method's own error, from which a carrier of a typed service may send more.
+// Failure is the cause of an rpc.Error of kind Remote at the server. Remote is the error for the
+// sender. Own is the error that the method returned; a carrier of a typed service may send more of
+// it, such as the details of a gRPC status.
 type Failure struct {
 	Remote *rpc.RemoteError
 	Own    error
 }
 
-// Error returns what the sender hears.
+// Error returns the text that the sender gets.
 func (f *Failure) Error() string { return f.Remote.Error() }
 
 // Unwrap returns the remote error. It hides the method's own error, which must not be taken for an
 // error of the library.
 func (f *Failure) Unwrap() error { return f.Remote }
 
-// DescribeFunc returns the name that the program registered for an error, and its fields as JSON
-// text. The name is empty if there is none.
+// DescribeFunc returns the name under which the program registered the type of an error, and the
+// fields of the error as JSON text. The name is empty if the type is not registered.
 type DescribeFunc func(error) (name, data string)
 
 // remote returns the failure as a remote error for the caller, with this server as a hop. A failure
@@ -67,19 +68,20 @@ func (e *MethodError) remote(server string, describe DescribeFunc) (cause *rpc.R
 	return cause
 }
 
-// is reports whether a method returned a certain error.
+// is reports whether the method's error is target, as [errors.Is] does.
 func (e *MethodError) is(target error) bool {
 	return e.matches(func(err error) bool { return errors.Is(err, target) })
 }
 
-// matches asks about a method's error. Like remote, it may meet one that panics.
+// matches reports whether accepts returns true for the method's error. It returns false if accepts
+// panics; see remote.
 func (e *MethodError) matches(accepts func(error) bool) (matches bool) {
 	defer func() { _ = recover() }()
 	return accepts(e.Err)
 }
 
-// protect performs a message and turns a panic into an error. Types with their own decoding may
-// panic, too.
+// protect runs a message within the interceptors, and turns a panic into an error. Not only the
+// method may panic, but also types with their own decoding.
 func protect(e *execution) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -92,8 +94,8 @@ func protect(e *execution) (err error) {
 	return e.intercepted()
 }
 
-// panicked returns the failure of a panic with value p. It must be called while the panic is
-// recovered, for the stack.
+// panicked returns the failure of a panic with value p. Call it in the deferred function that
+// recovers the panic: it records the stack.
 func panicked(p any) *MethodError { return &MethodError{Err: panicError{p}, Stack: stack()} }
 
 type panicError struct{ value any }
@@ -112,7 +114,8 @@ func (exitedError) Error() string {
 	return "the method ended its goroutine (runtime.Goexit), as a failed assertion of a test does, and gave no result"
 }
 
-// stack returns the lines of the current stack, starting at the panic or the end of the goroutine.
+// stack returns the lines of the current stack, starting at the function that panicked or called
+// runtime.Goexit.
 func stack() []string {
 	lines := strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")
 	for i, line := range lines {

@@ -2,20 +2,20 @@ package dispatch
 
 import "github.com/oslorpc/oslorpc/internal/limits"
 
-// holder is what a caller uses of a queue and of its workers. The queue's lock guards it. The nil
-// holder has no limits.
+// holder counts the messages of one caller in a queue and on its workers, to enforce the caller's
+// share. The queue's lock guards it. A nil holder has no limits.
 type holder struct {
 	caller *limits.Caller
-	parent *holder // of the caller that this one is a part of
+	parent *holder // the holder of the caller's parent, whose share bounds this one as well
 
 	running, waiting, bytes int
-	// maxRunning, maxWaiting and maxBytes are its share.
+	// maxRunning, maxWaiting and maxBytes are the caller's share.
 	maxRunning, maxWaiting, maxBytes int
-	// atOnce is the ticket of all its messages without a key that got a worker at once.
+	// atOnce is the shared ticket; see [queue.shared].
 	atOnce *ticket
 }
 
-// Smaller numbers of workers, of messages that wait, and of their bytes are not divided.
+// Smaller limits than these are not divided into shares: each caller may use all of them.
 const (
 	dividedWorkers = 8
 	dividedQueue   = 100

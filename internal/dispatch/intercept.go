@@ -13,7 +13,7 @@ import (
 // runFunc is the Run of an interceptor.
 type runFunc = func(context.Context, *rpc.Message, rpc.Next) error
 
-// runsOf returns what interceptors do around the run of a method.
+// runsOf returns the Run functions of the interceptors that have one.
 func runsOf(interceptors []rpc.Interceptor) []runFunc {
 	var runs []runFunc
 	for _, i := range interceptors {
@@ -24,12 +24,12 @@ func runsOf(interceptors []rpc.Interceptor) []runFunc {
 	return runs
 }
 
-// chain is one message within interceptors.
+// chain runs one message within the interceptors.
 type chain struct {
 	execution *execution
 	message   *rpc.Message
-	// own is the error that the method returned. Ours is an error of another origin: the message could
-	// not be decoded, its result could not be sent, or an interceptor refused it.
+	// own is the error that the method returned. Ours is an error of the library instead: the
+	// message could not be decoded, its result could not be sent, or an interceptor refused it.
 	own, ours error
 }
 
@@ -73,9 +73,9 @@ func (c *chain) perform(ctx context.Context) error {
 	return err
 }
 
-// outcome returns the outcome of a message whose outermost interceptor returned err. Interceptors
-// can replace errors. What the outcome says about a method that did not run, or about a result that
-// was not sent, must still be true.
+// outcome returns the error of a message whose outermost interceptor returned err. Interceptors can
+// replace errors, but the outcome must still say truthfully whether the method ran and whether its
+// result was sent.
 func (c *chain) outcome(err error) error {
 	returned := &MethodError{Err: err}
 	switch {
@@ -97,11 +97,11 @@ func (c *chain) refusedBy(ctx context.Context, err error) *rpc.Error {
 	return c.execution.dispatcher.refusedBy(ctx, c.execution.request, err)
 }
 
-// isDenial reports whether an interceptor says that the sender may not do this.
+// isDenial reports whether an interceptor's error says that the sender lacks permission.
 func isDenial(err error) bool { return rpc.KindOf(err) == rpc.AccessDenied }
 
-// next runs the inner interceptors and the method, at most once, and not after the interceptor has
-// returned.
+// next is the rest of a chain, as the next function of one interceptor. It runs at most once, and
+// not after that interceptor has returned.
 type next struct {
 	chain *chain
 	rest  []runFunc
@@ -122,7 +122,8 @@ func (n *next) call(ctx context.Context) error {
 	return n.chain.run(ctx, n.rest)
 }
 
-// end reports whether next was called. It waits for a call that still runs. Later calls do nothing.
+// end makes later calls of next fail. It waits for a call that is still running, and reports
+// whether next was called.
 func (n *next) end() (called bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It serves
-// any version, and is described with version 1.0, as upstream. It does not belong to the endpoints:
-// what the table implements, and how it refuses other messages, does not change.
+// WithPing adds the ping method, regardless of the policy, unless an endpoint has it. The method
+// serves any version, and is described with version 1.0, as in oslo.messaging. It belongs to no
+// endpoint, so it changes neither what the table implements nor how it refuses other messages.
 func WithPing() TableOption {
 	return func(t *Table) { t.ping = newPing() }
 }
@@ -24,8 +24,7 @@ func newPing() *endpoint {
 	return &ping
 }
 
-// hasOwnPing reports whether one of the endpoints lists the ping method where the added one would
-// be.
+// hasOwnPing reports whether an endpoint of the default namespace has the ping method.
 func (t *Table) hasOwnPing() bool {
 	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool {
 		_, has := e.Methods[discovery.PingMethod]

@@ -2,8 +2,8 @@ package dispatch
 
 import "strings"
 
-// Policy decides which methods of the endpoints messages can ask for. A method that it does not
-// allow is as if it were absent.
+// Policy decides which methods of the endpoints may be called. To callers, a method that it does
+// not allow seems absent.
 type Policy uint8
 
 // The policies.
@@ -27,11 +27,12 @@ func (p Policy) allows(name string, m *Method) bool {
 	}
 }
 
-// allowsFallback reports whether a fallback may take anything at all.
+// allowsFallback reports whether a fallback may be called at all.
 func (p Policy) allowsFallback(m *Method) bool { return p != AllowExposed || m.Exposed }
 
-// allowsUnlisted reports whether a fallback may take a name. An exposed fallback did not expose
-// each name, so names that begin with an underscore stay hidden.
+// allowsUnlisted reports whether a fallback may be called for a method name. With AllowExposed,
+// exposing the fallback does not expose every name: names that begin with an underscore stay
+// hidden.
 func (p Policy) allowsUnlisted(name string) bool { return p == AllowAll || isPublic(name) }
 
 func isPublic(name string) bool { return !strings.HasPrefix(name, "_") }

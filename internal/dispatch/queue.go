@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
-// Limits bound what a server takes at a time.
+// Limits bound how many messages a server runs and keeps at a time.
 type Limits struct {
 	// Workers is how many messages run at once.
 	Workers int
@@ -19,12 +19,12 @@ type Limits struct {
 	QueueBytes int
 }
 
-// DefaultLimits are oslo.messaging's 64 workers, and a thousand waiting messages or 64 MiB of them.
-// Upstream does not bound waiting messages.
+// DefaultLimits are 64 workers, as in oslo.messaging, and at most 1,000 waiting messages of 64 MiB
+// in total. Oslo.messaging does not bound waiting messages.
 var DefaultLimits = Limits{Workers: 64, Queue: 1000, QueueBytes: 64 << 20}
 
-// queue admits messages, and gives them workers in the order of their arrival. A worker is not a
-// goroutine but the right to run. Messages with the same order key run one at a time.
+// queue admits messages, and assigns workers to them in the order of their arrival. A worker is a
+// permit to run, not a goroutine. Messages with the same order key run one at a time.
 type queue struct {
 	limits Limits
 	phase  *phase.Machine // while it holds, no message gets a worker
@@ -38,21 +38,22 @@ type queue struct {
 	arrived uint64
 	// lanes are the order keys of messages that run or wait. It is made at first use.
 	lanes map[string]*lane
-	// atOnce is the ticket of all messages without a key and a holder that got a worker at once. They
-	// can share it because nothing distinguishes them. It is made at first use.
+	// atOnce is the shared ticket of messages without a holder; see [queue.shared]. It is made at
+	// first use.
 	atOnce *ticket
 	// holders are the callers that have messages here. It is made at first use.
 	holders map[*limits.Caller]*holder
 }
 
-// lane is the messages with one order key: one that runs or is ready, and the messages that wait
-// for it.
+// lane is the messages with one order key. The first of them runs or is in the ready line, and the
+// others wait for it in next.
 type lane struct {
 	key  string
 	next line
 }
 
-// ticket is an admitted message. It ends with done, or with an error of wait.
+// ticket stands for an admitted message in the queue. The message leaves the queue when done is
+// called, or when wait returns an error.
 type ticket struct {
 	queue      *queue
 	holder     *holder
@@ -60,12 +61,12 @@ type ticket struct {
 	arrived    uint64        // its place in the order of arrival
 	lane       *lane         // nil without an order key
 	turn       chan struct{} // closed when a worker is free; nil if one was free at once
-	in         *line         // where it waits; nil if it has a worker. Guarded by the queue's lock
+	in         *line         // the line that it waits in; nil if it has a worker. Guarded by the queue's lock
 	prev, next *ticket
 }
 
-// admit takes in a message of size bytes. Caller is nil, and key is empty, if there is none. It
-// returns nil if the queue is full, or has no room left for the caller.
+// admit admits a message of size bytes. Caller may be nil, and key empty. Admit returns nil if the
+// queue is full, or the caller has used up its share of it.
 func (q *queue) admit(size int, caller *limits.Caller, key string) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,7 +95,7 @@ func (q *queue) admit(size int, caller *limits.Caller, key string) *ticket {
 		q.wait(t, &mine.next)
 	default:
 		q.wait(t, &q.ready)
-		q.handOut() // what waits before it may have all the workers that it may have
+		q.handOut() // the messages before it may have used up their callers' shares, so this one may run
 	}
 	return t
 }
@@ -104,7 +105,8 @@ func (q *queue) mayWait(size int) bool {
 	return q.waiting < q.limits.Queue && (q.waiting == 0 || q.bytes+size <= q.limits.QueueBytes)
 }
 
-// shared returns the ticket of all messages of a holder that got a worker at once. The lock is
+// shared returns the ticket that all messages of a holder share if they have no order key and got a
+// worker at once. Nothing distinguishes such messages, and sharing saves an allocation. The lock is
 // held.
 func (q *queue) shared(h *holder) *ticket {
 	at := &q.atOnce
@@ -142,8 +144,8 @@ func (q *queue) wait(t *ticket, in *line) {
 	in.insert(t)
 }
 
-// wait returns when it is the ticket's turn. If ctx ends before that, the ticket is given back and
-// wait returns the error of ctx.
+// wait returns when the message has a worker. If ctx ends before that, wait calls done and returns
+// the error of ctx.
 func (t *ticket) wait(ctx context.Context) error {
 	if t.turn != nil {
 		select {
@@ -151,14 +153,14 @@ func (t *ticket) wait(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	err := ctx.Err() // both may have come
+	err := ctx.Err() // ctx may have ended even if a worker is free
 	if err != nil {
 		t.done()
 	}
 	return err
 }
 
-// done gives the ticket back, whether it waits or has a worker already.
+// done removes the message from the queue, whether it still waits or has a worker.
 func (t *ticket) done() {
 	q := t.queue
 	q.mu.Lock()
@@ -186,8 +188,8 @@ func (q *queue) advance(l *lane) {
 	}
 }
 
-// handOut gives the free workers to the messages that have waited longest, except messages whose
-// callers have used up their shares. The lock is held.
+// handOut assigns the free workers to the messages that have waited longest. It passes over
+// messages whose callers have used up their shares. The lock is held.
 func (q *queue) handOut() {
 	for t := q.ready.first; t != nil && q.free(); {
 		next := t.next
@@ -218,11 +220,11 @@ func (q *queue) resume() {
 	q.handOut()
 }
 
-// line is tickets in the order of their arrival, as a doubly linked list.
+// line is a doubly linked list of tickets in the order of their arrival.
 type line struct{ first, last *ticket }
 
-// insert puts a ticket in its place: usually at the end, or near the beginning if its lane held it
-// back.
+// insert adds a ticket at the place that its arrival determines: usually at the end, or near the
+// beginning if the ticket has waited for its lane.
 func (l *line) insert(t *ticket) {
 	after := l.last
 	if after != nil && after.arrived > t.arrived {

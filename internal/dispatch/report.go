@@ -11,9 +11,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// report logs the failure of a method, at debug level if the failure is expected. A panic here, or
-// the end of the goroutine, is a defect of the method and never expected. The id is not empty if
-// the failure is hidden from its sender.
+// report logs the failure of a method, at the level Debug if quietly is true. If the method in this
+// process panicked or ended its goroutine, that is a defect of the method, which is always logged
+// as an error. The id is not empty if the failure is hidden from its sender.
 func (d *Dispatcher) report(ctx context.Context, r *Request, cause *rpc.RemoteError, id string, quietly bool) {
 	log := d.config.Log
 	if id != "" {
@@ -46,25 +46,25 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:maxLogged], "") + fmt.Sprintf("... (%d bytes)", len(text))
 }
 
-// isExpected reports whether a method is meant to return such an error.
+// isExpected reports whether a failure is one of the method's Expected errors.
 func isExpected(m *Method, failure *MethodError) bool {
 	return slices.ContainsFunc(m.Expected, failure.matches)
 }
 
-// leftAlone reports whether a method gave up because its caller did. A method that a forced stop
-// ended does not count.
+// leftAlone reports whether a method failed only because its caller canceled the call. It returns
+// false if a forced stop canceled the method.
 func (d *Dispatcher) leftAlone(ctx context.Context, failure *MethodError) bool {
 	return errors.Is(ctx.Err(), context.Canceled) && d.base.Err() == nil && failure.is(context.Canceled)
 }
 
-// probe is the suffix of method names that no server has. A caller sends such a message to find out
-// whether it gets an answer. It is upstream's convention.
+// probe is the suffix of method names that no server has. A caller sends a message with such a name
+// to test whether it gets an answer, and expects the error. The convention is oslo.messaging's.
 const probe = "_ignore_errors"
 
 var noSuchMethod = typeName(&rpc.Error{Kind: rpc.NoSuchMethod})
 
-// isProbe reports whether a probe failed at another server after a method passed it on. A probe
-// that fails here is refused, and refusals are not logged.
+// isProbe reports whether a method failed because it passed a probe on to another server, which
+// refused it. If this server itself refuses a probe, nothing is logged.
 func isProbe(r *Request, cause *rpc.RemoteError) bool {
 	return strings.HasSuffix(r.Method, probe) && cause.Type == noSuchMethod
 }

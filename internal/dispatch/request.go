@@ -7,8 +7,8 @@ import (
 
 // Request is a message as the server sees it, whatever carried it.
 type Request struct {
-	// Delivery says how the message came: as a call, a cast, a multicall or a stream. For a call, only
-	// the last item is taken; for the others, all items.
+	// Delivery is the kind of the message: a call, a cast, a multicall or a stream. Of a call, the
+	// sender gets only the last item of the result.
 	Delivery rpc.Delivery
 	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is
 	// not given.
@@ -26,18 +26,19 @@ type Request struct {
 	OrderKey string
 	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
 	Caller string
-	// From is the account of the sender. Its share of the workers and the queue bounds the message;
-	// nil for none.
+	// From is the caller whose share of the workers and of the queue bounds the message; nil for no
+	// bound.
 	From *limits.Caller
 	// Monitored is true for a call with heartbeats.
 	Monitored bool
-	// HasContext says that the context of the message already has the request context.
+	// HasContext says that the Go context of the message already has the request context.
 	HasContext bool
 	// Typed replaces the keyword arguments in a message of a typed service.
 	Typed Typed
 	// Instance is the server that runs the message; nil if it is not known.
 	Instance *rpc.Instance
-	// Ended is called when a cast no longer needs its content, whatever its outcome; nil for none.
+	// Ended is called when a cast has ended, whatever its outcome, and its content is no longer
+	// needed; nil for none.
 	Ended func()
 	// Origin tells where the message came from; nil if unknown.
 	Origin Origin
@@ -87,7 +88,8 @@ type Accepter interface {
 // isTyped reports whether the message is for a method of a typed service.
 func (r *Request) isTyped() bool { return r.Typed.Service != "" }
 
-// sender distinguishes senders by what they proved. It is empty for a sender that proved nothing.
+// sender returns a key for the identity that the sender proved. It is empty for a sender that
+// proved nothing.
 func (r *Request) sender() string {
 	if r.Origin == nil {
 		return ""
@@ -135,7 +137,7 @@ func (r *Request) size() int {
 	return len(r.Kwargs) + len(r.Context) + len(r.Method) + len(r.OrderKey) + r.Typed.Size
 }
 
-// end says that a cast no longer needs its content.
+// end calls Ended, if it is set.
 func (r *Request) end() {
 	if r.Ended != nil {
 		r.Ended()

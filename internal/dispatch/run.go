@@ -20,7 +20,8 @@ func (d *Dispatcher) run(e *execution) error {
 	return err
 }
 
-// isFailure reports whether err is a failure of the method. It is not if the caller left.
+// isFailure reports whether err is a failure of the method. If the caller canceled the call, or its
+// deadline passed, err is not.
 func isFailure(err error) bool {
 	kind := rpc.KindOf(err)
 	return err != nil && kind != rpc.Canceled && kind != rpc.Timeout
@@ -77,7 +78,7 @@ func bind(ctx context.Context, m *Method, r *Request) (prepared context.Context,
 	return ctx, invoke, nil
 }
 
-// notStarted marks an error of Bind.
+// notStarted marks an error of Prepare or Bind as one that occurred before the method ran.
 func notStarted(err error) error {
 	var e *rpc.Error
 	if !errors.As(err, &e) {
@@ -88,8 +89,8 @@ func notStarted(err error) error {
 	return &copied
 }
 
-// exited returns the error of a message whose method ended its goroutine. It must be called while
-// that goroutine ends, for the stack.
+// exited returns the error of a message whose method or interceptor ended the goroutine. Call it on
+// that goroutine while it ends: it records the stack.
 func (e *execution) exited() error {
 	if e.invoked {
 		e.selected.counters.Failed.Add(1)
@@ -100,7 +101,7 @@ func (e *execution) exited() error {
 	return e.dispatcher.failed(e, &MethodError{Err: errExited, Stack: stack()})
 }
 
-// streams reports whether more than one message travels, in either direction.
+// streams reports whether the method sends or receives more than one message.
 func (e *execution) streams() bool {
 	if !e.request.isTyped() {
 		return e.selected.method.Streaming
@@ -108,16 +109,16 @@ func (e *execution) streams() bool {
 	return e.request.Delivery == rpc.DeliveryMulticall || e.request.Delivery == rpc.DeliveryStream
 }
 
-// TimeLimitError is the cause of a context's end if its message reached the time limit of the
-// process.
+// TimeLimitError is the [context.Cause] of a message that reached the time limit of the process,
+// CallTime. Its value is the limit.
 type TimeLimitError time.Duration
 
-// Error returns why the context ended.
+// Error names the time limit, as the subject of a sentence.
 func (e TimeLimitError) Error() string {
 	return fmt.Sprintf("the time that the server gives a message (CallTime, %v)", time.Duration(e))
 }
 
-// late names the time that ran out for a message whose context ended.
+// late names the time limit or deadline that passed, as the subject of a sentence.
 func late(ctx context.Context) string {
 	if e, is := errors.AsType[TimeLimitError](context.Cause(ctx)); is {
 		return e.Error()
@@ -125,9 +126,9 @@ func late(ctx context.Context) string {
 	return "the deadline"
 }
 
-// cutShort returns an error if a stream ended after its deadline, or after its server was stopped
-// by force. The method may have had more items, so the caller must not take the stream for
-// complete.
+// cutShort returns an error if a method returned after its deadline, or after its server was
+// stopped by force. The method may have stopped before its last item, so the stream must not look
+// complete to the caller.
 func (e *execution) cutShort(ctx context.Context) error {
 	switch {
 	case e.dispatcher.base.Err() != nil:
@@ -139,8 +140,8 @@ func (e *execution) cutShort(ctx context.Context) error {
 	}
 }
 
-// failed returns the error of a method for its caller; nil stays nil. A method that gives up at its
-// caller's deadline is not to blame.
+// failed converts the error of an execution to the error for the caller; nil stays nil. If a method
+// failed because its caller's deadline passed, the error is a timeout, not a failure of the method.
 func (d *Dispatcher) failed(e *execution, err error) error {
 	failure, ok := errors.AsType[*MethodError](err)
 	switch {
@@ -161,8 +162,8 @@ func (d *Dispatcher) failed(e *execution, err error) error {
 	return remote
 }
 
-// expired is the error for a message whose caller left before it ran, or whose server was stopped
-// by force.
+// expired returns the error for a message that did not run before ctx ended: its caller canceled
+// it, its deadline passed, or its server was stopped by force.
 func (d *Dispatcher) expired(ctx context.Context, err error) error {
 	if d.base.Err() != nil {
 		return refusal.New(refusal.Stopping)

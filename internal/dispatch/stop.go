@@ -8,8 +8,8 @@ import (
 )
 
 // Stop refuses messages from now on and returns when the accepted ones have ended. Held messages
-// begin to run. If ctx ends first, Stop ends the contexts of running methods and returns an error
-// at once. It also returns an error if Force ended them in the meantime.
+// begin to run. If ctx ends first, Stop cancels the contexts of running methods and returns an
+// error at once. It also returns an error if Force canceled them in the meantime.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.refuse()
 	d.queue.resume()
@@ -26,8 +26,8 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	return err
 }
 
-// Force refuses messages from now on and ends the contexts of running methods with a cause. If
-// nothing runs, the stop does not count as forced.
+// Force refuses messages from now on and cancels the contexts of running methods with a cause. If
+// no message is left, it does nothing else, and Stop returns no error.
 func (d *Dispatcher) Force(cause error) {
 	d.refuse()
 	d.mu.Lock()
@@ -41,7 +41,8 @@ func (d *Dispatcher) Force(cause error) {
 	d.force(&rpc.Error{Kind: rpc.Canceled, Cause: cause, Message: fmt.Sprintf("server %q was stopped by force", name)})
 }
 
-// Forced is closed when the server has been stopped, by force if anything still runs.
+// Forced returns a channel that is closed when the server is stopped by force, or when its stop has
+// ended.
 func (d *Dispatcher) Forced() <-chan struct{} { return d.base.Done() }
 
 // ErrCut returns the error of a stream whose server was stopped by force.

@@ -16,8 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Emit takes one item of a method's result, as JSON text. An error means that the caller wants no
-// more items, and the method should end.
+// Emit passes on one item of a method's result, as JSON text. An error means that the caller wants
+// no more items, and the method should end.
 type Emit func(item string) error
 
 // Invocation is a method with its arguments. A plain method emits once, a streaming method once per
@@ -38,7 +38,7 @@ type Method struct {
 	Streaming bool
 	// Arguments, Extra and Result describe the method for people.
 	Arguments []payload.Argument
-	Extra     bool
+	Extra     bool // unknown arguments are allowed
 	Result    string
 	// Exposed methods are allowed by AllowExposed.
 	Exposed bool
@@ -63,7 +63,8 @@ type Endpoint struct {
 	// Fallback takes the methods that are not in Methods, if the policy allows their names; nil for
 	// none. [InfoFrom] tells it which method a message asks for. Its counters have the empty name.
 	Fallback *Method
-	// Since and Deprecated are as for a method, for the whole endpoint.
+	// Since and Deprecated are the versions in which the endpoint appeared and was deprecated; zero
+	// if unknown. They are only for information.
 	Since, Deprecated rpc.Version
 }
 
@@ -79,8 +80,8 @@ type endpoint struct {
 	Endpoint
 	counters map[string]*Counters
 	policy   Policy
-	// hidden are the methods that the policy hides. The fallback does not take them, because a hidden
-	// method must be out of reach.
+	// hidden are the methods that the policy hides. The fallback is not called for them, because a
+	// hidden method must not be reachable in any way.
 	hidden []string
 }
 
@@ -104,12 +105,13 @@ func newEndpoint(e Endpoint, p Policy) endpoint {
 	return visible
 }
 
-// fallsBack reports whether the fallback takes a method that is not listed.
+// fallsBack reports whether the fallback is called for a method that is not listed.
 func (e *endpoint) fallsBack(method string) bool {
 	return e.Fallback != nil && e.policy.allowsUnlisted(method) && !slices.Contains(e.hidden, method)
 }
 
-// serves reports whether the endpoint is in the namespace, with a version that can serve another.
+// serves reports whether the endpoint has the namespace, and its version can serve messages of the
+// given version.
 func (e *endpoint) serves(namespace string, version rpc.Version) bool {
 	return e.Version.Serves(version) && slices.Contains(e.Namespaces, namespace)
 }
@@ -197,7 +199,7 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 		if m, ok := e.Methods[method]; ok {
 			return selected{m, e.counters[method]}, nil
 		}
-		if !isPing && e.fallsBack(method) { // a ping is for this server
+		if !isPing && e.fallsBack(method) { // a fallback must not answer a ping
 			return selected{e.Fallback, e.counters[""]}, nil
 		}
 		compatible = true

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// The window of message ids: how many ids it holds per sender, and for how long. A repeat comes
-// within seconds, from a retry in a lower layer. Upstream remembers 16 messages. A window begins
-// small, because most senders of a large fleet send little.
+// The bounds of a window of message ids: how many ids per sender, at first and at most, for how
+// long, and for how many senders. A repeat comes within seconds, from a retry in a lower layer.
+// Oslo.messaging remembers 16 messages. A window begins small, because most senders of a large
+// fleet send little.
 const (
 	windowSize  = 1 << 14
 	windowStart = 1 << 6
@@ -17,7 +18,7 @@ const (
 
 // windows are the windows of a server, one for each identity that sends to it, so that no sender
 // can make the server forget or refuse the messages of another. All senders without a proved
-// identity share one. It has no lock of its own.
+// identity share one window. The dispatcher's lock guards them.
 type windows map[string]*window
 
 // of returns the window of a sender.
@@ -52,15 +53,16 @@ func (all windows) makeRoom(now time.Time) {
 }
 
 // window remembers the ids of recent messages, to detect repeats. It keeps hashes with a random
-// seed, because ids come from the network, and because memory without pointers costs the garbage
-// collector nothing. It has no lock of its own.
+// seed, because ids come from the network, and because the garbage collector need not scan memory
+// without pointers. The dispatcher's lock guards it.
 //
-// It is a ring in the order of arrival, whose sightings are also chained by their hashes. A map
-// would take five times as long, because each message adds an id and removes one.
+// It is a ring of sightings in the order of arrival. The sightings are also a hash table: those
+// with equal hash bits are chained. A map would take five times as long, because each message adds
+// an id and removes one.
 type window struct {
 	seed   maphash.Seed
 	start  time.Time
-	newest []link     // where each chain begins: twice as many as sightings, so most are short
+	newest []link     // the first sighting of each chain; there are twice as many chains as sightings, so most are short
 	ring   []sighting // from head on; its size is a power of two
 	head   int
 	count  int
@@ -74,7 +76,7 @@ type sighting struct {
 	hash  uint64
 	at    time.Duration // since the start of the window
 	older link          // in its chain
-	known bool          // it is in its chain: it was not forgotten
+	known bool          // it is in its chain; false once it was forgotten
 }
 
 func newWindow() *window {
@@ -173,7 +175,7 @@ func (w *window) link(place int) {
 	*first = link(place + 1) //nolint:gosec // A place is less than windowSize.
 }
 
-// unlink takes the sighting that a link leads to, if any, out of its chain.
+// unlink removes the sighting that a link leads to, if any, from its chain.
 func (w *window) unlink(l *link) {
 	if *l != 0 {
 		s := &w.ring[*l-1]

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Endpoint is an interface that a server offers, in the description of a program.
+// Endpoint describes an interface that a server offers, as the program defines it.
 type Endpoint struct {
 	// Namespace and LegacyNamespaces are the names of the interface.
 	Namespace        string
@@ -31,7 +31,7 @@ type Endpoint struct {
 	Since, Deprecated string
 }
 
-// Build checks an endpoint and returns it in the form for the dispatcher.
+// Build checks the endpoint and converts it for the dispatcher. An error is of kind [rpc.Invalid].
 func (e Endpoint) Build() (dispatch.Endpoint, error) {
 	built := dispatch.Endpoint{
 		Namespaces: append([]string{e.Namespace}, e.LegacyNamespaces...),

@@ -10,7 +10,7 @@ func ErrorType[E error]() error { return anyError[E]{} }
 
 type anyError[E error] struct{}
 
-// Error returns a description.
+// Error describes the type.
 func (anyError[E]) Error() string { return "any " + reflect.TypeFor[E]().String() }
 
 func (anyError[E]) accepts(err error) bool {

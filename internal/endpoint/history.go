@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// givenVersion parses the version of a mark. 0.0 is an error, since it would mean that no version
-// is given.
+// givenVersion parses the version of a mark, such as Since. It refuses 0.0, since that value means
+// that no version is given.
 func givenVersion(mark, version string) (rpc.Version, error) {
 	v, err := rpc.ParseVersion(version)
 	if err != nil {
@@ -21,7 +21,8 @@ func givenVersion(mark, version string) (rpc.Version, error) {
 	return v, nil
 }
 
-// checkHistory returns an error if the marks of a method or an endpoint contradict each other.
+// checkHistory returns an error if the versions Since and Deprecated of a method or an endpoint
+// contradict each other, or the version of the endpoint.
 func checkHistory(since, deprecated, endpoint rpc.Version) error {
 	switch {
 	case since.Compare(endpoint) > 0:
@@ -35,7 +36,8 @@ func checkHistory(since, deprecated, endpoint rpc.Version) error {
 	}
 }
 
-// buildHistory parses the marks of an endpoint, and checks them and the marks of its methods.
+// buildHistory parses Since and Deprecated of an endpoint, and checks these versions of the
+// endpoint and of its methods.
 func (e Endpoint) buildHistory(built *dispatch.Endpoint) (err error) {
 	if e.Since != "" {
 		built.Since, err = givenVersion("Since", e.Since)

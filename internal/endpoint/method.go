@@ -12,14 +12,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Method is a method of an endpoint, or an error in its definition. It is immutable: marks return a
-// new one. The zero value is no method.
+// Method is a method of an endpoint, or an error in its definition. It is immutable: its methods
+// return a changed copy. The zero value is no method.
 type Method struct {
 	impl *dispatch.Method
 	err  error
 }
 
-// Func makes a method from a function.
+// Func makes a method from a function. Building the endpoint reports an error if the types of the
+// arguments or the result are not suitable.
 func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 	if f == nil {
 		return Method{err: failure.Invalid("Func was given nil")}
@@ -39,7 +40,8 @@ func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 	})
 }
 
-// Stream makes a method from a function that returns its results one by one.
+// Stream makes a streaming method from a function that returns an iterator over the items. An error
+// ends the stream.
 func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) Method {
 	if f == nil {
 		return Method{err: failure.Invalid("Stream was given nil")}
@@ -63,8 +65,9 @@ func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) M
 	})
 }
 
-// emitValue emits one item. Its error distinguishes an item that cannot be JSON from a failure of
-// the method. A large item is encoded only when its caller may have more answers.
+// emitValue encodes and emits one item. If the item cannot be encoded as JSON, the error is of kind
+// [rpc.BadResult], not a failure of the method. Before it encodes a large item, it waits until the
+// caller may have more bytes of answers outstanding.
 func emitValue(ctx context.Context, emit dispatch.Emit, v any) error {
 	weight := payload.Weigh(v)
 	if weight > 0 {
@@ -79,8 +82,8 @@ func emitValue(ctx context.Context, emit dispatch.Emit, v any) error {
 	return emit(text)
 }
 
-// newMethod describes a method by the types of its arguments and its result, which are nil for
-// none.
+// newMethod makes a method and describes it by the types of its arguments and its result. Result is
+// nil for a method without a result.
 func newMethod(args, result reflect.Type, streaming bool, bind func(string) (dispatch.Invocation, error)) Method {
 	if !isArgs(args) {
 		return Method{err: failure.Invalid("the arguments of a method must be %s, not %v", argsShape, args)}
@@ -138,7 +141,8 @@ func (m Method) Deprecated(version string) Method {
 	return m.with(func(impl *dispatch.Method) { impl.Deprecated = v })
 }
 
-// Expect declares errors that a method is expected to return.
+// Expect declares errors that a method returns in normal operation. They are logged only at the
+// level Debug.
 func (m Method) Expect(errs ...error) Method {
 	if len(errs) == 0 || slices.Contains(errs, nil) {
 		return m.broken(failure.Invalid("Expect was given no error, or nil: name the errors that are expected"))
@@ -161,7 +165,8 @@ func (m Method) with(change func(*dispatch.Method)) Method {
 	return Method{impl: &impl}
 }
 
-// broken returns a method with an error in a mark. The first error counts.
+// broken returns a method with an error, for Build to report. If the method has an error already,
+// that one stays.
 func (m Method) broken(err error) Method {
 	if m.err != nil {
 		return m

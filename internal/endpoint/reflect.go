@@ -34,8 +34,8 @@ func takesContext(f reflect.Type) bool {
 	return false
 }
 
-// isForeign reports whether a type has a method because it embeds a type of another package. A type
-// without a name belongs to no package.
+// isForeign reports whether a type has a method only because it embeds a type of another package.
+// It returns false for a type without a name, which belongs to no package.
 func isForeign(t reflect.Type, method string) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -49,7 +49,7 @@ func isForeign(t reflect.Type, method string) bool {
 		}
 		in := f.Type
 		if in.Kind() != reflect.Pointer && in.Kind() != reflect.Interface {
-			in = reflect.PointerTo(in) // has the methods of both
+			in = reflect.PointerTo(in) // its method set includes the methods of the value
 		}
 		if _, has := in.MethodByName(method); !has {
 			continue

@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/payload"
 )
 
-// Serializer converts between a method's values and the values in messages. Many goroutines use it
-// at the same time.
+// Serializer converts between a method's values and the values in messages. It must be safe for
+// concurrent use.
 type Serializer interface {
 	SerializeEntity(ctx context.Context, entity any) (any, error)
 	DeserializeEntity(ctx context.Context, entity any) (any, error)

@@ -6,7 +6,7 @@ import (
 )
 
 // snakeCase returns a Go name in snake case. A run of capitals is one word, so GetHTTPInfo becomes
-// get_http_info. With digits, a run of digits is a word, too.
+// get_http_info. If digits is true, a run of digits is a word, too.
 func snakeCase(name string, digits bool) string {
 	runes := []rune(name)
 	var b strings.Builder

@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/similar"
 )
 
-// Struct has the methods of a Go value that are suitable as RPCs, with the program's changes to
-// them. It is immutable: its methods return a new one. The zero value has no methods.
+// Struct stands for the methods of a Go value that are suitable as RPCs, with changes such as other
+// names. It is immutable: its methods return a changed copy. The zero value has no methods.
 type Struct struct {
 	value   any
 	given   bool
@@ -59,7 +59,7 @@ func (s Struct) Expect(goName string, errs ...error) Struct {
 	return s.mark("Expect", []string{goName}, func(m Method) Method { return m.Expect(errs...) })
 }
 
-// mark adds a mark to Go methods. It is an error to name none.
+// mark applies a change, such as Since, to Go methods. It is an error to name no method.
 func (s Struct) mark(mark string, goNames []string, change func(Method) Method) Struct {
 	return s.with(func(p *plan) {
 		if len(goNames) == 0 && p.err == nil {
@@ -111,7 +111,7 @@ func (s Struct) methods() (map[string]Method, error) {
 	return methods, p.err
 }
 
-// missing returns the error for a name of the program that no suitable method has.
+// missing returns the error for a name, such as an argument of Rename, that no suitable method has.
 func (s Struct) missing(goName string, value reflect.Value) error {
 	var known []string
 	for i := range value.NumMethod() {
@@ -123,7 +123,7 @@ func (s Struct) missing(goName string, value reflect.Value) error {
 		similar.DidYouMean(goName, known, "it has "+strings.Join(known, ", ")))
 }
 
-// shapeless is the error for a value without suitable methods.
+// shapeless returns the error for a value without suitable methods.
 func (s Struct) shapeless() error {
 	hint := ""
 	if reflect.TypeOf(s.value).Kind() != reflect.Pointer {
@@ -132,14 +132,14 @@ func (s Struct) shapeless() error {
 	return failure.Invalid("Methods(%T): no exported method looks like func(ctx, struct) (R, error)%s", s.value, hint)
 }
 
-// plan has the program's changes to Go methods, by their Go names. Names that were found are
-// removed from it.
+// plan has the changes to Go methods, by their Go names. A change is removed once its method was
+// found, so that the changes for unknown methods are left.
 type plan struct {
 	names   map[string]string
 	marks   map[string][]func(Method) Method
 	omitted map[string]bool
 	digits  bool  // a run of digits is a word
-	err     error // the first mistake that is about no method
+	err     error // the first change that names no method at all
 }
 
 func newPlan(changes []func(*plan)) *plan {
@@ -150,7 +150,8 @@ func newPlan(changes []func(*plan)) *plan {
 	return p
 }
 
-// take returns the name of a method, and the method with its marks.
+// take returns the name of a method in messages, and the method with its changes. It removes them
+// from the plan.
 func (p *plan) take(goName string, m Method) (string, Method) {
 	name, renamed := p.names[goName]
 	if !renamed {
@@ -164,7 +165,8 @@ func (p *plan) take(goName string, m Method) (string, Method) {
 	return name, m
 }
 
-// omits reports whether a method is left out. In that case its other changes are dropped.
+// omits reports whether a method is left out. In that case it removes all changes to the method
+// from the plan.
 func (p *plan) omits(goName string) bool {
 	omitted := p.omitted[goName]
 	if omitted {
@@ -175,7 +177,7 @@ func (p *plan) omits(goName string) bool {
 	return omitted
 }
 
-// unused returns the names for which no method was found.
+// unused returns the names of changes for which no method was found, sorted.
 func (p *plan) unused() []string {
 	names := slices.Concat(slices.Collect(maps.Keys(p.names)), slices.Collect(maps.Keys(p.marks)), slices.Collect(maps.Keys(p.omitted)))
 	slices.Sort(names)

@@ -7,7 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 )
 
-// Map returns an endpoint in which change was applied to each method, including the fallback.
+// Map returns a copy of an endpoint in which change was applied to each method, including the
+// fallback.
 func Map(e dispatch.Endpoint, change func(*dispatch.Method) *dispatch.Method) dispatch.Endpoint {
 	e.Methods = maps.Clone(e.Methods)
 	for name, m := range e.Methods {
@@ -19,7 +20,8 @@ func Map(e dispatch.Endpoint, change func(*dispatch.Method) *dispatch.Method) di
 	return e
 }
 
-// Around returns a method whose invocations go through f.
+// Around returns a copy of a method in which f runs instead of each invocation. F gets the
+// invocation, to call it.
 func Around(m *dispatch.Method, f func(context.Context, dispatch.Emit, dispatch.Invocation) error) *dispatch.Method {
 	wrapped := *m
 	wrapped.Around = func(invoke dispatch.Invocation) dispatch.Invocation {
