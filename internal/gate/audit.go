@@ -20,8 +20,8 @@ const (
 )
 
 const (
-	// burst is how many denials of one caller are logged at once, and refill how many more per
-	// second. Other denials are only counted.
+	// burst is the maximum number of denials of one caller that are logged at once. Refill more may
+	// be logged each second. All others are only counted.
 	burst, refill = 50, 5
 	// maxTracked bounds the callers with a separate quota. All others share one.
 	maxTracked = 1 << 10
@@ -37,12 +37,12 @@ type Audit struct {
 
 	mu     sync.Mutex
 	shares map[string]*share
-	rest   share // of the callers that have no share of their own
+	rest   share // shared by the callers that have no share of their own
 }
 
 // share is a caller's quota of log lines for denials.
 type share struct {
-	used     float64 // of the burst
+	used     float64 // how much of the burst is used; it falls by refill each second
 	at       time.Time
 	unlogged int64
 }
@@ -59,8 +59,8 @@ func (a *Audit) Allowed(ctx context.Context, from *Caller, q *policy.Query, rule
 	}
 }
 
-// Denied logs that a message is denied, or would be without dry run, unless the caller's quota is
-// used up. Reason is empty if no rule of the policy allows the message.
+// Denied logs that a message is denied, or in dry run that it would be, unless the caller's quota
+// is used up. Reason is empty if it is denied because no rule of the policy allows it.
 func (a *Audit) Denied(ctx context.Context, dryRun bool, from *Caller, q *policy.Query, reason string) {
 	if !a.log.Enabled(ctx, slog.LevelWarn) {
 		return
@@ -75,7 +75,7 @@ func (a *Audit) Denied(ctx context.Context, dryRun bool, from *Caller, q *policy
 	}
 }
 
-// line is the part of a log line besides the caller and the message.
+// line is the part of a log line that does not describe the caller or the message.
 type line struct {
 	verdict, rule, reason string
 	unlogged              int64
@@ -114,8 +114,8 @@ func keyOf(from *Caller) string {
 	return from.Peer.Addr
 }
 
-// take takes a line out of a caller's quota, and returns how many were omitted before it. It
-// returns false if the quota is used up.
+// take uses one line of a caller's quota, and returns how many denials were omitted since the last
+// line. Ok is false if the quota is used up; then the denial counts as omitted.
 func (a *Audit) take(key string) (unlogged int64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,7 +164,8 @@ func (a *Audit) Follow(ctx context.Context) {
 	}
 }
 
-// flush logs how many denials of quiet callers were omitted, and forgets these callers.
+// flush logs how many denials were omitted for callers that have been quiet long enough to have
+// their full quota again, and forgets these callers.
 func (a *Audit) flush(ctx context.Context) {
 	for _, l := range a.quiet(time.Now()) {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "access denials left out",
@@ -172,7 +173,8 @@ func (a *Audit) flush(ctx context.Context) {
 	}
 }
 
-// quiet forgets quiet callers, and returns how many of their denials were omitted.
+// quiet forgets the callers that have their full quota again, and returns how many of their denials
+// were omitted.
 func (a *Audit) quiet(now time.Time) (list []leftOut) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

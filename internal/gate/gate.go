@@ -1,5 +1,5 @@
-// Package gate enforces a policy. It evaluates the policy for each message before any other part of
-// the message is examined, counts the verdicts, and writes the audit log.
+// Package gate enforces a policy. It evaluates the policy for each message before the content of
+// the message is read, counts the verdicts, and writes the audit log.
 //
 // A nil [Gate] allows everything. A policy file is read again when it changes. If the file is
 // invalid, the previous policy stays in force.
@@ -21,16 +21,17 @@ import (
 // Gate is the gate of a process. It is safe for concurrent use.
 type Gate struct {
 	file  string  // empty for a policy of the program
-	read  reading // what the file said at first
+	read  reading // the first reading of the file
 	log   *slog.Logger
 	audit *Audit
 
 	active atomic.Pointer[active]
-	// denied and wouldDeny count messages that no rule allows: enforced, and in dry run.
+	// denied and wouldDeny count messages that no rule allows: denied counts those that were
+	// refused, wouldDeny those that passed because of dry run.
 	denied, wouldDeny atomic.Int64
 	// counters has the counters of the rules, by their names. Only New and Watch use it.
 	counters map[string]*atomic.Int64
-	// problem is why the content of the file is not in force, nil if it is.
+	// problem is why the present content of the file is not in force; nil if it is in force.
 	problem atomic.Pointer[string]
 }
 
@@ -38,7 +39,7 @@ type Gate struct {
 type active struct {
 	*policy.Policy
 
-	allowed []*atomic.Int64 // by rule
+	allowed []*atomic.Int64 // the number of messages that each rule allowed
 	since   time.Time
 }
 
@@ -57,7 +58,7 @@ func New(p *trust.Policy, log *slog.Logger) (*Gate, error) {
 	return g, nil
 }
 
-// compile compiles the first policy.
+// compile compiles the policy with which the gate begins.
 func (g *Gate) compile(p *trust.Policy) (*policy.Policy, error) {
 	if p.File == "" {
 		return policy.New(*p)
@@ -91,8 +92,8 @@ type Caller struct {
 	Claimed string
 }
 
-// Enter returns an error if the caller may not send a message. All denials have the same text. The
-// caller's identity is from its peer.
+// Enter returns an error if the caller may not send a message. It counts and logs the verdict, and
+// sets q.Caller from the peer's identity. All denials have the same text.
 func (g *Gate) Enter(ctx context.Context, from *Caller, q *policy.Query) error {
 	if g == nil {
 		return nil
@@ -108,7 +109,8 @@ func (g *Gate) Enter(ctx context.Context, from *Caller, q *policy.Query) error {
 	return g.deny(ctx, a, from, q)
 }
 
-// Deny is Enter for a message that is known to be denied.
+// Deny is Enter for a message that is denied without evaluating the rules. In dry run, it returns
+// nil like Enter.
 func (g *Gate) Deny(ctx context.Context, from *Caller, q *policy.Query) error {
 	q.Caller = from.Peer.Identity
 	return g.deny(ctx, g.active.Load(), from, q)
@@ -124,7 +126,7 @@ func (g *Gate) deny(ctx context.Context, a *active, from *Caller, q *policy.Quer
 	return refusal.Denied("the policy of the server denies this")
 }
 
-// Shows reports whether a caller may see something. It neither counts nor logs.
+// Shows reports whether a caller may see the subject of a query. It neither counts nor logs.
 func (g *Gate) Shows(from *Caller, q *policy.Query) bool {
 	if g == nil {
 		return true
@@ -151,9 +153,11 @@ type Report struct {
 	Since time.Time
 	// Rules are in the order of the policy.
 	Rules []RuleCount
-	// Denied and WouldDeny count messages that no rule allows: enforced, and in dry run.
+	// Denied and WouldDeny count messages that no rule allows. Denied counts those that were
+	// refused, WouldDeny those that passed because of dry run.
 	Denied, WouldDeny int64
-	// Problem is why the content of the policy file is not in force, empty if it is.
+	// Problem is why the present content of the policy file is not in force; empty if it is in
+	// force.
 	Problem string
 }
 

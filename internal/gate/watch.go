@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/policy"
 )
 
-// interval is how often the file is read. A change takes effect when it was read twice, since an
-// editor may write a file in parts.
+// interval is how often the file is read. A change takes effect when two readings in a row have the
+// same new content, since an editor may write a file in parts.
 const interval = 500 * time.Millisecond
 
 // reading is the result of reading a file: its text, or why it could not be read.

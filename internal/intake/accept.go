@@ -12,8 +12,8 @@ import (
 // acceptFunc is the Accept of an interceptor.
 type acceptFunc = func(context.Context, *rpc.Message) (context.Context, error)
 
-// accept asks the interceptors whether the process takes a message, and returns the context for its
-// method.
+// accept runs the Accept functions of the interceptors, and returns the context for the method. An
+// error refuses the message.
 func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error) {
 	if len(i.accepts) == 0 {
 		return ctx, nil
@@ -23,8 +23,8 @@ func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error
 	return i.ask(ctx, m.Describe())
 }
 
-// ask asks the interceptors on a goroutine of its own. The goroutine that brought the message
-// belongs to its carrier; an interceptor that ended it would take the answer with it.
+// ask runs the Accept functions on a new goroutine. The calling goroutine belongs to the carrier:
+// if an interceptor ended it (runtime.Goexit), the sender would get no answer.
 func (i *Intake) ask(ctx context.Context, m *rpc.Message) (accepted context.Context, err error) {
 	err = refusal.Denied("an interceptor of the server ended its goroutine (runtime.Goexit)")
 	asked := make(chan struct{})
@@ -46,7 +46,7 @@ func (i *Intake) askAll(ctx context.Context, m *rpc.Message) (accepted context.C
 	return ctx, nil
 }
 
-// askOne asks one interceptor. An interceptor that panics refuses the message.
+// askOne runs the Accept function of one interceptor. If it panics, the message is refused.
 func (i *Intake) askOne(ctx context.Context, accept acceptFunc, m *rpc.Message) (accepted context.Context, err error) {
 	defer func() {
 		if p := recover(); p != nil {

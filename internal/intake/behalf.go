@@ -8,11 +8,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Gateways forward messages of others, and say whose. A process believes only the gateways that it
-// is configured to trust. Their messages then count as the original caller's, for the policy as
-// well. A message of any other sender counts as the sender's own, whatever it says.
+// A gateway forwards messages of other callers, and names the caller in each. A process believes
+// this only of the gateways that it is configured to trust: their messages count as the original
+// caller's, for the policy as well. A message from any other sender counts as the sender's own,
+// whatever caller it names.
 
-// behalf records on whose behalf a message was sent.
+// behalf reads the caller on whose behalf a gateway sent a message. If the gateway is trusted, the
+// message then counts as that caller's.
 func (i *Intake) behalf(m *Message) error {
 	if m.Behalf == "" {
 		return nil
@@ -38,7 +40,8 @@ func (i *Intake) behalf(m *Message) error {
 	return m.count(&original)
 }
 
-// count has the message count as one of its original caller. The error refuses it.
+// count charges the message to its original caller, whose share and rate then bound it. An error
+// refuses the message.
 func (m *Message) count(original *rpc.Peer) error {
 	if m.From == nil {
 		return nil
@@ -70,7 +73,7 @@ type byGateway struct {
 // Peer implements [dispatch.Origin].
 func (o byGateway) Peer() rpc.Peer { return o.peer }
 
-// accounted is an origin with the account of the connection.
+// accounted is a byGateway that accounts for large answers, as the origin that it replaces does.
 type accounted struct {
 	byGateway
 	dispatch.Accountant

@@ -17,14 +17,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Forwarder passes messages on to servers of other processes. It makes the process a gateway. A
-// message gets here after the gate and the interceptors have let it in, and after its size was
+// Forwarder passes messages on to servers of other processes. It makes the process a gateway. It
+// gets a message after the gate and the interceptors have allowed it, and after its size was
 // checked.
 //
 // Its errors are *rpc.Errors. If a server made an error, the error names that server.
 type Forwarder interface {
-	// Meant returns the server that a message is for, as far as it is known without waiting. For a
-	// message with an instance, that is the instance. An error refuses the message.
+	// Meant returns the intended server of a message, as far as it is known without waiting. For a
+	// message with an instance id, that is the instance. An error refuses the message.
 	Meant(m *Message) (rpc.Instance, error)
 	// Call, Cast and Multicall have the same meaning as at the intake. A cast returns once a server
 	// has accepted it.
@@ -33,14 +33,15 @@ type Forwarder interface {
 	Multicall(ctx context.Context, m *Message, emit func(item string) error) error
 	// Invoke forwards a message of a typed service whose reply is one message.
 	Invoke(ctx context.Context, m *Message, request proto.Message) (reply proto.Message, err error)
-	// Stream forwards a message of a typed service if it is not known which side streams.
+	// Stream forwards a typed message as a stream. The gateway does not know the service, so it
+	// does not know which side sends more than one message.
 	Stream(ctx context.Context, m *Message, stream Stream) error
 	// Fanout and Gather send a dynamic message to all intended servers. They call each with the
 	// outcome at each server, never concurrently. An error of each ends them. Their own errors are
 	// about no single server.
 	Fanout(ctx context.Context, m *Message, each func(Copy) error) error
 	Gather(ctx context.Context, m *Message, each func(Copy) error) error
-	// Ping and Info ask the process that has an instance.
+	// Ping and Info pass a question on to the process of the instance that it is about.
 	Ping(ctx context.Context, q *Inspection) error
 	Info(ctx context.Context, q *Inspection) (proto.Message, error)
 	// List returns all instances. Watch reports the instances of a topic, as a registry does.
@@ -73,14 +74,14 @@ type Copy struct {
 	Err     error
 }
 
-// forward prepares a message for forwarding if no server of this process was found for it and the
-// process is a gateway. Absent is why there is no server here.
+// forward prepares a message for forwarding. Call it if no server of this process was found. If the
+// process is no gateway, it returns absent, the reason why none was found.
 func (i *Intake) forward(m *Message, absent error) error {
 	if i.config.Forward == nil {
 		return absent
 	}
 	meant, err := i.config.Forward.Meant(m)
-	m.meant = &meant // the gate is asked about it even if it is refused
+	m.meant = &meant // even if err refuses the message, because the gate decides first
 	return err
 }
 
@@ -184,7 +185,7 @@ func (i *Intake) Gather(ctx context.Context, m *Message, each func(Copy) error) 
 }
 
 func (i *Intake) toAll(ctx context.Context, m *Message, as rpc.Delivery, most time.Duration, send func(context.Context) error) error {
-	m.Target.Fanout = false // it is said by the delivery
+	m.Target.Fanout = false // the delivery says it already
 	if m.InstanceID != "" {
 		return m.Sign(m.invalid("`instance_id` has no meaning for a message to all servers: leave it out"))
 	}
@@ -214,8 +215,8 @@ func (i *Intake) toAll(ctx context.Context, m *Message, as rpc.Delivery, most ti
 	return m.Sign(send(ctx))
 }
 
-// List returns the instances of all topics to which the policy lets a caller send. It works only in
-// a gateway.
+// List returns the instances of all topics, except instances to which the policy lets the caller
+// send nothing. It works only in a gateway.
 func (i *Intake) List(ctx context.Context, q *Inspection) ([]rpc.Instance, error) {
 	if err := i.askAbout(ctx, q, rpc.Target{}); err != nil {
 		return nil, err
@@ -227,8 +228,9 @@ func (i *Intake) List(ctx context.Context, q *Inspection) ([]rpc.Instance, error
 	return i.visible(callerOf(q.Origin, q.Caller), all), nil
 }
 
-// Watch calls notify with the instances of a topic to which the policy lets a caller send, as a
-// registry does. It works only in a gateway.
+// Watch calls notify with the instances of a topic, now and after each change, as a registry does.
+// It leaves out instances to which the policy lets the caller send nothing. It works only in a
+// gateway.
 func (i *Intake) Watch(ctx context.Context, q *Inspection, topic registry.Topic, notify func(registry.Update)) (stop func(), err error) {
 	topic.Exchange = cmp.Or(topic.Exchange, i.config.Exchange)
 	target := rpc.Target{Exchange: topic.Exchange, Topic: topic.Name}
@@ -251,7 +253,8 @@ func (i *Intake) Counts() Counts { return i.config.Forward.Counts() }
 // Leaving returns a channel that is closed when the gateway begins to stop.
 func (i *Intake) Leaving() <-chan struct{} { return i.config.Forward.Leaving() }
 
-// visible returns the instances to which a caller may send.
+// visible returns the instances to which the policy lets a caller send messages. It changes the
+// list.
 func (i *Intake) visible(from *gate.Caller, all []rpc.Instance) []rpc.Instance {
 	if i.config.Gate == nil {
 		return all
@@ -261,8 +264,8 @@ func (i *Intake) visible(from *gate.Caller, all []rpc.Instance) []rpc.Instance {
 	})
 }
 
-// Info returns the description of the process of an instance, as a protobuf message, if the
-// instance is in another process. It returns nil if the question is about this process.
+// Info passes a question about an instance of another process on to that process, and returns the
+// description as a protobuf message. It returns nil if the question is about this process.
 func (i *Intake) Info(ctx context.Context, q *Inspection) (proto.Message, error) {
 	is := func(s *Server) bool { return s.Instance.ID == q.InstanceID }
 	if q.InstanceID == "" || slices.ContainsFunc(i.Servers(), is) {

@@ -11,9 +11,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The gate decides about a message as soon as its server was looked for. Its denials name no
-// server, and are the same whether or not there is one: a caller that may not send a message does
-// not learn which server would get it.
+// The gate decides about a message right after the search for its server, whatever the result. A
+// denial names no server, and is the same whether or not a server was found, so that a caller
+// without permission does not learn which server would get the message.
 
 // guard asks the gate about a dynamic message for a server. A nil server means that none was found.
 func (i *Intake) guard(ctx context.Context, m *Message, s *Server, as rpc.Delivery) error {
@@ -35,7 +35,7 @@ func (i *Intake) guardTyped(ctx context.Context, m *Message, s *Server) error {
 	return i.enterGate(ctx, m, s, rules.Namespace, deliveryOf(rules.Methods[m.Method]))
 }
 
-// enterGate asks the gate. Its error contains only what the sender knows already.
+// enterGate asks the gate. Its error contains only information that the sender has already.
 func (i *Intake) enterGate(ctx context.Context, m *Message, s *Server, namespace string, as rpc.Delivery) error {
 	q := i.queryAt(s, m.Target)
 	if m.meant != nil {
@@ -45,8 +45,9 @@ func (i *Intake) enterGate(ctx context.Context, m *Message, s *Server, namespace
 	return m.Sign(i.config.Gate.Enter(ctx, callerOf(m.Origin, m.Caller), &q))
 }
 
-// rulesOf returns the rules of a typed service, from the server that offers it or else from the
-// program. It returns nil if the program does not know the service.
+// rulesOf returns the rules of a typed service, from the server that offers it or, without a
+// server, from the protobuf services that are linked into the program. It returns nil if the
+// service is not linked.
 func rulesOf(service string, s *Server) *typed.Service {
 	if s != nil {
 		return s.Services[service].Rules
@@ -58,8 +59,8 @@ func rulesOf(service string, s *Server) *typed.Service {
 	return rules
 }
 
-// deliveryOf returns the delivery of messages of a typed method. For a method that does not exist,
-// it returns a call.
+// deliveryOf returns the delivery of messages for a typed method. For a nil method, it returns
+// DeliveryCall.
 func deliveryOf(m *typed.Method) rpc.Delivery {
 	switch {
 	case m == nil:
@@ -75,8 +76,8 @@ func deliveryOf(m *typed.Method) rpc.Delivery {
 	}
 }
 
-// queryAt returns a question about a server. If the server is nil, the question is about the names
-// in the target.
+// queryAt returns a query to the policy about a server. If the server is nil, the query has the
+// names in the target.
 func (i *Intake) queryAt(s *Server, target rpc.Target) policy.Query {
 	if s != nil {
 		return policy.Query{Exchange: s.Instance.Exchange, Topic: s.Instance.Topic, Server: s.Instance.Server}
@@ -101,5 +102,5 @@ func (i *Intake) Use(ctx context.Context, method string, from dispatch.Origin, c
 	return i.config.Gate.Enter(ctx, callerOf(from, claimed), &policy.Query{Service: method})
 }
 
-// Policy returns what the gate has done, or nil if there is no gate.
+// Policy returns the counts of the gate, or nil if there is no gate.
 func (i *Intake) Policy() *gate.Report { return i.config.Gate.Report() }

@@ -20,7 +20,7 @@ type Inspection struct {
 	Topic *string
 	// InstanceID is the instance asked about; empty for all.
 	InstanceID string
-	// Requests asks also which callers sent the servers what.
+	// Requests asks also for the servers' counts of messages by method, version and caller.
 	Requests bool
 	Origin   dispatch.Origin
 	// Caller is the name that the sender's program gives itself.
@@ -33,14 +33,15 @@ type View struct {
 	Servers []*Server
 	// Whole is true if the caller may ask about the process itself, and not only about servers.
 	Whole bool
-	// Policy is what the gate has done, and Refusals what the limits refused. They describe the whole
-	// process, so they are nil unless the caller may ask about all of its servers and topics.
+	// Policy has the counts of the gate, and Refusals the number of refusals by each limit. They
+	// describe the whole process, so they are nil unless the caller may ask about all of its
+	// servers and topics.
 	Policy   *gate.Report
 	Refusals map[limits.Reason]int64
 }
 
-// Inspect returns the answer to a question about the process. The gate and the interceptors may
-// refuse.
+// Inspect returns the answer to a question about the process. An error means that the gate or an
+// interceptor refused the question.
 func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
 	v := View{Whole: true}
 	for _, s := range i.Servers() {
@@ -64,7 +65,8 @@ func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
 	return v, nil
 }
 
-// askAbout asks the interceptors about a question.
+// askAbout runs the Accept functions of the interceptors for a question. An error refuses the
+// question.
 func (i *Intake) askAbout(ctx context.Context, q *Inspection, target rpc.Target) error {
 	if len(i.accepts) == 0 {
 		return nil
@@ -77,7 +79,7 @@ func (i *Intake) askAbout(ctx context.Context, q *Inspection, target rpc.Target)
 	return err
 }
 
-// tell adds the information about the whole process to a view.
+// tell adds the information about the whole process to a view, if the caller may see it.
 func (i *Intake) tell(q *Inspection, v *View) {
 	if q.Method != "GetInfo" {
 		return
@@ -109,15 +111,16 @@ func (i *Intake) show(ctx context.Context, q *Inspection, target rpc.Target, v *
 	shown := func(g *gate.Gate, s *Server) bool { return g.Shows(from, about(s)) }
 	v.Whole = shown(i.config.Gate, nil)
 	v.Servers = slices.DeleteFunc(v.Servers, func(s *Server) bool { return !shown(i.config.Gate, s) })
-	var first *Server // stands for what is shown
+	var first *Server // the gate is asked about it, because the caller may see it
 	if !v.Whole && len(v.Servers) > 0 {
 		first = v.Servers[0]
 	}
 	return i.config.Gate.Enter(ctx, from, about(first))
 }
 
-// Ping returns nil if the process has an instance, and the instance is not stopping. With an empty
-// id, it asks only about the process.
+// Ping returns nil if the process has the instance that is asked about, and the instance is not
+// stopping. With an empty id, it returns nil if the caller may ask. A gateway passes on a question
+// about an instance of another process.
 func (i *Intake) Ping(ctx context.Context, q *Inspection) error {
 	is := func(s *Server) bool { return s.Instance.ID == q.InstanceID }
 	if i.config.Forward != nil && q.InstanceID != "" && !slices.ContainsFunc(i.Servers(), is) {

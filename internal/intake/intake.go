@@ -1,16 +1,17 @@
-// Package intake takes messages in for the servers of a process, whatever carries them. It finds
-// the intended server, checks the message, asks interceptors whether to accept it, tells the server
-// what it missed, and hands the message to the server's dispatcher.
+// Package intake receives messages for the servers of a process from all carriers. It finds the
+// intended server, asks the policy and the interceptors whether to accept the message, checks the
+// message, tells the server if it missed an earlier message, and passes the message to the server's
+// dispatcher.
 //
 // A carrier at the server fills a [Message], and calls the operation that the message asks for:
 // [Intake.Call], [Intake.Cast] and [Intake.Multicall] for dynamic messages, [Intake.CallTyped] and
-// [Intake.Stream] for messages of typed services, [Intake.Ping] for a question whether an instance
-// is there. The context that it passes ends when the sender no longer waits. Results are JSON text
-// or protobuf messages within the limits of the process.
+// [Intake.Stream] for messages of typed services, [Intake.Ping] for the question whether an
+// instance runs in the process. The context that the carrier passes must end when the sender no
+// longer waits. Results are JSON text or protobuf messages within the limits of the process.
 //
-// All errors are *rpc.Errors. If a server was found, they name it. They say truthfully whether the
-// method may have run. The carrier encodes them. See [MethodError] for the error that a method
-// itself returned.
+// All errors are *rpc.Errors, and the carrier encodes them. They name the server, if one was found,
+// except denials by the policy. They say truthfully whether the method may have run. See
+// [MethodError] for the error that a method itself returned.
 package intake
 
 import (
@@ -45,13 +46,13 @@ type Config struct {
 	Refusals func() map[limits.Reason]int64
 	// Interceptors decide whether messages are accepted. The dispatchers use their Run.
 	Interceptors []rpc.Interceptor
-	// Discreet processes tell senders only that interceptors refuse, not what they say.
+	// Discreet hides the errors of interceptors: a sender learns only that its message was refused.
 	Discreet bool
 	// Gateways reports whether a caller is a trusted gateway, which may send on behalf of others; nil
 	// for none.
 	Gateways func(rpc.Identity) bool
-	// Forward makes the process a gateway: it takes messages for servers that this process does not
-	// have; nil for none.
+	// Forward forwards messages for servers of other processes, and so makes the process a gateway;
+	// nil if the process is none.
 	Forward Forwarder
 	Log     *slog.Logger
 }
@@ -65,12 +66,12 @@ type Server struct {
 	Dispatch *dispatch.Dispatcher
 	// Services are the typed services that it offers, by their full protobuf names.
 	Services map[string]*Service
-	// Missed is told how long ago a message for the server could not be delivered; nil if the server
-	// does not want to know.
+	// Missed is called if a sender reports that it failed to deliver an earlier message to the
+	// server, with the time since that failure. It may be nil.
 	Missed func(ago time.Duration)
 }
 
-// Intake takes messages in for the servers of a process. It is safe for concurrent use.
+// Intake receives messages for the servers of a process. It is safe for concurrent use.
 type Intake struct {
 	config  Config
 	accepts []acceptFunc
@@ -79,7 +80,7 @@ type Intake struct {
 
 // New returns the intake of a process that has no servers yet.
 func New(c Config) *Intake {
-	c.Log = lograte.New(c.Log) // peers cause the lines
+	c.Log = lograte.New(c.Log) // peers cause the log lines, and must not fill the log
 	i := &Intake{config: c}
 	for _, interceptor := range c.Interceptors {
 		if interceptor.Accept != nil {
@@ -105,9 +106,8 @@ func (i *Intake) BootID() string { return i.config.BootID }
 // Exchange is the exchange of targets that name none.
 func (i *Intake) Exchange() string { return i.config.Exchange }
 
-// find returns the intended server of a dynamic message. If the client chose an instance, the
-// server must be that instance and serve the target. Otherwise servers that serve the target take
-// turns.
+// find returns the intended server of a dynamic message: the instance that the client chose, which
+// must serve the target, or else the next in turn of the servers that serve the target.
 func (i *Intake) find(m *Message) (*Server, error) {
 	topic := registry.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
 	if topic.Exchange == "" {
@@ -121,8 +121,9 @@ func (i *Intake) find(m *Message) (*Server, error) {
 	return nil, i.absent(m.InstanceID, "no server of this process is meant; if the address is right, the topic, exchange or server name is not")
 }
 
-// absent returns the error for a message whose server is not in this process. An instance of this
-// run that is not here has stopped for good. Otherwise the client reached the wrong process.
+// absent returns the error for a message whose server is not in this process. If the instance id
+// has the boot id of this process, the instance has stopped for good. Otherwise the client reached
+// the wrong process, and the error has the given message.
 func (i *Intake) absent(instanceID, message string) *rpc.Error {
 	is := func(s *Server) bool { return s.Instance.ID == instanceID }
 	if strings.HasPrefix(instanceID, i.config.BootID+".") && !slices.ContainsFunc(i.Servers(), is) {

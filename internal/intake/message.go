@@ -9,10 +9,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Message is a message that a carrier brings. In Request, the carrier sets Target, Method, Kwargs,
-// Context, ID, OrderKey, Caller, Monitored and Origin, and the service name for a typed service;
-// the intake sets the rest. A Message is for one operation, and must not be changed after the
-// operation began.
+// Message is a message that a carrier received. In Request, the carrier sets Target, Method,
+// Kwargs, Context, ID, OrderKey, Caller, Monitored and Origin, and the service name for a typed
+// service; the intake sets the rest. Use a Message for one operation only, and do not change it
+// after the operation began.
 type Message struct {
 	dispatch.Request
 
@@ -23,11 +23,11 @@ type Message struct {
 	// Missed is how long ago the sender last failed to deliver a message to the server; nil for
 	// never.
 	Missed *time.Duration
-	// Remaining is how long the sender still waits, if that is shorter than ctx. It is nil if the
-	// sender does not say.
+	// Remaining is the time that the sender will still wait, as the message says. It is nil if the
+	// message does not say so. The earlier of its end and the end of ctx counts.
 	Remaining *time.Duration
-	// Content is the source of Kwargs and Context, which is read once the gate has let the message in;
-	// nil if the carrier set them.
+	// Content is the source of Kwargs and Context. It is read after the gate has allowed the
+	// message. It is nil if the carrier set Kwargs and Context.
 	Content Content
 
 	// Heartbeat is how often the sender of a monitored call wants a sign of life; 0 for the default.
@@ -35,14 +35,14 @@ type Message struct {
 	// Behalf is the caller on whose behalf a gateway sends the message, as an encoded Caller message;
 	// empty for none.
 	Behalf string
-	// Gateways are the boot ids of the gateways that forwarded the message. They are set once it was
-	// found.
+	// Gateways are the boot ids of the gateways that forwarded the message. They are set by Find
+	// and FindTyped, from Behalf.
 	Gateways []string
 
-	entered bool   // the gate has let it in
-	said    string // Behalf, until it was read
+	entered bool   // the gate has allowed it
+	said    string // the value of Behalf before it was read
 	server  *Server
-	meant   *rpc.Instance // in place of server, as far as it is known, for a message that is forwarded
+	meant   *rpc.Instance // the intended server of a message that is forwarded, as far as it is known; else nil
 	typed   *Service      // nil for a dynamic message
 	result  string        // the last item of a call
 	reply   any           // of a unary method of a typed service
@@ -51,13 +51,14 @@ type Message struct {
 // Content is the keyword arguments and the request context of a dynamic message, as they were
 // encoded for sending.
 type Content interface {
-	// ReadContent returns both as the texts of JSON objects, each empty if it is not given. If it
-	// fails, the intended server refuses the message with the error.
+	// ReadContent returns both as the texts of JSON objects. A text is empty if the message lacks
+	// it. An error refuses the message.
 	ReadContent() (kwargs, context string, err error)
 }
 
-// Find finds the intended server of a dynamic message, if the gate lets the message in. The
-// operations call it themselves. A carrier calls it to learn of an error earlier.
+// Find finds the intended server of a dynamic message, and asks the gate whether the sender may
+// send it. The operations call Find themselves. A carrier may call it before, to learn of an error
+// earlier.
 func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 	if m.server != nil || m.meant != nil {
 		return nil
@@ -79,8 +80,8 @@ func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 	return m.Sign(absent)
 }
 
-// Implemented lists the interfaces of the found server, as far as errors may name them. It is empty
-// if no server was found.
+// Implemented returns the interfaces of the found server that errors may name. It returns nil if no
+// server was found.
 func (m *Message) Implemented() []rpc.Implementation {
 	if m.server == nil {
 		return nil
@@ -88,8 +89,8 @@ func (m *Message) Implemented() []rpc.Implementation {
 	return m.server.Dispatch.Table().Offers(m.Target.Namespace)
 }
 
-// check returns what is wrong with the parts of a dynamic message that every carrier sets, except
-// its content. It also reads the version.
+// check returns an error if something other than the content of a dynamic message is invalid. It
+// also sets Version from the target.
 func (m *Message) check() error {
 	names := m.Target
 	names.Version = ""
@@ -137,8 +138,8 @@ func (m *Message) invalid(message string) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, Target: m.Target, Message: message, NotStarted: true}
 }
 
-// bound returns ctx with the earlier of two ends: when the sender stops waiting, and after the time
-// that the process gives a message. 0 sets no bound.
+// bound returns ctx with a deadline: when the sender stops waiting, or after the time most,
+// whichever is earlier. If most is 0, only the sender's time counts.
 func (m *Message) bound(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
 	switch {
 	case m.Remaining != nil && (most == 0 || *m.Remaining <= most):
@@ -160,8 +161,9 @@ func (m *Message) readContent() (err error) {
 	return err
 }
 
-// enter takes in a message whose server was found: interceptors accept it, the server is told what
-// it missed, and the content is checked. The returned context is for the dispatcher.
+// enter prepares a message whose server was found: the interceptors accept or refuse it, the server
+// is told if it missed an earlier message, and the content is checked. The returned context is for
+// the dispatcher.
 func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (context.Context, error) {
 	m.Delivery, m.Instance = as, m.meant
 	if m.server != nil {
@@ -181,7 +183,7 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	if err := i.fits(m); err != nil {
 		return nil, err
 	}
-	if m.IsForwarded() { // nothing of it is decoded here
+	if m.IsForwarded() { // a gateway decodes no arguments
 		return ctx, nil
 	}
 	if err := m.admit(ctx); err != nil {
@@ -190,8 +192,8 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	return ctx, nil
 }
 
-// Sign returns an error completed with its message and its server. It does not change the original
-// error, which may be shared.
+// Sign returns a copy of an error with the method and the target of the message, and the server if
+// it was found. It does not change err, which may be shared.
 func (m *Message) Sign(err error) error {
 	if err == nil {
 		return nil
@@ -228,7 +230,7 @@ func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error
 	return m.result, m.Sign(err)
 }
 
-// keep takes an item of the result of a call.
+// keep is the emit function of a call: it keeps the last item as the result.
 func (m *Message) keep(item string) error {
 	m.result = item
 	return m.Answer(len(item))
@@ -250,7 +252,8 @@ func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
 	return m.Sign(m.server.Dispatch.Cast(ctx, &m.Request))
 }
 
-// Multicall runs a dynamic message and emits its items as they come. An error of emit ends it.
+// Multicall runs a dynamic message and emits the items of its result as the method returns them. It
+// ends if emit returns an error.
 func (i *Intake) Multicall(ctx context.Context, m *Message, emit func(item string) error) (err error) {
 	if err := i.Find(ctx, m, rpc.DeliveryMulticall); err != nil {
 		return err

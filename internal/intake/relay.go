@@ -7,31 +7,33 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Relayer is a [Forwarder] that can forward messages without a waiting goroutine for each.
+// Relayer is a [Forwarder] that can forward messages without a goroutine that waits for each
+// answer.
 type Relayer interface {
 	Forwarder
 
-	// Begin is Call, or Cast, but tells the outcome to a waiter. It returns nil, and forwards nothing,
-	// if it would have to wait.
+	// Begin is Call or, if cast is true, Cast, but it returns at once and calls w with the outcome.
+	// It returns nil, and forwards nothing, if it would have to wait.
 	Begin(ctx context.Context, m *Message, cast bool, w Waiter) Begun
 }
 
 // Begun is a message that is about to be forwarded.
 type Begun interface {
-	// Through returns the drainer whose next Drain sends the message. It is the same for all messages
-	// to one process.
+	// Through returns the drainer that sends the message at its next Drain. All messages to one
+	// process have the same drainer.
 	Through() Drainer
-	// Leave tells the waiter that ctx has ended, unless the waiter was told something else.
+	// Leave gives the message up because ctx has ended. It calls the waiter, unless the waiter was
+	// called before.
 	Leave()
 }
 
-// Waiter is told the outcome of a message. Exactly one of its methods is called, once. They must
-// not block.
+// Waiter gets the outcome of a message. Exactly one of its methods is called, once. They must not
+// block.
 type Waiter interface {
-	// Answered gets what Call would have returned. The drainer that it returns is drained after all
-	// answers of one batch were told; nil for none.
+	// Answered gets the values that Call would have returned. After all answers of a batch, the
+	// caller drains the drainer that Answered returned; nil for none.
 	Answered(result string, err error) Drainer
-	// Unsent says that the message was not forwarded. It may take the usual way.
+	// Unsent says that the message was not forwarded. The receiver may forward it by Call or Cast.
 	Unsent()
 }
 
@@ -44,9 +46,9 @@ func (i *Intake) Relays() bool {
 	return can && len(i.accepts) == 0 && i.config.CallTime == 0
 }
 
-// Begin is Call, or Cast, for a message that is forwarded to an instance. It never waits: w is told
-// the outcome. Ctx bounds the message. If both results are nil, the message must take the usual
-// way. Call Begin only if Relays returns true.
+// Begin is Call or, if cast is true, Cast for a message that is forwarded to an instance. It never
+// waits, and calls w with the outcome. Ctx bounds the message. If both results are nil, nothing was
+// forwarded: use [Message.Again], and then Call or Cast. Call Begin only if Relays returns true.
 func (i *Intake) Begin(ctx context.Context, m *Message, cast bool, w Waiter) (begun Begun, err error) {
 	as := rpc.DeliveryCall
 	if cast {
@@ -58,7 +60,7 @@ func (i *Intake) Begin(ctx context.Context, m *Message, cast bool, w Waiter) (be
 	relayer := i.config.Forward.(Relayer) //nolint:forcetypeassert // Relays says so.
 	meant, refused := relayer.Meant(m)
 	if refused != nil {
-		return nil, nil //nolint:nilerr // It takes the usual way, which says what is wrong.
+		return nil, nil //nolint:nilerr // Call and Cast return the error.
 	}
 	m.meant = &meant
 	if err := i.guard(ctx, m, nil, as); err != nil {
@@ -71,11 +73,11 @@ func (i *Intake) Begin(ctx context.Context, m *Message, cast bool, w Waiter) (be
 	return begun, nil
 }
 
-// Again prepares a message that [Intake.Begin] did not forward for the usual way.
+// Again prepares a message that [Intake.Begin] did not forward for Call or Cast.
 func (m *Message) Again() { m.meant, m.Behalf = nil, cmp.Or(m.Behalf, m.said) }
 
-// isForOthers reports whether a message is for an instance of another process, and needs no special
-// treatment.
+// isForOthers reports whether a message is valid, is for an instance of another process, and has
+// nothing that Begin does not support.
 func (i *Intake) isForOthers(m *Message) bool {
 	if m.InstanceID == "" || m.Content != nil || m.Missed != nil || m.Remaining != nil || m.check() != nil || i.behalf(m) != nil || i.fits(m) != nil {
 		return false
@@ -84,8 +86,8 @@ func (i *Intake) isForOthers(m *Message) bool {
 	return s == nil
 }
 
-// Relayed returns the error of a message that [Intake.Begin] forwarded, for the outcome that its
-// waiter was told. It returns nil if the result may be sent.
+// Relayed returns the error for the sender of a message that [Intake.Begin] forwarded, given the
+// outcome that the waiter got. It returns nil if the result may be sent.
 func (i *Intake) Relayed(m *Message, result string, err error) error {
 	if err == nil {
 		err = i.sendable(result)

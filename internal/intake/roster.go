@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// roster is the servers of a process. Only the turns of its groups change.
+// roster is the servers of a process. It is immutable, except for the turns of its groups.
 type roster struct {
 	servers []*Server
 	topics  map[registry.Topic]*group
@@ -14,10 +14,10 @@ type roster struct {
 	services map[string]*group
 }
 
-// group is the servers on one topic.
+// group is the servers on one topic, or the servers that offer one typed service.
 type group struct {
 	servers []*Server
-	turn    atomic.Uint64 // spreads messages over servers that are equally meant
+	turn    atomic.Uint64 // the round robin of messages that several servers can take
 }
 
 func newRoster(servers []*Server) *roster {
@@ -76,5 +76,5 @@ func (g *group) next(meant func(*Server) bool) *Server {
 	}
 }
 
-// takesAny reports whether messages for any server are welcome.
+// takesAny reports whether the server's phase welcomes messages that name no server.
 func (s *Server) takesAny() bool { return s.Dispatch.Phase().TakesAny() }

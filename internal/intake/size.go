@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Carriers allow larger messages than the process does, so that the intake can say in its error
-// what is too large. The intake enforces the limit of the process.
+// The intake enforces the size limit of the process. Carriers allow somewhat larger messages, so
+// that the intake's error can say what is too large.
 
 // fits returns an error if the content of a message is too large.
 func (i *Intake) fits(m *Message) error {
@@ -32,7 +32,7 @@ func (i *Intake) fits(m *Message) error {
 }
 
 // admit returns an error if the arguments must not be decoded, because of their depth or their
-// decoded size. It waits until there is room for large ones.
+// decoded size. It waits until there is memory for large arguments.
 func (m *Message) admit(ctx context.Context) (err error) {
 	a, ok := m.Origin.(dispatch.Accountant)
 	if !ok {
@@ -54,7 +54,8 @@ func (i *Intake) sendable(result string) error {
 	return nil
 }
 
-// answerMessage accounts for an answer of a typed service.
+// answerMessage is Answer for a reply of a typed service: it waits until the sender may have that
+// many more bytes of answers outstanding.
 func (m *Message) answerMessage(reply any) error {
 	if message, ok := reply.(proto.Message); ok {
 		return m.Answer(proto.Size(message))
@@ -62,19 +63,19 @@ func (m *Message) answerMessage(reply any) error {
 	return nil
 }
 
-// MaxSize bounds a result, in bytes.
+// MaxSize returns the maximum size of a result, in bytes.
 func (i *Intake) MaxSize() int { return i.config.MaxSize }
 
-// ResultTooLarge returns the error for a result of n bytes that is too large in a certain form,
-// such as " as a protobuf value".
+// ResultTooLarge returns the error for a result of n bytes that is too large. Form names its
+// encoding, such as " as a protobuf value"; empty for JSON.
 func (i *Intake) ResultTooLarge(n int, form string) error {
 	return &rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
 		"the method ran, and its result has %d bytes%s where this server sends %d: return less at a time, or raise the server's limit",
 		n, form, i.config.MaxSize)}
 }
 
-// sendableMessage returns an error if a result, or an item of a stream, cannot be sent. A carrier
-// would notice only later, when it cannot tell whether the method ran.
+// sendableMessage returns an error if a protobuf result, or an item of a stream, cannot be sent. A
+// carrier would notice that only later, when its error cannot say any more that the method ran.
 func (i *Intake) sendableMessage(result any) error {
 	message, ok := result.(proto.Message)
 	if !ok {
@@ -89,13 +90,13 @@ func (i *Intake) sendableMessage(result any) error {
 	return nil
 }
 
-// scratch are buffers to encode into; large ones are not kept.
+// scratch has buffers for encodes. Buffers of more than maxScratch bytes are not kept.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxScratch = 64 << 10
 
-// encodes returns an error if a message whose size was just computed cannot be encoded. Protobuf
-// refuses strings that are not UTF-8.
+// encodes returns an error if a message cannot be encoded: protobuf refuses strings that are not
+// UTF-8. The caller must just have computed the message's size, which encodes uses.
 func encodes(message proto.Message) error {
 	buffer := scratch.Get().(*[]byte)
 	encoded, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buffer)[:0], message)

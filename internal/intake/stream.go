@@ -12,10 +12,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// StreamMethod runs a streaming method.
+// StreamMethod runs a streaming method, and returns when the method has.
 type StreamMethod func(ctx context.Context, stream Stream) error
 
-// Stream is the two directions of a typed stream. One goroutine may send while another receives.
+// Stream is the server's end of a typed stream. One goroutine may send while another receives.
 type Stream interface {
 	// Send sends an item to the client.
 	Send(item any) error
@@ -52,8 +52,8 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 	return m.Sign(err)
 }
 
-// boundStream is the stream that a method sees. It enforces the limits, and ends with the method's
-// context.
+// boundStream is the stream that a method gets. It enforces the size limits, and fails once the
+// method's context has ended.
 type boundStream struct {
 	Stream
 
@@ -62,7 +62,7 @@ type boundStream struct {
 	message *Message
 
 	mu     sync.Mutex
-	broken error // why the stream cannot go on
+	broken error // the error with which the stream ends, even if the method ignores it
 }
 
 // Send sends an item. An item that cannot be sent ends the stream, even if the method ignores the
@@ -109,10 +109,10 @@ func (s *boundStream) fail(err error) error {
 	return s.broken
 }
 
-// result returns the outcome of a method that returned err.
+// result returns the error of the stream after its method returned err.
 func (s *boundStream) result(m *Message, err error) error {
 	if isForced(m.server.Dispatch) && m.typed.Canceled != nil && m.typed.Canceled(err) {
-		return dispatch.ErrCut() // it failed only because its stream was ended by force
+		return dispatch.ErrCut() // the method failed only because the forced stop ended its stream
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,12 +122,13 @@ func (s *boundStream) result(m *Message, err error) error {
 	return failed(err)
 }
 
-// forcedGrace is how long a method may take to return after its context was ended by force.
+// forcedGrace is how long a method may take to return after a forced stop canceled its context.
 const forcedGrace = 250 * time.Millisecond
 
-// untilForced runs the message of a stream, and returns when it has ended. After a forced stop of
-// the server, it returns soon in any case: a method that waits for a message, or for its client to
-// read, does not notice the end of its context, but it sees the end of the stream.
+// untilForced runs the message of a stream, and returns when it has ended, or at the latest
+// forcedGrace after a forced stop of the server. A method that waits for its client does not notice
+// that its context was canceled. It does notice the end of the stream, which follows when
+// untilForced returns.
 func untilForced(ctx context.Context, d *dispatch.Dispatcher, r *dispatch.Request, emit dispatch.Emit) error {
 	over := make(chan error, 1)
 	go func() { over <- d.Call(ctx, r, guarded(d, emit)) }()
@@ -146,7 +147,7 @@ func untilForced(ctx context.Context, d *dispatch.Dispatcher, r *dispatch.Reques
 	}
 }
 
-// guarded returns emit for a stream that may have ended before its method.
+// guarded returns emit for a method that may still run after its stream has ended.
 func guarded(d *dispatch.Dispatcher, emit dispatch.Emit) dispatch.Emit {
 	return func(item string) error {
 		if isForced(d) {

@@ -28,8 +28,7 @@ type Service struct {
 	Canceled func(error) bool
 }
 
-// UnaryMethod decodes the request of a unary method, and returns it with the function that runs the
-// method.
+// UnaryMethod decodes a request with decode, and returns it with the function that runs the method.
 type UnaryMethod func(decode func(any) error) (request any, run UnaryRun, err error)
 
 // UnaryRun runs a unary method.
@@ -39,7 +38,7 @@ type UnaryRun = func(ctx context.Context, request any) (reply any, err error)
 type Unary struct {
 	*Message
 
-	// Content is the decoded request.
+	// Content is the decoded request. It replaces the Content of Message.
 	Content any
 
 	intake *Intake
@@ -60,8 +59,9 @@ func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) err
 	return reply, u.Check(reply)
 }
 
-// OpenTyped is the first step of [Intake.CallTyped], for a carrier with its own interceptors: it
-// finds the server and decodes the request.
+// OpenTyped is the first step of [Intake.CallTyped]: it finds the server and decodes the request. A
+// carrier with its own interceptors calls the steps itself: OpenTyped, [Unary.Do] and
+// [Unary.Check].
 func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) error) (u Unary, err error) {
 	if err := i.FindTyped(ctx, m); err != nil {
 		return Unary{}, err
@@ -78,8 +78,8 @@ func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) err
 	return u, err
 }
 
-// Do is the second step: it takes the message in and runs the method. The request may differ from
-// the decoded one. Each call of Do is a message of its own.
+// Do is the second step: the message is accepted or refused, and its method runs. An interceptor
+// may have replaced the decoded request. Each call of Do counts as a separate message.
 func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	i, m := u.intake, u.Message
 	if m.IsForwarded() {
@@ -117,7 +117,7 @@ func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	return m.reply, nil
 }
 
-// cast accepts the message. Its method runs later.
+// cast returns when the message is accepted. Its method runs later.
 func (u Unary) cast(ctx context.Context, request any) (any, error) {
 	m := u.Message
 	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
@@ -145,8 +145,7 @@ func (u Unary) Service() *Service {
 	return u.typed
 }
 
-// FindTyped finds the intended server of a message of a typed service, if the gate lets the message
-// in. The operations call it themselves. A carrier calls it to learn of an error earlier.
+// FindTyped is [Intake.Find] for a message of a typed service.
 func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
 	if m.server != nil || m.meant != nil {
 		return nil
@@ -190,8 +189,9 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 			return s, nil
 		}
 	}
-	// A server that does not offer the service still exists: clients go on sending it other messages.
-	// A process that is just restarting has no servers yet.
+	// If the intended server exists but lacks the service, the error must not say that the server
+	// is absent, because then clients would stop sending it other messages. A process that is just
+	// restarting has no servers yet.
 	all := group{servers: r.servers}
 	if err := contradicted(&all, m); err != nil {
 		return nil, err
@@ -203,8 +203,8 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 	return nil, i.absent(m.InstanceID, fmt.Sprintf("no server of this process that offers the service %s is meant", m.Typed.Service))
 }
 
-// contradicted returns an error if a message names another server or topic than its instance has. A
-// proxy may have routed the message by these names.
+// contradicted returns an error if the names in a message are not those that its instance has. They
+// must agree, because a proxy may have routed the message by the names.
 func contradicted(all *group, m *Message) error {
 	if m.InstanceID == "" {
 		return nil
@@ -231,7 +231,7 @@ func noSuchMethod(m *Message) error {
 		"the service %s has no method %s of this form", m.Typed.Service, m.Method)}
 }
 
-// failed marks the error of a method as a failure of the method; nil stays nil.
+// failed wraps the error of a method in a [dispatch.MethodError]; nil stays nil.
 func failed(err error) error {
 	if err == nil {
 		return nil
@@ -239,8 +239,9 @@ func failed(err error) error {
 	return &dispatch.MethodError{Err: err}
 }
 
-// MethodError returns the error that a method, or an interceptor in its place, returned, if err is
-// of kind rpc.Remote and from this process. A carrier may send more of it than its text.
+// MethodError returns the error that a typed method of this process, or an interceptor around it,
+// returned, given the error of the operation. Ok is false if err has another origin. A carrier may
+// send more of the method's error than its text.
 func MethodError(err error) (own error, ok bool) {
 	if failure, ok := errors.AsType[*dispatch.Failure](err); ok {
 		return failure.Own, true
@@ -248,5 +249,5 @@ func MethodError(err error) (own error, ok bool) {
 	return nil, false
 }
 
-// drop is the emit function of methods whose results do not pass through dispatch.
+// drop is the emit function of typed methods, whose results do not pass through the dispatcher.
 func drop(string) error { return nil }
