@@ -17,9 +17,9 @@ type ceilingAge struct {
 	since   time.Time
 }
 
-// Follow returns since when the ceiling of an interface has its present value, as far as this
-// process knows. It observes the ceiling from the first call on. Beyond maxFollowed interfaces it
-// follows no more, and returns the time of the call.
+// Follow returns when the ceiling of an interface got its present value, as far as this process
+// knows: it observes the ceiling from the first call on. It follows at most maxFollowed interfaces.
+// For others, it returns the time of the call.
 func (t *Topic) Follow(i route.Interface) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()

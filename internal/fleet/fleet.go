@@ -1,5 +1,6 @@
-// Package fleet is what a client knows about the servers that it may send to. For each topic in
-// use, it has a watch of the registry, merged into views for routing messages.
+// Package fleet keeps what a client knows about the servers on each topic in use. It watches the
+// registry, asks instances that vanish from it whether they still run, and makes views, by which
+// messages are routed.
 package fleet
 
 import (
@@ -32,19 +33,20 @@ type Fleet struct {
 	closed bool
 }
 
-// New returns a fleet that watches the registry known and sends through c. Zone is the zone of the
-// client, and may be empty.
+// New returns a fleet that watches the registry known and gets links to instances from c. Zone is
+// the zone of the client, and may be empty.
 func New(known registry.Registry, c carrier.Carrier, zone string, log *slog.Logger) *Fleet {
 	return &Fleet{
 		registry: known, carrier: c, zone: zone, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
 	}
 }
 
-// Missed returns the record of servers that missed messages. It outlives the watches.
+// Missed returns the record of servers that missed messages. It is kept when a topic is no longer
+// watched.
 func (f *Fleet) Missed() *Missed { return &f.missed }
 
-// Topic returns a topic. It is watched until it has not been used for a while. Callers may keep it.
-// Once Closed returns true, they should call Topic again.
+// Topic returns a topic, and watches it until it has not been used for idleTime. Callers may keep
+// it. Once its method Closed returns true, they should call Topic again.
 func (f *Fleet) Topic(name registry.Topic) *Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,8 +87,8 @@ func (f *Fleet) Find(id string) *route.Entry {
 	return nil
 }
 
-// endIdle ends the watches of topics that were not used since its last run. While the registry
-// cannot be read, it keeps what is known about a topic.
+// endIdle ends the watches of topics that were not used since its last run. It keeps topics that
+// the registry cannot read at present, because what is known about them could not be read again.
 func (f *Fleet) endIdle() {
 	var idle []*Topic
 	f.mu.Lock()

@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	// lingerTime is how long an instance is kept after it vanished from the registry. A registry that
-	// restarted without its data has it back by then, because servers check their registration every
-	// few seconds.
+	// lingerTime is how long an instance is kept after it vanished from the registry. If the
+	// registry restarted without its data, the instance is registered again by then, because
+	// servers check their registration every few seconds.
 	lingerTime = 30 * time.Second
 	// recentTime is how long messages wait for a named server that left.
 	recentTime = 60 * time.Second
 	// avoidTime is how long an instance is avoided after its address led to another process.
 	avoidTime = 5 * time.Second
-	// doubtTime is the interval at which an instance that did not prove its name is asked again.
+	// doubtTime is the interval at which the process of an instance that did not prove its name is
+	// pinged again.
 	doubtTime = 30 * time.Second
 )
 
@@ -30,23 +31,26 @@ type member struct {
 	entry *route.Entry
 	// since is when it vanished from the registry. It is zero while it is listed.
 	since time.Time
-	// lost: it vanished because the registry lost its data. It counts as present even if it is not
-	// connected.
+	// lost is true if it vanished because the registry lost its data. It counts as present even if
+	// it is not connected.
 	lost bool
-	// unlisted: the link was told that the instance is gone.
+	// unlisted is true if the link was told, by Unlist, that the instance is no longer listed or
+	// has left.
 	unlisted bool
-	// left is true if the instance itself said that it is not there. It stays a member so that a
-	// registry that still lists it does not bring it back, and because another instance may take its
-	// place.
+	// left is true if the instance itself said that it is stopping or has stopped. It stays a
+	// member so that a registry that still lists it does not bring it back, and because another
+	// instance may take its place.
 	left bool
-	// there: since it vanished, it said itself that it is there. That is better evidence than the
-	// registry. So when its time is over, it is asked again instead of being dropped.
+	// there is true if, after it vanished from the registry, the instance itself confirmed that it
+	// runs. That is better evidence than the registry. So after lingerTime it is asked again
+	// instead of being dropped.
 	there bool
-	// astray is until when it is avoided because its address led to another process. Stranger is what
-	// that process said.
+	// astray is the end of the time for which it is avoided, because its address led to another
+	// process. Stranger is the error of that process; nil if it is not avoided.
 	astray   time.Time
 	stranger error
-	// doubted is when to ask again for proof of its name. It is zero if there is no doubt.
+	// doubted is when to ask again for proof of its name. It is zero if it has not failed to prove
+	// its name.
 	doubted time.Time
 }
 
@@ -65,15 +69,15 @@ func (m *member) show(now time.Time) {
 	}
 	o := m.entry
 	if o.Unlisted == missing && o.Lingering == lingers && o.Left == m.left && (o.Astray == nil) == (m.stranger == nil) && o.Unproven == unproven {
-		return // nearly all entries are unchanged at any update
+		return // as for nearly all entries at each update
 	}
 	e := *o
 	e.Unlisted, e.Lingering, e.Left, e.Astray, e.Unproven = missing, lingers, m.left, m.stranger, unproven
 	m.entry = &e
 }
 
-// id distinguishes instances. Static addresses have nothing but their address. Boot belongs to the
-// process at the address, which is a gateway if the instance is reached through one.
+// id distinguishes instances. A static address has no instance id and no boot id. Boot is the boot
+// id of the process at the address, which is a gateway if the instance is reached through one.
 type id struct{ id, addr, server, boot string }
 
 func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server, i.BootID} }
@@ -81,8 +85,9 @@ func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server, i.BootID} }
 // members are the instances of a topic. It is not safe for concurrent use.
 type members map[id]*member
 
-// merge applies an update of the registry. An instance that vanished lingers: the list does not say
-// whether it left or the registry lost it, but its connection does.
+// merge applies an update of the registry. An instance that is no longer listed lingers for a
+// while: the registry does not say whether the instance left or the registry lost it, but the
+// connection to the instance shows that.
 func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
 	listed, ids := make(map[id]bool, len(u.Instances)), make(map[string]bool, len(u.Instances))
 	for _, i := range u.Instances {
@@ -118,7 +123,7 @@ func (ms members) list(key id, i rpc.Instance, c carrier.Carrier) {
 	}
 }
 
-// linger restarts the time for which missing instances are kept.
+// linger restarts the lingerTime of all missing instances.
 func (ms members) linger(now time.Time) {
 	for _, m := range ms {
 		if m.missing() {
@@ -127,9 +132,10 @@ func (ms members) linger(now time.Time) {
 	}
 }
 
-// expire drops the members that vanished too long ago. A member that is connected, and said that it
-// is there, lingers again; expire returns these members, to be asked again. While the registry
-// cannot be read, absence means nothing, and keep is true.
+// expire drops the members that have been missing for lingerTime. A member that is connected, and
+// has confirmed that it runs, lingers again; expire returns these members, to be asked again. If
+// keep is true, expire drops none: the registry cannot be read, so that absence from it means
+// nothing.
 func (ms members) expire(now time.Time, keep bool, c carrier.Carrier) (renewed []*member) {
 	for key, m := range ms {
 		switch {
@@ -155,8 +161,8 @@ func (ms members) doubtful(now time.Time) (list []*member) {
 	return list
 }
 
-// show updates all entries. It returns the time of the next change that happens without an event,
-// or zero if there is none. Keep is as for expire.
+// show updates all entries. It returns the next time at which a member must be examined again
+// without an event, or zero if there is none. Keep is as for expire.
 func (ms members) show(now time.Time, keep bool) (next time.Time) {
 	sooner := func(end time.Time) {
 		if next.IsZero() || end.Before(next) {
@@ -182,7 +188,7 @@ func (ms members) drop(key id, c carrier.Carrier) {
 	m := ms[key]
 	c.Put(m.entry.Link)
 	if m.unlisted {
-		m.entry.Link.Unlist(false) // it no longer counts
+		m.entry.Link.Unlist(false) // undo the link's count of unlisted instances
 	}
 	delete(ms, key)
 }

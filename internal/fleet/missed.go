@@ -13,17 +13,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The bounds of the record: how many servers, and for how long. The record is only a hint, and its
-// oldest entries are worth least.
+// The bounds of the record: how many recipients, and for how long. If there are more, the oldest
+// are dropped: the record is only a hint, and old hints are worth least.
 const (
 	maxMissed  = 4096
 	missedTime = time.Hour
 )
 
-// Missed records which servers missed a message that was meant for them, until they are told. The
-// zero value is empty. It is safe for concurrent use.
+// Missed records which servers missed a message, because this process failed to deliver it, until a
+// later message tells them. The zero value is empty. It is safe for concurrent use.
 type Missed struct {
-	count   atomic.Int64 // of the records: while there are none, messages take no lock
+	count   atomic.Int64 // how many records there are; while it is 0, messages take no lock
 	mu      sync.Mutex
 	records map[recipient]*list.Element
 	order   list.List // of *missed, the oldest first
@@ -37,8 +37,9 @@ type recipient struct {
 	instance, addr string // empty for a server name
 }
 
-// missed is the last message that a recipient missed. The first one would not do: a server that
-// restarted after it, and missed the last one, would conclude that it was not running then.
+// missed is the time of the last message that a recipient missed. The time of the first one would
+// mislead: a server that started after the first and missed the last would conclude that it was not
+// running yet.
 type missed struct {
 	recipient recipient
 	at        time.Time
@@ -96,16 +97,18 @@ func (m *Missed) remove(e *list.Element) {
 	m.count.Store(int64(m.order.Len()))
 }
 
-// Hint tells an instance how long ago it last missed a message. The zero value tells nothing.
+// Hint is what a message tells an instance about earlier messages that it missed. The zero value
+// tells nothing.
 type Hint struct {
-	// Ago is how long ago the last of these messages failed; 0 if there is none.
+	// Ago is how long ago the last of these messages failed; 0 if none failed.
 	Ago time.Duration
 
 	from  *Missed
-	tells [2]*list.Element // either may be nil
+	tells [2]*list.Element // the records for the instance and for its server name; either may be nil
 }
 
-// Hint returns what to tell an instance. Concurrent messages may all tell it.
+// Hint returns the hint for an instance. Until [Hint.Settle] is called, every message to the
+// instance has the hint.
 func (m *Missed) Hint(e *route.Entry) Hint {
 	if m.count.Load() == 0 {
 		return Hint{}
@@ -131,12 +134,12 @@ func (m *Missed) hint(e *route.Entry) Hint {
 	if last.IsZero() {
 		return Hint{}
 	}
-	h.Ago = max(now.Sub(last), 1) // a message may follow at once
+	h.Ago = max(now.Sub(last), 1) // 0 would mean that none failed
 	return h
 }
 
-// Settle deletes the records behind the hint if the message with the hint was answered. Err is the
-// error of that message. Messages that failed meanwhile have records of their own, which stay.
+// Settle deletes the records behind the hint if the instance has received it. Err is the error of
+// the message that had the hint. Records of messages that failed in the meantime stay.
 func (h Hint) Settle(err error) {
 	if h.Ago == 0 || (err != nil && !answered(err)) {
 		return
@@ -151,8 +154,9 @@ func (h Hint) Settle(err error) {
 	}
 }
 
-// answered reports whether an error shows that the server read the hint: only the intended server
-// signs its errors. If an interceptor refuses a message, the server does not see the hint.
+// answered reports whether an error shows that the server received the hint: it must name a server,
+// which only errors of the intended server do. If an interceptor of the server refused the message,
+// the server did not see the hint.
 func answered(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || e.Server == "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// gatherTime is how long the log waits for further topics after the first. An outage of a registry
-// shows in all topics, one after the other.
+// gatherTime is how long outages waits for further topics before it writes a line. An outage of a
+// registry affects all topics, one after the other.
 const gatherTime = 2 * time.Second
 
 // outages logs when topics cannot be read, and when they can be read again. It writes one line for
@@ -19,14 +19,15 @@ type outages struct {
 	log *slog.Logger
 
 	mu sync.Mutex
-	// failed and recovered are the topics that were not logged yet.
+	// failed and recovered are the topics whose changes were not logged yet.
 	failed    map[registry.Topic]outage
 	recovered map[registry.Topic]bool
 	timer     *time.Timer // nil while there is nothing to log
 	closed    bool
 }
 
-// outage is why a topic cannot be read, and whether something is known about it.
+// outage is why a topic cannot be read, and whether its instances are known from an earlier
+// reading.
 type outage struct {
 	err   error
 	known bool
@@ -41,7 +42,7 @@ func (o *outages) fail(t registry.Topic, f outage) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.recovered[t] {
-		delete(o.recovered, t) // the log already says so
+		delete(o.recovered, t) // according to the log, the topic still cannot be read
 		return
 	}
 	o.failed[t] = f
@@ -91,8 +92,8 @@ func (o *outages) tell() {
 	}
 }
 
-// take returns the recorded changes. They are logged without the lock, so that a log that hangs
-// does not keep topics from their updates.
+// take returns and clears the recorded changes. The caller logs them without the lock, so that a
+// log that hangs does not block updates of topics.
 func (o *outages) take() (failed map[registry.Topic]outage, recovered map[registry.Topic]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -26,8 +26,8 @@ type Topic struct {
 	used  atomic.Bool
 	view  atomic.Pointer[route.View] // nil until the registry was read once, and once closed
 
-	// mu is not held during calls of the registry or of a link that might call back. Lock it after the
-	// lock of the fleet, and before the locks of the carrier.
+	// mu must not be held during calls of the registry, or of a link if they might call back. Lock
+	// it after the lock of the fleet, and before the locks of the carrier.
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed
@@ -39,7 +39,8 @@ type Topic struct {
 	expiry   *time.Timer   // rebuilds the view when lingering members expire
 	stop     func()        // ends the watch
 	closed   bool
-	// life ends with the topic, and with it the questions that asking counts.
+	// life ends when the topic is closed. It is the context of the pings to instances, whose
+	// goroutines asking counts.
 	life   context.Context //nolint:containedctx // It is the topic's own.
 	end    context.CancelFunc
 	asking sync.WaitGroup
@@ -52,7 +53,8 @@ func newTopic(f *Fleet, name registry.Topic) *Topic {
 	return t
 }
 
-// Registry names for people what tells of the topic.
+// Registry returns a description of the registry for error texts, such as "Consul at
+// 127.0.0.1:8500".
 func (t *Topic) Registry() string { return discovery.Name(t.fleet.registry) }
 
 func (t *Topic) start() { t.stop = t.fleet.registry.Watch(t.Name, t.update) }
@@ -66,8 +68,9 @@ func (t *Topic) Closed() bool {
 
 // View returns the topic's view, and a channel that is closed when the view changes. It waits for
 // the first view. If ctx ends before, the error is of kind rpc.Unreachable and says why the
-// registry could not be read. View watches a topic again if its watch ended because it was idle. If
-// the fleet is closed, the error is of kind rpc.Invalid.
+// registry could not be read, or of kind rpc.Timeout if the registry did not answer. View watches a
+// topic again if its watch ended because it was idle. If the fleet is closed, the error is of kind
+// rpc.Invalid.
 func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) {
 	return t.await(ctx, true)
 }
@@ -80,8 +83,8 @@ func (t *Topic) Glance(ctx context.Context) (*route.View, <-chan struct{}, error
 	return t.await(ctx, false)
 }
 
-// await waits for the first view. If it is patient, it waits until ctx ends, else until the
-// registry fails.
+// await waits for the first view until ctx ends. Unless patient is true, it also stops at the first
+// error of the registry.
 func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	if !t.used.Load() {
 		t.used.Store(true)
@@ -107,7 +110,7 @@ func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan st
 	}
 }
 
-// reopen is await for a message that outlived the topic's watch.
+// reopen is await after the topic was closed: it waits for the view of the topic that replaces it.
 func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	next := t.fleet.Topic(t.Name)
 	if next.Closed() {
@@ -131,11 +134,11 @@ func (t *Topic) Now() *route.View {
 	return t.view.Load()
 }
 
-// errSilent is why a glance ends if the registry does not answer.
+// errSilent is the cause if Glance ends because the registry does not answer.
 var errSilent = errors.New("the registry is silent")
 
-// unread returns the error for a ctx that ended before the registry was read. Why is the reason of
-// the registry, if it is known.
+// unread returns the error for a ctx that ended before the registry was read. Why is the last error
+// of the registry; nil if it has not answered at all.
 func (t *Topic) unread(ctx context.Context, why error) error {
 	switch {
 	case why != nil:
@@ -154,8 +157,8 @@ func unreadable(why error) error {
 	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "not sent: " + failure.Text(why)}
 }
 
-// Recent reports whether a server of this name was listed within the last minute, so that it is
-// likely to come back.
+// Recent reports whether a server of this name was listed within recentTime, so that it is likely
+// to come back.
 func (t *Topic) Recent(server string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,9 +166,9 @@ func (t *Topic) Recent(server string) bool {
 	return ok && time.Since(last) < recentTime
 }
 
-// Gone removes an instance from the view after the instance itself said that it is no longer there.
-// It comes back only when the registry lists it anew. A static address stays, because it may be
-// served later.
+// Gone marks an instance as left, after the instance itself said that it is stopping or has
+// stopped. It is used again only if the registry removes it and then lists it anew. Gone ignores
+// static addresses, because another process may serve there later.
 func (t *Topic) Gone(e *route.Entry) {
 	if e.ID == "" {
 		return
@@ -178,9 +181,10 @@ func (t *Topic) Gone(e *route.Entry) {
 	}
 }
 
-// Astray avoids an instance for a while after its address led to another process, and then connects
-// to it anew: the registry still lists it, and the address may have led to the other process only
-// once. Said is what that process answered.
+// Astray marks an instance to be avoided for avoidTime, because its address led to another process,
+// and replaces its connection. After that, the instance is tried again: the registry still lists
+// it, and the address may have led to the other process only once. Said is the error of that
+// process.
 func (t *Topic) Astray(e *route.Entry, said error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -196,8 +200,8 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 	}
 }
 
-// Unproven excludes an instance that proved another name than its own from ceilings, until it
-// proves its name. It is asked from time to time.
+// Unproven excludes an instance from ceilings, because its certificate is for another name. It is
+// pinged every doubtTime, and counts again once it proves its name.
 func (t *Topic) Unproven(e *route.Entry) {
 	if e.Unproven {
 		return
@@ -223,9 +227,9 @@ func (t *Topic) Proved(e *route.Entry) {
 	}
 }
 
-// member returns the member of an entry, or nil if the entry is from an old view. It also records
-// that the server was there recently, because the registry may have been silent for long. The lock
-// is held.
+// member returns the member of an entry, or nil if the entry is from an old view. If the instance
+// is still listed, member also updates the time for Recent, because the last update of the registry
+// may have been long ago. The lock is held.
 func (t *Topic) member(e *route.Entry) *member {
 	m, ok := t.members[idOf(e.Instance)]
 	if !ok || m.entry != e {
@@ -248,7 +252,7 @@ func (t *Topic) Uncertain() error {
 	return fmt.Errorf("discovery cannot be read, so servers may be missing or gone: %w", t.err)
 }
 
-// Watched returns for how long the servers on the topic have been known.
+// Watched returns the time since the registry was first read for this topic. It is 0 until then.
 func (t *Topic) Watched() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -258,14 +262,14 @@ func (t *Topic) Watched() time.Duration {
 	return time.Since(t.known)
 }
 
-// readable reports whether the last update of the registry was not an error.
+// readable reports whether the registry can be read: its last update was not an error.
 func (t *Topic) readable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err == nil
 }
 
-// update applies an update of the registry.
+// update applies an update of the registry. The registry calls it.
 func (t *Topic) update(u registry.Update) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -300,15 +304,15 @@ func (t *Topic) update(u registry.Update) {
 		t.seen[i.Server] = now
 	}
 	t.members.merge(u, now, t.fleet.carrier)
-	if failing { // servers need a moment to come back
+	if failing { // after an outage, servers need a moment to register again
 		t.members.linger(now)
 	}
 	t.rebuild()
 	t.verify(t.members.vanished(now))
 }
 
-// rebuild makes a new view, drops expired members, and schedules its next run for the time when the
-// next member expires. The lock is held.
+// rebuild drops expired members, makes a new view, and schedules its next run for the next time at
+// which a member must be examined. The lock is held.
 func (t *Topic) rebuild() {
 	now, keep := time.Now(), t.err != nil
 	renewed := t.members.expire(now, keep, t.fleet.carrier)
@@ -347,16 +351,16 @@ func (t *Topic) signal() {
 
 func (t *Topic) close() {
 	if t.stop != nil {
-		t.stop() // waits for update, so not under the lock
+		t.stop() // waits until a running update has ended, so the lock must not be held
 	}
 	t.mu.Lock()
-	t.end() // from here on, none is asked
+	t.end() // from here on, no instance is pinged
 	t.mu.Unlock()
 	t.asking.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	t.view.Store(nil) // its links are given back
+	t.view.Store(nil) // clear releases the links of its entries
 	if t.expiry != nil {
 		t.expiry.Stop()
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// verifyTime is how long an instance has to say whether it is there.
+	// verifyTime is how long an instance has to answer the question whether it runs.
 	verifyTime = 2 * time.Second
-	// verifying bounds how many instances of a topic are asked at a time.
+	// verifying is the maximum number of instances of a topic that are asked at a time.
 	verifying = 16
 )
 
@@ -29,9 +29,10 @@ func (ms members) vanished(at time.Time) []*member {
 	return list
 }
 
-// verify asks instances whether they are there. A stopping instance must not count until its
-// connection ends, which may be long after: its process may have other servers, or unfinished
-// messages. An instance that is there is kept, whatever the registry says. The lock is held.
+// verify asks instances that vanished from the registry whether they run, and records the answers.
+// A stopping instance must not be used until its connection ends, which may be much later: its
+// process may have other servers, or unfinished messages. An instance that runs is kept, even if
+// the registry does not list it. The lock is held.
 func (t *Topic) verify(vanished []*member) {
 	t.askAll(vanished, func(e *route.Entry, err error) {
 		switch {
@@ -43,7 +44,8 @@ func (t *Topic) verify(vanished []*member) {
 	})
 }
 
-// prove asks instances that did not prove their names whether they can now. The lock is held.
+// prove pings instances that did not prove their names. If a ping succeeds, the instance has proved
+// its name. The lock is held.
 func (t *Topic) prove(doubtful []*member) {
 	t.askAll(doubtful, func(e *route.Entry, err error) {
 		if err == nil {
@@ -52,7 +54,8 @@ func (t *Topic) prove(doubtful []*member) {
 	})
 }
 
-// askAll asks instances whether they are there, and calls told with each answer. The lock is held.
+// askAll pings instances in the background, and calls told with the outcome of each ping. The lock
+// is held.
 func (t *Topic) askAll(members []*member, told func(*route.Entry, error)) {
 	if len(members) == 0 || t.life.Err() != nil {
 		return
@@ -75,7 +78,7 @@ func (t *Topic) askAll(members []*member, told func(*route.Entry, error)) {
 	})
 }
 
-// there records that an instance said that it runs.
+// there records that a missing instance confirmed that it runs.
 func (t *Topic) there(e *route.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,7 +87,7 @@ func (t *Topic) there(e *route.Entry) {
 	}
 }
 
-// ask asks an instance whether it is there, and returns its error.
+// ask pings an instance through its process. It returns nil if the instance runs.
 func ask(ctx context.Context, e *route.Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
