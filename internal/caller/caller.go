@@ -29,7 +29,7 @@ const (
 
 // ErrTooMuch is the error for a caller that exceeds the bounds, so that no gateway can have sent
 // it.
-var ErrTooMuch = errors.New("`caller` has more than a gateway says: leave it out")
+var ErrTooMuch = errors.New("`caller` is larger than what gateways send: leave it out")
 
 // Encode returns the caller in the form of the protocol.
 func (c *Caller) Encode() string {

@@ -63,7 +63,7 @@ func complete(prefix string, n int, leftOut, ids []string) error {
 	var wrong []error
 	for _, id := range ids {
 		if seen[id] || slices.Contains(leftOut, id) {
-			wrong = append(wrong, fmt.Errorf("the row %s is there twice, or left out and there", id))
+			wrong = append(wrong, fmt.Errorf("the row %s appears twice, or left out and there", id))
 		}
 		seen[id] = true
 		seen[strings.TrimRight(id, "abcdefghijklmnopqrstuvwxyz")] = true
@@ -86,7 +86,7 @@ func TestComplete(t *testing.T) {
 		"parts":         {nil, []string{"X1", "X2a", "X2b"}, ""},
 		"left out":      {[]string{"X2"}, []string{"X1"}, ""},
 		"missing":       {nil, []string{"X1"}, "X2 is missing"},
-		"twice":         {nil, []string{"X1", "X2", "X2"}, "X2 is there twice"},
+		"twice":         {nil, []string{"X1", "X2", "X2"}, "X2 appears twice"},
 		"both":          {[]string{"X2"}, []string{"X1", "X2"}, "left out and there"},
 		"another table": {nil, []string{"X1", "Y2"}, "X2 is missing"},
 	} {

@@ -47,7 +47,7 @@ func (d *Dispatcher) Forced() <-chan struct{} { return d.base.Done() }
 
 // ErrCut returns the error of a stream whose server was stopped by force.
 func ErrCut() error {
-	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server was stopped by force before the stream ended: what arrived is not all"}
+	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server was stopped by force before the stream ended: the results that arrived are incomplete"}
 }
 
 // refuse refuses messages from now on.

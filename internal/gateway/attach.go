@@ -84,7 +84,7 @@ func (g *Gateway) known(id string) (rpc.Instance, bool) {
 // not be attached.
 func (g *Gateway) Attach(stream attached.Stream, allow func(*rpc.Instance) error) error {
 	if g.attached == nil {
-		return status.Error(codes.Unimplemented, "this gateway takes no attached servers: start it with --attach")
+		return status.Error(codes.Unimplemented, "this gateway accepts no attached servers: start it with --attach")
 	}
 	return g.attached.Attach(stream, allow)
 }

@@ -88,7 +88,7 @@ func testIdentitiesOfAttachedServersOnConsul(t *testing.T) {
 		"behind the gateway":                         {"gateway://" + g.addr, []string{"dns:gw.example"}, edge, true, ""},
 		"behind the gateway, one that is not":        {"gateway://" + g.addr, []string{"dns:gw.example"}, near, true, ""},
 		"behind another gateway than is trusted":     {"gateway://" + g.addr, []string{"dns:other.example"}, edge, false, "proved dns:gw.example, which is no trusted gateway"},
-		"behind a gateway without its host's name":   {"gateway://" + g.addr, nil, edge, false, `a certificate for "gw.example", and "127.0.0.1" is meant`},
+		"behind a gateway without its host's name":   {"gateway://" + g.addr, nil, edge, false, `a certificate for "gw.example", and "127.0.0.1" is expected`},
 		"behind a gateway that is the server itself": {"gateway://" + near.instance.Addr, []string{"dns:gw.example"}, near, false, "proved dns:near.inventory.example, which is no trusted gateway"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func (i *Intake) find(m *Message) (*Server, error) {
 			return s, nil
 		}
 	}
-	return nil, i.absent(m.InstanceID, "no server of this process is meant; if the address is right, the topic, exchange or server name is not")
+	return nil, i.absent(m.InstanceID, "no server of this process matches the target; if the address is right, the topic, exchange or server name is not")
 }
 
 // absent returns the error for a message whose server is not in this process. If the instance id

@@ -28,7 +28,7 @@ func (i *Intake) fits(m *Message) error {
 		return nil
 	}
 	return &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
-		"the %s has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", what, n, i.config.MaxSize)}
+		"the %s has %d bytes, and this server accepts at most %d: send less at a time, or raise the server's limit", what, n, i.config.MaxSize)}
 }
 
 // admit returns an error if the arguments must not be decoded, because of their depth or their
@@ -70,7 +70,7 @@ func (i *Intake) MaxSize() int { return i.config.MaxSize }
 // encoding, such as " as a protobuf value"; empty for JSON.
 func (i *Intake) ResultTooLarge(n int, form string) error {
 	return &rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
-		"the method ran, and its result has %d bytes%s where this server sends %d: return less at a time, or raise the server's limit",
+		"the method ran, and its result has %d bytes%s, and this server sends at most %d: return less at a time, or raise the server's limit",
 		n, form, i.config.MaxSize)}
 }
 

@@ -94,7 +94,7 @@ func (s *boundStream) Receive(message any) error {
 	}
 	if n := proto.Size(received); n > s.intake.config.MaxSize {
 		return s.fail(&rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
-			"a message of the stream has %d bytes, and this server takes %d: send less at a time, or raise the server's limit",
+			"a message of the stream has %d bytes, and this server accepts at most %d: send less at a time, or raise the server's limit",
 			n, s.intake.config.MaxSize)})
 	}
 	return nil

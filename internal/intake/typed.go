@@ -198,9 +198,9 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 	}
 	if all.findAt(at, m.Target.Server, m.InstanceID) != nil {
 		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
-			"no server that is meant offers the service %s", m.Typed.Service)}
+			"no server that matches the target offers the service %s", m.Typed.Service)}
 	}
-	return nil, i.absent(m.InstanceID, fmt.Sprintf("no server of this process that offers the service %s is meant", m.Typed.Service))
+	return nil, i.absent(m.InstanceID, fmt.Sprintf("no server of this process that offers the service %s matches the target", m.Typed.Service))
 }
 
 // contradicted returns an error if the names in a message are not those that its instance has. They

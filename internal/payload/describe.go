@@ -154,7 +154,7 @@ func syntax(err *jsontext.SyntacticError) string {
 	case errors.Is(err.Err, io.ErrUnexpectedEOF):
 		return "it ends too early"
 	case errors.Is(err.Err, jsontext.ErrDuplicateName):
-		return "the name is there twice"
+		return "the name appears twice"
 	default:
 		return err.Err.Error()
 	}

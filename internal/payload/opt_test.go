@@ -85,7 +85,7 @@ func TestNestedOptNamesThePlace(t *testing.T) {
 		{`[{"deep":{"deep":{"list":[1,1.5]}}}]`, "/0/deep/deep/list/1", "wanted integer, got number"},
 		{`[{"any":[1,1e999]}]`, "/0/any/1", "the number is out of the range of float64"},
 		{`[{"any":[1,[}]]`, "/0/any/1/0", "malformed JSON: invalid character '}'"},
-		{`[{"any":{"a/b":{"c":1,"c":2}}}]`, "/0/any/a~1b/c", "malformed JSON: the name is there twice"},
+		{`[{"any":{"a/b":{"c":1,"c":2}}}]`, "/0/any/a~1b/c", "malformed JSON: the name appears twice"},
 	} {
 		// The same text as a result must not have the kind BadArguments.
 		check(t, Unmarshal(test.text, new([]nested), rpc.BadResult), rpc.BadResult, test.path, test.want)

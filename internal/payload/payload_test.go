@@ -112,7 +112,7 @@ func TestRaw(t *testing.T) {
 	}{
 		{"empty", ``, "/a", "payload.Raw cannot be JSON: it ends too early"},
 		{"malformed", `{"x":[1,}`, "/a/x/1", "invalid character '}'"},
-		{"the same name twice", `{"x":1,"x":2}`, "/a/x", "the name is there twice"},
+		{"the same name twice", `{"x":1,"x":2}`, "/a/x", "the name appears twice"},
 		{"two values", `1 2`, "/a", "invalid character '2'"},
 	} {
 		t.Run(test.name+" within another value", func(t *testing.T) {

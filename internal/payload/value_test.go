@@ -149,7 +149,7 @@ func TestToValueNamesThePlace(t *testing.T) {
 		{"another value after", `{} {}`, "", "malformed JSON: invalid character '{'"},
 		{"rubbish after", `1 x`, "", "malformed JSON: invalid character 'x'"},
 		{"a bracket after", `[1]]`, "", "malformed JSON: invalid character ']'"},
-		{"the same name twice", `[{"a":1,"a":2}]`, "/0/a", "the name is there twice"},
+		{"the same name twice", `[{"a":1,"a":2}]`, "/0/a", "the name appears twice"},
 		{"not UTF-8", "[\"\xff\"]", "/0", "UTF-8"},
 		{"too deep", strings.Repeat(`[`, maxDepth+1) + strings.Repeat(`]`, maxDepth+1), strings.Repeat("/0", maxDepth), "may nest 1000 deep"},
 		{"objects too deep", strings.Repeat(`{"a":`, maxDepth+1), strings.Repeat("/a", maxDepth), "may nest 1000 deep"},

@@ -56,7 +56,7 @@ func distrust(err error) string {
 	case errors.As(err, &authority):
 		return fmt.Sprintf("has a certificate that no trusted authority signed (%s): %s, and %s", described(authority.Cert), lookAtCA, lookAtServer)
 	case errors.As(err, &name):
-		return fmt.Sprintf("has a certificate for %s, and %q is meant: %s, and %s", names(name.Certificate), name.Host, lookAtName, lookAtServer)
+		return fmt.Sprintf("has a certificate for %s, and %q is expected: %s, and %s", names(name.Certificate), name.Host, lookAtName, lookAtServer)
 	case errors.As(err, &invalid):
 		return invalidity(invalid)
 	case errors.As(err, &remote) && remote.Op == "remote error":

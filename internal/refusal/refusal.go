@@ -15,7 +15,7 @@ type Reason string
 const (
 	Full        Reason = "its queue is full"
 	Stopping    Reason = "it is stopping"
-	Misdirected Reason = "it is not the instance meant"
+	Misdirected Reason = "it is not the intended instance"
 	// Declined means that an interceptor refused the message. Another server may accept it.
 	Declined Reason = "one of its interceptors refused it"
 	// Foreign is never sent. A client uses it for an answer that no server of oslorpc gives.

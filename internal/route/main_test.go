@@ -109,7 +109,7 @@ func TestVerdictsDiffer(t *testing.T) {
 	seen := map[Verdict]bool{}
 	for _, v := range []Verdict{Found, NoInstance, NoServer, Unable, Exhausted} {
 		if seen[v] {
-			t.Errorf("verdict %d is there twice", v)
+			t.Errorf("verdict %d appears twice", v)
 		}
 		seen[v] = true
 	}

@@ -38,7 +38,7 @@ func TestRequestsAreBounded(t *testing.T) {
 			for form, err := range f.attempt(t, m) {
 				t.Run(form, func(t *testing.T) {
 					if !test.ok {
-						check(t, err, rpc.TooLarge, true, "has 1001 bytes, and this server takes 1000", "send less")
+						check(t, err, rpc.TooLarge, true, "has 1001 bytes, and this server accepts at most 1000", "send less")
 					} else if err != nil {
 						t.Error(err)
 					}
@@ -70,10 +70,10 @@ func TestResultsAreBounded(t *testing.T) {
 		message string // empty if it fits
 	}{
 		{"fits", asJSON("{}"), ""},
-		{"larger", asJSON("{}"), "its result has 1001 bytes where this server sends 1000"},
-		{"larger", nil, "its result has 1001 bytes where"},
+		{"larger", asJSON("{}"), "its result has 1001 bytes, and this server sends at most 1000"},
+		{"larger", nil, "its result has 1001 bytes, and this server"},
 		{"digits", asJSON("{}"), ""},
-		{"digits", nil, "bytes as a protobuf value where this server sends 1000"},
+		{"digits", nil, "bytes as a protobuf value, and this server sends at most 1000"},
 	} {
 		m := &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: test.kwargs}}
 		for form, err := range f.attempt(t, m) {

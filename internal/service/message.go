@@ -25,7 +25,7 @@ func (in *incoming) read(ctx context.Context, m *pb.Message) error {
 
 func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 	if m == nil {
-		return invalid("`message` is required: it says who is meant, and what to run")
+		return invalid("`message` is required: it names the receiver and the method")
 	}
 	if name := presentAndEmpty(m.GetTarget()); name != "" {
 		return invalid(fmt.Sprintf("`target.%s` is present and empty: leave it out", name))

@@ -96,7 +96,7 @@ func TestMisdirectedMessages(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: test.target, Method: "foo", InstanceId: test.id}}) {
 				t.Run(form, func(t *testing.T) {
-					e := check(t, err, rpc.Refused, true, "no server of this process is meant")
+					e := check(t, err, rpc.Refused, true, "no server of this process matches the target")
 					if !errors.Is(e, refusal.Misdirected) || !refusal.Gone(e) || e.Server != "" {
 						t.Errorf("got %+v", e)
 					}

@@ -59,7 +59,7 @@ func ruleOf(declared protoreflect.Descriptor, extension protoreflect.ExtensionTy
 	}
 	if rules.GetSince() == "" {
 		if r.drop {
-			return rule{}, fmt.Errorf("may not be dropped: it has no since, so no peer is older")
+			return rule{}, fmt.Errorf("older_peers needs since: say in which version it appeared")
 		}
 		return rule{}, nil
 	}

@@ -116,12 +116,12 @@ func TestMalformed(t *testing.T) {
 		},
 		{field(`since: "x"`), `field dhcp.v1.Port.size: since: version "x" is malformed`},
 		{field(`since: "1.1" older_peers: 9`), "field dhcp.v1.Port.size: older_peers 9 is unknown"},
-		{field(`older_peers: OLDER_PEERS_DROP`), "field dhcp.v1.Port.size: may not be dropped: it has no since"},
+		{field(`older_peers: OLDER_PEERS_DROP`), "field dhcp.v1.Port.size: older_peers needs since"},
 		{oneof, "field dhcp.v1.Port.size: may not be dropped: it is in oneof choice"},
 		{required, "field dhcp.v1.Port.size: may not be dropped: it is required"},
 		{result, "field dhcp.v1.Port.size: since"},
 		{value(`since: "x"`), `enum value NEW of dhcp.v1.Kind: since: version "x" is malformed`},
-		{value(`older_peers: OLDER_PEERS_DROP`), "enum value NEW of dhcp.v1.Kind: may not be dropped: it has no since"},
+		{value(`older_peers: OLDER_PEERS_DROP`), "enum value NEW of dhcp.v1.Kind: older_peers needs since"},
 	} {
 		declared, err := built(t, c.replace)
 		if err != nil {

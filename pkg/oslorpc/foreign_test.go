@@ -168,7 +168,7 @@ func TestTypedServiceThatAProgramDoesNotLink(t *testing.T) {
 	c := open(t).Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithRetry(0))
 	err := c.Invoke(t.Context(), path, &v1.CreateVolumeRequest{}, &v1.CreateVolumeResponse{})
 	wantKind(t, err, oslorpc.NoSuchMethod, true)
-	wantText(t, err, "no server that is meant offers the service")
+	wantText(t, err, "no server that matches the target offers the service")
 	i, _ := lacks.Instance()
 	plain := dial(t, i.Addr)
 	if err := plain.Invoke(t.Context(), "/other.v1.Service/Do", &emptypb.Empty{}, &emptypb.Empty{}); status.Code(err) != codes.Unimplemented {

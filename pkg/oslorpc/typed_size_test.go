@@ -52,7 +52,7 @@ func TestTypedLimits(t *testing.T) {
 		kind           oslorpc.Kind
 		says           string
 	}{
-		"a result larger than the server's limit": {small, large, tooLong, oslorpc.TooLarge, "where this server sends 65536"},
+		"a result larger than the server's limit": {small, large, tooLong, oslorpc.TooLarge, "this server sends at most 65536"},
 		"a result larger than the client's limit": {large, small, tooLong, oslorpc.TooLarge, "where this client takes 65536"},
 		"a result that cannot be encoded":         {large, large, "\xff", oslorpc.BadResult, "cannot be encoded"},
 	} {
@@ -91,7 +91,7 @@ func TestTypedLimits(t *testing.T) {
 		must(t, stream.Send(&v1.ImportVolumesRequest{Name: tooLong}))
 		_, err = stream.CloseAndRecv()
 		wantKind(t, err, oslorpc.TooLarge, false) // the method runs, and ignored it
-		wantText(t, err, "this server takes 65536")
+		wantText(t, err, "this server accepts at most 65536")
 		if a.count() != 0 {
 			t.Error("something ran")
 		}

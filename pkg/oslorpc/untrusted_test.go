@@ -68,7 +68,7 @@ func distrusts(t *testing.T) map[string]distrust {
 		"a server certificate that is early": {with(early), with(good), "has a certificate that is not valid before ", "the client refused this server"},
 		"another name": {
 			with(good), with(changed(func(c *tls.Config) { c.ServerName = "db.example" })),
-			`has a certificate for "localhost", 127.0.0.1, ::1, and "db.example" is meant: check server-name`, "the client refused this server",
+			`has a certificate for "localhost", 127.0.0.1, ::1, and "db.example" is expected: check server-name`, "the client refused this server",
 		},
 		"no common version": {
 			with(good), with(changed(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 })),

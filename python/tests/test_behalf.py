@@ -136,7 +136,7 @@ def test_what_other_senders_say_of_themselves_counts_nowhere(fleet, topic, pki):
         (peer, caller) = fleet.seen[-1]
         assert peer.via is None and "dns:eve.example" in peer.identity.names and caller != "admin"
         for large in (pb.Caller(names=["n"] * 65), pb.Caller(gateways=["g"] * 9), pb.Caller(agent="a" * 8193)):
-            with pytest.raises(grpc.RpcError, match="more than a gateway says") as e:
+            with pytest.raises(grpc.RpcError, match="larger than what gateways send") as e:
                 channel.unary_unary(CALL)(stating(topic, large), timeout=20)
             assert e.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 

@@ -202,7 +202,7 @@ def test_a_gateway_that_cannot_read_its_registry(relays, fleet, opened, topic):
         ("gateway://", "it has no port"),
         ("gateway://a", "it has no port"),
         ("gateway://127.0.0.1:99999", "the port must be a number"),
-        ("gateway://127.0.0.1:1,127.0.0.1:1", "is there twice"),
+        ("gateway://127.0.0.1:1,127.0.0.1:1", "appears twice"),
         ("gateway://10.0.0.1:7000", "there is no TLS"),
         ("gateway://127.0.0.1:7000?dc=a", 'unknown parameter "dc"'),
         ("gateway://0.0.0.0:7000", "unspecified host"),

@@ -343,7 +343,7 @@ def test_a_message_that_a_server_cannot_take_harms_no_other(serve, client, trans
     server.start()
     take, server.listener.on_incoming_callback = server.listener.on_incoming_callback, None
     c = client().prepare(server="s9")
-    with pytest.raises(om.MessagingTimeout, match="did not take the message"):
+    with pytest.raises(om.MessagingTimeout, match="did not accept the message"):
         c.call({}, "echo", value=1)
     server.listener.on_incoming_callback = take
     assert c.call({}, "echo", value=2) == 2

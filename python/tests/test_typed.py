@@ -130,7 +130,7 @@ def test_wrong_methods(name, mark, why):
     ("name", "rules", "why"),
     [
         ("pinned", {"since": "1.1", "older_peers": options_pb2.OLDER_PEERS_DROP}, "it is in a oneof"),
-        ("nosince", {"older_peers": options_pb2.OLDER_PEERS_DROP}, "no peer is older|it is in a oneof"),
+        ("nosince", {"older_peers": options_pb2.OLDER_PEERS_DROP}, "older_peers needs since|it is in a oneof"),
         ("badsince", {"since": "one"}, "since: version 'one' is malformed"),
     ],
 )

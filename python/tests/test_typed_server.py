@@ -146,7 +146,11 @@ def test_failures(offer, servicer, client, inventory, inventory_stub, url, opene
         client = opened(f"{url}{'&' if '?' in url else '?'}hide={hide}").client(oslorpc.Target(), timeout=20)
     offer(servicer)
     stub = inventory_stub(client.channel())
-    cases = [("aborted", "Remote", "no such volume"), ("broken", "Remote", "broken"), ("wrong", "BadResult", "is due")]
+    cases = [
+        ("aborted", "Remote", "no such volume"),
+        ("broken", "Remote", "broken"),
+        ("wrong", "BadResult", "it must return"),
+    ]
     for name, kind, says in cases:
         with pytest.raises(oslorpc.Error, match=says) as e:
             stub.GetVolume(inventory.GetVolumeRequest(name=name))
@@ -181,10 +185,10 @@ def test_stock_clients(offer, servicer, client, inventory, inventory_stub, opene
             ([("oslorpc-version", "1.9")], "version 1.9 of the namespace .volumes. is not served"),
             ([("oslorpc-version", "one")], "oslorpc-version"),
             ([("oslorpc-version", "1.0"), ("oslorpc-version", "1.0")], "more than once"),
-            ([("oslorpc-topic", "other")], "no server of this process is meant"),
+            ([("oslorpc-topic", "other")], "no server of this process matches the target"),
             ([("oslorpc-topic", "%zz")], "malformed"),
             ([("oslorpc-instance", instance.id), ("oslorpc-server", "b")], "leave one of them out"),
-            ([("oslorpc-instance", "x.1")], "no server of this process is meant"),
+            ([("oslorpc-instance", "x.1")], "no server of this process matches the target"),
             ([("oslorpc-missed", "soon")], "is not a duration"),
             ([("oslorpc-context-bin", b"[]")], "must be a JSON object"),
             ([("oslorpc-context-bin", b"\xff")], "must be a JSON object"),
@@ -235,7 +239,7 @@ def test_registering_late_or_twice(offer, servicer, register):
     with pytest.raises(oslorpc.Error, match="before the server starts"):
         register(servicer, server)
     server.stop()
-    with pytest.raises(oslorpc.Error, match="is there already"):
+    with pytest.raises(oslorpc.Error, match="appears twice"):
         register(servicer, server)
     server.start()
 

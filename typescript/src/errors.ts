@@ -38,7 +38,7 @@ export type Reason = keyof typeof reasons;
 export const reasons = {
   full: "its queue is full",
   stopping: "it is stopping",
-  misdirected: "it is not the instance meant",
+  misdirected: "it is not the intended instance",
   declined: "one of its interceptors refused it",
   foreign: "another program has its address",
 } as const;

@@ -66,7 +66,7 @@ class Scanner {
   end(): void {
     this.#blanks();
     if (this.#at < this.#text.length) {
-      throw wrong("", "there is more after the value");
+      throw wrong("", "more text follows the value");
     }
   }
 
@@ -92,7 +92,10 @@ class Scanner {
     const match = this.#match(NUMBER);
     if (match === undefined) {
       const rest = this.#text.slice(this.#at, this.#at + 16);
-      throw wrong(path, rest ? `${JSON.stringify(rest)} is not JSON` : "the text ends where a value is due");
+      throw wrong(
+        path,
+        rest ? `${JSON.stringify(rest)} is not JSON` : "the text ends where a value is expected",
+      );
     }
     const integral = match[1] === undefined && match[2] === undefined;
     if (integral && match[0].replace("-", "").length > 4300) {
@@ -126,7 +129,7 @@ class Scanner {
       const name = this.#string(path);
       const inner = `${path}/${escapePointer(name)}`;
       if (seen.has(name)) {
-        throw wrong(inner, "the name is there twice");
+        throw wrong(inner, "the name appears twice");
       }
       seen.add(name);
       if (!this.#eat(":")) {

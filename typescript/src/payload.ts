@@ -41,7 +41,7 @@ export function writeResult(result: unknown, asValue: boolean, most: number): Pa
     size = toBinary(PayloadSchema, payload).length;
   }
   if (size > most) {
-    const detail = `the method ran, and its result has ${size} bytes where this server sends ${most}: return less at a time`;
+    const detail = `the method ran, and its result has ${size} bytes, and this server sends at most ${most}: return less at a time`;
     throw new RPCError("TooLarge", detail);
   }
   return payload;

@@ -9,7 +9,7 @@ const RESET = "the other end, or something on the way to it, reset the connectio
 const UNSIGNED =
   "no trusted authority signed its certificate: look at ca, and at the certificate of the server";
 const REFUSES =
-  "it refuses the certificate of this client, or wants one: look at cert and key, and at the server's ca";
+  "it refuses the certificate of this client, or requires one: look at cert and key, and at the server's ca";
 const PLAINTEXT = "it does not speak TLS, and this client requires it: give the server cert and key";
 
 const words: Readonly<Record<string, string>> = {

@@ -339,7 +339,7 @@ describe("when a gateway", () => {
       kind: "Refused",
       safeToRetry: true,
       detail: expect.stringContaining(
-        `the gateway at ${addr}: it takes no attached servers, or is no gateway`,
+        `the gateway at ${addr}: it accepts no attached servers, or is no gateway`,
       ),
     });
     const [port] = await freePorts(1);

@@ -101,6 +101,6 @@ describe("a program", () => {
     const reports = new Reports(fail, log);
     reports.tell(-1);
     reports.end();
-    expect(logged).toEqual(["the function that is told of missed messages failed: broken"]);
+    expect(logged).toEqual(["the function for missed messages failed: broken"]);
   });
 });

@@ -145,7 +145,7 @@ test.each([
   ["a password", "consul://user:password@host", "no user names and passwords"],
   ["a relative directory", "local://dir", "three slashes"],
   ["a static entry without an address", "static://t", "is not of the form"],
-  ["a static entry twice", "static://t=a:1,t=a:1", "is there twice"],
+  ["a static entry twice", "static://t=a:1,t=a:1", "appears twice"],
   ["a TTL that is none", "consul://host?ttl=soon", "is not a duration"],
   ["two values for insecure", "local://?insecure=yes", "write true or false"],
 ])("a URL with %s is refused", (_, url, says) => {

@@ -326,7 +326,7 @@ test("mistakes show when the server is made", () => {
   expect(() => service(InventoryService, {} as Inventory)).toThrow("has no function getVolume");
   const offer = service(InventoryService, inventory);
   expect(() => opened(localURL()).server({ topic: "t", server: "s" }, [offer, offer])).toThrow(
-    "is there twice",
+    "appears twice",
   );
   expect(() => service(InventoryService, inventory, { version: "1.3" })).toThrow(RPCError);
 });

@@ -27,7 +27,7 @@ const wrong: [url: string, ...says: string[]][] = [
   ["static://", "is not of the form topic=host:port"],
   ["static://t=127.0.0.1", "is not host:port", "it has no port"],
   ["static://t/a/b=127.0.0.1:1", "one server name after the slash"],
-  ["static://t=127.0.0.1:1,t=127.0.0.1:1", "is there twice"],
+  ["static://t=127.0.0.1:1,t=127.0.0.1:1", "appears twice"],
   ["gateway://", 'the address "" of a gateway', "it has no port"],
   ["gateway://gw1", 'the address "gw1" of a gateway', 'write "host:port"'],
   ["gateway://127.0.0.1:99999", "a number from 1 to 65535"],
@@ -35,7 +35,7 @@ const wrong: [url: string, ...says: string[]][] = [
   ["gateway://127.0.0.1:8600/", "a number from 1 to 65535"],
   ["gateway://0.0.0.0:8600", "unspecified host"],
   ["gateway://::1:8600", "write an IPv6 address in brackets"],
-  ["gateway://127.0.0.1:1,127.0.0.1:2,127.0.0.1:1", '"127.0.0.1:1" is there twice'],
+  ["gateway://127.0.0.1:1,127.0.0.1:2,127.0.0.1:1", '"127.0.0.1:1" appears twice'],
   ["gateway://10.0.0.1:8600", "there is no TLS", "insecure=true"],
   ["gateway://127.0.0.1:8600?dc=x", 'unknown parameter "dc"'],
 ];

@@ -105,7 +105,7 @@ func parseHosts(hosts string) ([]string, error) {
 			return nil, err
 		}
 		if slices.Contains(addrs, addr) {
-			return nil, fmt.Errorf("%s is there twice", addr)
+			return nil, fmt.Errorf("%s appears twice", addr)
 		}
 		addrs = append(addrs, addr)
 	}

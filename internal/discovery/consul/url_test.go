@@ -62,7 +62,7 @@ func TestOpenMalformed(t *testing.T) {
 		"consul://h1,user:secret@h2":                 "consul://HOST:PORT",
 		"consul://h1,":                               "a host is empty",
 		"consul://,":                                 "a host is empty",
-		"consul://h1,h1:8500":                        "h1:8500 is there twice",
+		"consul://h1,h1:8500":                        "h1:8500 appears twice",
 		"consul://h1:x,h2":                           `host "h1:x"`,
 		"consul://h1:0,h2":                           "from 1 to 65535",
 		"consul://h:65536":                           "from 1 to 65535",

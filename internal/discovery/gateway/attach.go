@@ -133,7 +133,7 @@ func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	}
 	st := &spb.Status{}
 	if err := proto.Unmarshal(encoded, st); err != nil || st.GetCode() == int32(codes.OK) {
-		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s answers what no gateway does", a.addr)}
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s: its answer cannot be understood", a.addr)}
 	}
 	return refused(ctx, a.conn, a.addr, status.FromProto(st).Err())
 }
@@ -145,7 +145,7 @@ func refused(ctx context.Context, conn Conn, addr string, err error) error {
 	}
 	if status.Code(err) == codes.Unimplemented {
 		return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
-			"the gateway at %s takes no attached servers, or is none: start it with --attach", addr)}
+			"the gateway at %s accepts no attached servers, or is none: start it with --attach", addr)}
 	}
 	return failed(ctx, conn, addr, err)
 }

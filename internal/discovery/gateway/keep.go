@@ -171,7 +171,7 @@ func allFailed(failures []error) error {
 		}
 	}
 	return &rpc.Error{Kind: kind, NotStarted: true, Cause: errors.Join(failures...), Message: fmt.Sprintf(
-		"no gateway takes the servers: %s", strings.Join(texts, "; "))}
+		"no gateway accepts the servers: %s", strings.Join(texts, "; "))}
 }
 
 // wait returns when there is something to do, or when late fires. It notes that the attachment has

@@ -149,7 +149,7 @@ func unpublished(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		kind = rpc.Canceled
 	}
-	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: "no gateway took the servers in time"}
+	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: "no gateway accepted the servers in time"}
 }
 
 // want sets the wanted list, and returns its number and the previous list.

@@ -70,7 +70,7 @@ func Open(url string, c registry.Config) (*Registry, error) {
 			return nil, failure.Invalid("transport URL: the address %q of a gateway: %v", addr, err)
 		}
 		if slices.Contains(r.addrs, addr) {
-			return nil, failure.Invalid("transport URL: the gateway %q is there twice", addr)
+			return nil, failure.Invalid("transport URL: the gateway %q appears twice", addr)
 		}
 		r.addrs = append(r.addrs, addr)
 	}

@@ -30,7 +30,7 @@ func (r *handle) Socket() (string, error) {
 	_, _ = rand.Read(random[:]) // it never fails, by its documentation
 	path := filepath.Join(r.scanner.dir, hex.EncodeToString(random[:])+socketSuffix)
 	if len(path) > maxSocketPath {
-		return "", refuse(r.scanner.dir, fmt.Sprintf("has a path that is too long for sockets, which get %d bytes: "+
+		return "", refuse(r.scanner.dir, fmt.Sprintf("has a path that is too long for sockets, which may have %d bytes: "+
 			"name a directory with a shorter path, or listen on an address such as 127.0.0.1:0", maxSocketPath))
 	}
 	return path, nil

@@ -25,7 +25,7 @@ func parse(rest, exchange string) ([]rpc.Instance, error) {
 		}
 		i.Exchange = exchange
 		if slices.ContainsFunc(instances, i.Equal) {
-			return nil, invalid(rest, fmt.Errorf("%q is there twice: remove one, or it would get twice the share", entry))
+			return nil, invalid(rest, fmt.Errorf("%q appears twice: remove one, or it would get twice the share", entry))
 		}
 		instances = append(instances, i)
 	}

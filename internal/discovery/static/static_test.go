@@ -101,7 +101,7 @@ func TestOpenMalformed(t *testing.T) {
 		{"bare IPv6", "a=::1:80", "too many colons"},
 		{"no IPv6", "a=[b:c]:80", "is not a host"},
 		{"relative unix socket", "a=unix:run/x", "absolute path"},
-		{"twice", "a=b:1,c=d:1,a=b:1", "there twice"},
+		{"twice", "a=b:1,c=d:1,a=b:1", "appears twice"},
 		{"no zone", "a=b:1;zone=", "write topic=host:port;zone=NAME"},
 		{"malformed zone", "a=b:1;zone=%zz", "the zone in"},
 		{"control character in a zone", "a=b:1;zone=%00", "the zone in"},

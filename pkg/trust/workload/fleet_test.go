@@ -178,7 +178,7 @@ func TestImpostorWithWorkloadAPI(t *testing.T) {
 	// Without a template, the host in the address is the expected name, and no SPIFFE certificate
 	// contains it.
 	_, err = whoami(t, f.client(t, trust.Config{Source: f.source(t, clerk)}, "payments"))
-	if rpc.KindOf(err) != rpc.Untrusted || !strings.Contains(err.Error(), "and \"127.0.0.1\" is meant") {
+	if rpc.KindOf(err) != rpc.Untrusted || !strings.Contains(err.Error(), "and \"127.0.0.1\" is expected") {
 		t.Errorf("got %s: %v", rpc.KindOf(err).Name(), err)
 	}
 }

@@ -45,13 +45,13 @@ def check(stated: pb.Caller) -> None:
     """Refuse a description of a caller that is larger than a gateway sends."""
     large = stated.ByteSize() > _MAX_SIZE
     if large or len(stated.names) > _MAX_NAMES or len(stated.gateways) > _MAX_GATEWAYS:
-        raise _malformed("has more than a gateway says")
+        raise _malformed("is larger than what gateways send")
 
 
 def parse(encoded: bytes) -> pb.Caller:
     """Decode a caller from headers."""
     if len(encoded) > _MAX_SIZE:
-        raise _malformed("has more than a gateway says")
+        raise _malformed("is larger than what gateways send")
     try:
         return pb.Caller.FromString(encoded)
     except DecodeError:

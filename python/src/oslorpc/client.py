@@ -109,9 +109,7 @@ class Client(ClientCore[TransportCore]):
         return iter(())
 
     def _within(self, op: Sendable, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
-        """Enter the interceptors around a message, and wrap ``send`` in the interceptors around
-        each attempt.
-        """
+        """Enter the interceptors around a message, and wrap ``send`` in those around attempts."""
         t, send = self._transport, op.plan.topic.missed.telling(send)
         if not t.points.client:
             return send
@@ -209,10 +207,7 @@ class Client(ClientCore[TransportCore]):
         return next(steps)
 
     def _one(self, op: Sendable, to: Audience, e: Entry, send: Any) -> Delivered:
-        """Send one server its copy of a message for all servers.
-
-        While the server is full, try again for a second.
-        """
+        """Send one server its copy of a message. If the server is full, retry for a second."""
         patience = to.patience()
         while True:
             try:
@@ -281,8 +276,7 @@ class Client(ClientCore[TransportCore]):
 def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
     """Wait until the entries of a topic are known, and return them.
 
-    Raises an Error of kind Unreachable at the deadline. With ``fail_fast``, it does so as soon as
-    discovery cannot be read.
+    Raises an Unreachable at the deadline, or with ``fail_fast``, if discovery cannot be read.
     """
     while True:
         seen, entries = topic.snapshot()
@@ -364,9 +358,7 @@ class Items:
         raise StopIteration
 
     def fetch(self, timeout: float) -> None:
-        """Wait up to ``timeout`` seconds for the next item, or for the end, which is an Error if
-        the call failed.
-        """
+        """Wait up to ``timeout`` seconds for an item or the end: an Error if the call failed."""
         with Watchdog(self._stream.cancel) as dog:
             dog.expect(timeout)
             try:

@@ -77,7 +77,7 @@ def _meet(s: ssl.SSLSocket, want: str, exact: bool, has_certificate: bool) -> Ve
     if exact and (why := mismatch(want, names)):
         return Verdict(why)
     if not exact and not any(_covers(name, want) for name in names):
-        return Verdict(f"has a certificate for {', '.join(names) or 'no name'}, and {want} is meant")
+        return Verdict(f"has a certificate for {', '.join(names) or 'no name'}, and {want} is expected")
     s.settimeout(1.0)
     # With TLS 1.3, a server refuses a client only after the handshake. A gRPC server in Python or
     # C++ closes the connection without an alert.

@@ -326,7 +326,7 @@ async def drop(item: Any) -> None:
 
 
 def _cut() -> Error:
-    message = "the server was stopped by force before the stream ended: what arrived is not all"
+    message = "the server was stopped by force before the stream ended: the results that arrived are incomplete"
     return Error(Kind.OUTCOME_UNKNOWN, message)
 
 
@@ -342,7 +342,7 @@ def written(value: Any, as_value: bool, most: int) -> bytes:
         text = payload.encode(value, Kind.BAD_RESULT)
         if len(text) > most:
             message = (
-                f"the method ran, and its result has {len(text)} bytes where this server sends {most}: "
+                f"the method ran, and its result has {len(text)} bytes, and this server sends at most {most}: "
                 "return less at a time"
             )
             raise Error(Kind.TOO_LARGE, message)

@@ -235,7 +235,7 @@ class Table:
     def add(self, e: Endpoint) -> None:
         """Offer a typed service."""
         if self.offer(e.service) is not None:
-            raise invalid(f"the service {e.service} is there already: a server offers it once")
+            raise invalid(f"the service {e.service} appears twice: a server offers it once")
         self.endpoints.append(e)
         self._implement(e)
 

@@ -66,7 +66,7 @@ FOREIGN = "foreign"
 REASONS = {
     FULL: "its queue is full",
     STOPPING: "it is stopping",
-    MISDIRECTED: "it is not the instance meant",
+    MISDIRECTED: "it is not the intended instance",
     DECLINED: "one of its interceptors refused it",
     FOREIGN: "another program has its address",
 }

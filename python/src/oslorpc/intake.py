@@ -45,7 +45,7 @@ class Served:
 def check(m: pb.Message, has_message: bool) -> Version:
     """Check the receiver of a message, and return the version that it asks for."""
     if not has_message:
-        raise _invalid("`message` is required: it says who is meant, and what to run")
+        raise _invalid("`message` is required: it names the receiver and the method")
     for name in _FIELDS:
         if m.target.HasField(name) and not getattr(m.target, name):
             raise _invalid(f"`target.{name}` is present and empty: leave it out")
@@ -141,7 +141,10 @@ def absent(servers: Sequence[Served], instance_id: str, boot_id: str) -> Error:
     """Return the error for a message that is for no server of this process."""
     if instance_id.startswith(boot_id + ".") and all(s.instance.id != instance_id for s in servers):
         return refused(errors.STOPPING, "the instance has stopped")
-    message = "no server of this process is meant; if the address is right, the topic, exchange or server name is not"
+    message = (
+        "no server of this process matches the target; "
+        "if the address is right, the topic, exchange or server name is not"
+    )
     return refused(errors.MISDIRECTED, message)
 
 
@@ -161,7 +164,7 @@ def check_size(m: pb.Message, most: int) -> None:
     """Refuse a message that is too large."""
     size = m.kwargs.ByteSize() + m.context.ByteSize()
     if size > most + frame.ENVELOPE:
-        message = f"the request has {size} bytes, and this server takes {most}: send less at a time"
+        message = f"the request has {size} bytes, and this server accepts at most {most}: send less at a time"
         raise Error(Kind.TOO_LARGE, message, safe_to_retry=True)
 
 

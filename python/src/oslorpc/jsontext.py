@@ -28,7 +28,7 @@ def locate(text: str) -> tuple[str, str]:
     try:
         at = scanner.value(0, "", 0)
         if _after_blanks(text, at) != len(text):
-            raise _WrongError("", "there is more after the value")
+            raise _WrongError("", "more text follows the value")
     except _WrongError as e:
         return e.args[0], e.args[1]
     return "", ""
@@ -60,7 +60,7 @@ class _Scanner:
                 return at + len(word)
         match = _NUMBER.match(self.text, at)
         if match is None:
-            what = f"{self.text[at : at + 16]!r} is not JSON" if first else "the text ends where a value is due"
+            what = f"{self.text[at : at + 16]!r} is not JSON" if first else "the text ends where a value is expected"
             raise _WrongError(path, what)
         if not match[1] and not match[2] and len(match[0]) > 4300:
             raise _WrongError(path, "an integer may have at most 4300 digits")
@@ -85,7 +85,7 @@ class _Scanner:
             name = json.loads(quoted)
             inner = path + "/" + name.replace("~", "~0").replace("/", "~1")
             if name in seen:
-                raise _WrongError(inner, "the name is there twice")
+                raise _WrongError(inner, "the name appears twice")
             seen.add(name)
             at = _after_blanks(self.text, at)
             if not self.text.startswith(":", at):

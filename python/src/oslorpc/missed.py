@@ -179,7 +179,7 @@ class Reports:
                 else:
                     await asyncio.to_thread(self._missed, reason)
             except Exception:
-                _log.exception("the function that is told of missed messages failed")
+                _log.exception("the function for missed messages failed")
             await asyncio.sleep(max(again - time.monotonic(), 0))
 
     def end(self) -> None:

@@ -172,7 +172,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f'there is the key "{name}" twice')
+            raise ValueError(f'the key "{name}" appears twice')
     return dict(pairs)
 
 
@@ -185,7 +185,7 @@ def _check_keys(node: Any, seen: set[int]) -> None:
         keys = [key.value for key, _ in node.value]
         for key, value in node.value:
             if keys.count(key.value) > 1:
-                raise ValueError(f'{key.start_mark.line + 1}: there is the key "{key.value}" twice')
+                raise ValueError(f'{key.start_mark.line + 1}: the key "{key.value}" appears twice')
             _check_keys(value, seen)
     elif node.id == "sequence":
         for value in node.value:
@@ -242,7 +242,7 @@ class _Reader:
         if "name" in lists and len(lists["name"]) != 1:
             wrong("name", "it must be one text")
         if self._names.setdefault(str(name), n) != n:
-            wrong("name", f"rule {self._names[str(name)] + 1} is called so, too: names must be unique")
+            wrong("name", f"rule {self._names[str(name)] + 1} has this name, too: names must be unique")
         check_callers(lists.get("from", []), wrong)
         for delivery in lists.get("delivery", ()):
             if delivery not in _DELIVERIES:

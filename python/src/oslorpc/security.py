@@ -87,13 +87,16 @@ class Security:
             found = self._read()
         except Error as e:
             if e.message != self._problem:
-                _log.error("files of TLS or of the token cannot be used, so what was read before stays: %s", e.message)
+                _log.error(
+                    "the files for TLS or the token cannot be used, so their previous contents stay in use: %s",
+                    e.message,
+                )
             self._problem = e.message
             return _EVERY
         self._problem = ""
         if found != self.material:
             self.material = found
-            _log.info("files of TLS read")
+            _log.info("TLS files read")
             for listener in list(self._listeners):
                 listener()
         return _EVERY

@@ -72,7 +72,7 @@ class Verifier:
         except Exception as e:
             raise self._denied(address, f"{type(e).__name__}: {e}") from None
         if not isinstance(name, str) or not name:
-            raise self._denied(address, "the verifier names no caller")
+            raise self._denied(address, "the verifier returned no name of a caller")
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[token] = now + _FRESH, name

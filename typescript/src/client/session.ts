@@ -59,7 +59,7 @@ export function openSession(addr: string, trust: Trust, events: SessionEvents): 
     }
   };
   const timer = setTimeout(
-    () => session.destroy(new Error("the connection was not made in time")),
+    () => session.destroy(new Error(`connecting took longer than ${CONNECT_WITHIN / 1000} s`)),
     CONNECT_WITHIN,
   );
   session.once("remoteSettings", () => {
@@ -120,7 +120,7 @@ export function keepAlive(session: http2.Http2Session, every = PING_EVERY, withi
       // before it calls the function of setImmediate.
       setImmediate(() => {
         if (!answered && !session.destroyed) {
-          session.destroy(new Error(`nothing came for ${(every + within) / 1000} s`));
+          session.destroy(new Error(`no ping was answered for ${(every + within) / 1000} s`));
         }
       });
     }, within).unref();

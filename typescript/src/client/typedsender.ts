@@ -77,7 +77,7 @@ export class Sender implements TypedSender {
       throw failed.error;
     }
     if (answer === undefined) {
-      throw about(new RPCError("NoInstance", "no server on the topic took it", { safeToRetry: true }), m);
+      throw about(new RPCError("NoInstance", "no server on the topic accepted it", { safeToRetry: true }), m);
     }
     return answer;
   }

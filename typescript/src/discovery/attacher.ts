@@ -261,7 +261,7 @@ function allFailed(failures: readonly RPCError[]): RPCError {
   const vague = ["Timeout", "Canceled", "Unreachable"];
   const telling = failures.find((e) => !vague.includes(e.kind));
   const text = failures.map((e) => e.detail).join("; ") || "there is no other gateway";
-  return new RPCError(telling?.kind ?? "Unreachable", `no gateway takes the servers: ${text}`, {
+  return new RPCError(telling?.kind ?? "Unreachable", `no gateway accepts the servers: ${text}`, {
     safeToRetry: true,
     reason: telling?.reason ?? "",
     cause: failures[0],

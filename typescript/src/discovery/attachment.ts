@@ -225,7 +225,7 @@ export class Attachment {
   #refused(e: RPCError): RPCError {
     const foreign = e.reason === "foreign" || e.kind === "NoSuchMethod";
     const text = foreign
-      ? "it takes no attached servers, or is no gateway: start it with --attach"
+      ? "it accepts no attached servers, or is no gateway: start it with --attach"
       : e.detail;
     const kind = foreign ? "Refused" : e.kind === "OutcomeUnknown" ? "Unreachable" : e.kind;
     return new RPCError(kind, `the gateway at ${this.addr}: ${text}`, {
@@ -268,5 +268,5 @@ function decode(bytes: Uint8Array): RPCError {
   } catch {
     // The bytes are not a status: see below.
   }
-  return new RPCError("Unreachable", "it answers what no gateway does");
+  return new RPCError("Unreachable", "its answer cannot be understood");
 }

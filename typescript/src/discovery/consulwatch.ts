@@ -46,7 +46,7 @@ export class Reader {
   ): Promise<{ instances: Instance[]; index: number }> {
     const { body, headers } = await this.#ask(`/v1/health/service/${encodeURIComponent(name)}`, options);
     if (!Array.isArray(body)) {
-      throw unreachable(this.#agents, `the answer for ${name} is no list`);
+      throw unreachable(this.#agents, `the answer for ${name} is not a list`);
     }
     if (body.length === 0) {
       await this.#mustRead(name, headers);

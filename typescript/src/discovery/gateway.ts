@@ -40,7 +40,7 @@ function readAddresses(rest: string, trust: Trust): string[] {
       throw invalid(`transport URL "gateway://${rest}": the address "${addr}" of a gateway: ${textOf(e)}`);
     }
     if (addrs.indexOf(addr) !== addrs.lastIndexOf(addr)) {
-      throw invalid(`transport URL "gateway://${rest}": "${addr}" is there twice: remove one`);
+      throw invalid(`transport URL "gateway://${rest}": "${addr}" appears twice: remove one`);
     }
     trust.client(addr);
   }

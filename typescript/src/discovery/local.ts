@@ -74,7 +74,7 @@ export class LocalRegistry implements Registry {
     const path = join(this.#path, `${randomBytes(4).toString("hex")}.sock`);
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
       throw invalid(
-        `local registry: ${this.#path} has a path that is too long for sockets, which get ${MAX_SOCKET_PATH} ` +
+        `local registry: ${this.#path} has a path that is too long for sockets, which may have ${MAX_SOCKET_PATH} ` +
           "bytes: name a directory with a shorter path, or listen on an address such as 127.0.0.1:0",
       );
     }

@@ -42,11 +42,11 @@ export function encodeFile(instances: readonly Instance[]): string {
 export function decodeFile(text: string): Instance[] {
   const file: unknown = JSON.parse(text);
   if (!isRecord(file) || file["format"] !== FORMAT) {
-    throw new TypeError("it is of a format that this program does not know");
+    throw new TypeError("its format is not known to this program");
   }
   return list(file["instances"]).map((record) => {
     if (!isRecord(record)) {
-      throw new TypeError("an instance is no object");
+      throw new TypeError("an instance is not an object");
     }
     return {
       id: textIn(record, "id"),
@@ -71,7 +71,7 @@ function list(value: unknown): unknown[] {
     return [];
   }
   if (!Array.isArray(value)) {
-    throw new TypeError("a list is none");
+    throw new TypeError("a value that must be a list is not one");
   }
   return value;
 }

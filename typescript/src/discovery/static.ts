@@ -22,7 +22,7 @@ export class StaticRegistry implements Registry {
     for (const entry of rest.split(",")) {
       const instance = read(entry, exchange, rest);
       if (this.#instances.some((known) => sameInstance(known, instance))) {
-        throw invalid(`transport URL "static://${rest}": "${entry}" is there twice: remove one`);
+        throw invalid(`transport URL "static://${rest}": "${entry}" appears twice: remove one`);
       }
       this.#instances.push(instance);
     }

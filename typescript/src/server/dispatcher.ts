@@ -280,6 +280,7 @@ function isStream(value: unknown): boolean {
 }
 
 function cut(): RPCError {
-  const why = "the server was stopped by force before the method ended: what arrived is not all";
+  const why =
+    "the server was stopped by force before the method ended: the results that arrived are incomplete";
   return new RPCError("OutcomeUnknown", why);
 }

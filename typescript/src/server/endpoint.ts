@@ -84,7 +84,7 @@ export class Table {
     const services = this.interfaces.flatMap(({ offer }) => (offer ? [offer.service.typeName] : []));
     const twice = services.find((name, n) => services.indexOf(name) !== n);
     if (twice !== undefined) {
-      throw invalid(`service ${twice} is there twice: one server offers a service once`);
+      throw invalid(`service ${twice} appears twice: a server offers it once`);
     }
     this.#ping = ping ? method({ result: "string" }, () => "pong") : undefined;
     const implemented = new Map<string, Implementation>();

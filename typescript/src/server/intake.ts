@@ -46,7 +46,7 @@ export interface Served {
 /** Checks the receiver of a message, and returns the message with the version that it asks for. */
 export function checkMessage(m: Message | undefined): { message: Message; version: Version } {
   if (m === undefined) {
-    throw invalidTarget("`message` is required: it says who is meant, and what to run");
+    throw invalidTarget("`message` is required: it names the receiver and the method");
   }
   for (const name of fields) {
     if (m.target?.[name] === "") {
@@ -153,7 +153,7 @@ export function absent(servers: readonly Served[], instanceId: string, bootId: s
     return refused("stopping", "the instance has stopped");
   }
   const why =
-    "no server of this process is meant; if the address is right, the topic, exchange or server name is not";
+    "no server of this process matches the target; if the address is right, the topic, exchange or server name is not";
   return refused("misdirected", why);
 }
 
@@ -185,7 +185,7 @@ export interface Arrival {
 export function receive(m: Message, server: string, arrival: Arrival): Incoming {
   const size = sizeOf(m.kwargs) + sizeOf(m.context);
   if (size > arrival.most + SLACK) {
-    const why = `the request has ${size} bytes, and this server takes ${arrival.most}: send less at a time`;
+    const why = `the request has ${size} bytes, and this server accepts at most ${arrival.most}: send less at a time`;
     throw new RPCError("TooLarge", why, { safeToRetry: true });
   }
   const waits = [arrival.timeoutMs, m.remaining && milliseconds(m.remaining)].filter(

@@ -47,7 +47,7 @@ export class Reports {
     try {
       this.#missed(reason);
     } catch (e) {
-      this.#log.error(`the function that is told of missed messages failed: ${textOf(e)}`);
+      this.#log.error(`the function for missed messages failed: ${textOf(e)}`);
     }
   }
 

@@ -125,12 +125,12 @@ class Route {
       size = toBinary(output, made).length;
       message = made;
     } catch (e) {
-      const why = `the method ran, and its result is no ${output.typeName}: ${(e as Error).message}`;
+      const why = `the method ran, and its result is not a ${output.typeName}: ${(e as Error).message}`;
       throw new RPCError("BadResult", why);
     }
     const most = this.#process.maxSize;
     if (size > most) {
-      const why = `the method ran, and its result has ${size} bytes where this server sends ${most}`;
+      const why = `the method ran, and its result has ${size} bytes, and this server sends at most ${most}`;
       throw new RPCError("TooLarge", `${why}: return less at a time`);
     }
     return message;
@@ -147,7 +147,7 @@ class Route {
     const version = said.version === undefined ? offer.oldest : versionOf(said.version);
     const values = contextOf(context.requestHeader);
     if (size > this.#process.maxSize) {
-      const why = `the request has ${size} bytes, and this server takes ${this.#process.maxSize}`;
+      const why = `the request has ${size} bytes, and this server accepts at most ${this.#process.maxSize}`;
       throw new RPCError("TooLarge", `${why}: send less at a time`, { safeToRetry: true });
     }
     if (said.missed !== undefined && said.id) {
@@ -203,11 +203,11 @@ class Route {
       return { served, offer, said };
     }
     if (meant.length > 0) {
-      const why = `no server that is meant offers the service ${typeName}`;
+      const why = `no server that matches the target offers the service ${typeName}`;
       throw new RPCError("NoSuchMethod", why, { safeToRetry: true });
     }
     const gone = absent(servers, said.instance ?? "", bootId);
-    const why = `no server of this process that offers the service ${typeName} is meant`;
+    const why = `no server of this process that offers the service ${typeName} matches the target`;
     throw gone.reason === "stopping" ? gone : refused("misdirected", why);
   }
 

@@ -65,7 +65,7 @@ function read(what: string, rules: ElementRules): Rule {
   const drop = rules.olderPeers === OlderPeers.DROP;
   if (!rules.since) {
     if (drop) {
-      throw new TypeError(`${what}: may not be dropped: it has no since, so no peer is older`);
+      throw new TypeError(`${what}: older_peers needs since: say in which version it appeared`);
     }
     return always;
   }

@@ -56,7 +56,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	seen := map[int]bool{}
 	for _, e := range exits {
 		if seen[e.code] {
-			t.Errorf("the exit code %d is there twice", e.code)
+			t.Errorf("the exit code %d appears twice", e.code)
 		}
 		seen[e.code] = true
 		if line := fmt.Sprintf("%3d  %s\n", e.code, e.meaning); !strings.Contains(ExitHelp(), line) {

@@ -80,7 +80,7 @@ func parseObject(text []byte) (arguments, error) {
 		return nil, notAnObject(err)
 	}
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, notAnObject(errors.New("there is more after the object"))
+		return nil, notAnObject(errors.New("more text follows the object"))
 	}
 	return args, nil
 }

@@ -97,7 +97,7 @@ func TestObjectOnInput(t *testing.T) {
 		`null`:             "begins with",
 		`nope`:             "invalid character",
 		`{"a":1`:           "EOF",
-		`{"a":1} {}`:       "more after the object",
+		`{"a":1} {}`:       "more text follows the object",
 		`{"a":1,"a":2}`:    "duplicate",
 		`{a:1}`:            "invalid character",
 		"{\"a\":\"\xff\"}": "UTF-8",

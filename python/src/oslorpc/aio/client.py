@@ -119,9 +119,7 @@ class Client(ClientCore[TransportCore]):
     async def _within(
         self, op: Sendable, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
     ) -> _Sender:
-        """Enter the interceptors around a message, and wrap ``send`` in the interceptors around
-        each attempt.
-        """
+        """Enter the interceptors around a message, and wrap ``send`` in those around attempts."""
         t, send = self._transport, op.plan.topic.missed.telling_async(send)
         if not t.points.client:
             return send
@@ -204,10 +202,7 @@ class Client(ClientCore[TransportCore]):
         return _resume(steps.send, answer)
 
     async def _one(self, op: Sendable, to: Audience, e: Entry, send: _Sender, gate: asyncio.Semaphore) -> Delivered:
-        """Send one server its copy of a message for all servers.
-
-        While the server is full, try again for a second.
-        """
+        """Send one server its copy of a message. If the server is full, retry for a second."""
         async with gate:
             patience = to.patience()
             while True:
@@ -291,8 +286,7 @@ class _Done(Exception):  # noqa: N818
 async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
     """Wait until the entries of a topic are known, and return them.
 
-    Raises an Error of kind Unreachable at the deadline. With ``fail_fast``, it does so as soon as
-    discovery cannot be read.
+    Raises an Unreachable at the deadline, or with ``fail_fast``, if discovery cannot be read.
     """
     while True:
         seen, entries = topic.snapshot()

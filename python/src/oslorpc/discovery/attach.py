@@ -98,7 +98,7 @@ class Attacher:
                 self._wanted = before
                 self._number += 1
                 self._cond.notify_all()
-        raise error or Error(Kind.TIMEOUT, "no gateway took the servers in time", safe_to_retry=True)
+        raise error or Error(Kind.TIMEOUT, "no gateway accepted the servers in time", safe_to_retry=True)
 
     def close(self) -> None:
         """Leave the gateway."""
@@ -212,7 +212,7 @@ class Attacher:
         waits = (Kind.TIMEOUT, Kind.CANCELED, Kind.UNREACHABLE)
         kind = next((e.kind for e in errors if e.kind not in waits), Kind.UNREACHABLE)
         reason = next((e.reason for e in errors if e.kind is kind), "")
-        text = "no gateway takes the servers: " + "; ".join(e.message for e in errors)
+        text = "no gateway accepts the servers: " + "; ".join(e.message for e in errors)
         raise Error(kind, text, reason=reason, safe_to_retry=True)
 
     def _attach(self, addr: str, wanted: list[Instance]) -> _Attachment:
@@ -273,7 +273,7 @@ class _Attachment:
     def _named(self, e: Error) -> Error:
         text = e.message
         if e.reason == FOREIGN or e.kind is Kind.NO_SUCH_METHOD:
-            text = "it takes no attached servers, or is no gateway: start it with --attach"
+            text = "it accepts no attached servers, or is no gateway: start it with --attach"
         return Error(e.kind, f"the gateway at {self.addr}: {text}", reason=e.reason, safe_to_retry=True)
 
     def _poke(self) -> None:

@@ -79,7 +79,7 @@ class ConsulRegistry:
         path = "/v1/health/service/" + urllib.parse.quote(name)
         entries, headers = _ask(agents, path, {**self._dc(), **query}, timeout)
         if not isinstance(entries, list):
-            raise Error(Kind.UNREACHABLE, f"{agents.name}: the answer for {name} is no list", safe_to_retry=True)
+            raise Error(Kind.UNREACHABLE, f"{agents.name}: the answer for {name} is not a list", safe_to_retry=True)
         if not entries:
             _must_read(agents, name, headers)
         found, broken = names.read_entries(entries, name)

@@ -117,7 +117,7 @@ def _addresses(rest: str, security: Security) -> list[str]:
         except ValueError as e:
             raise invalid(f'transport URL "gateway://{rest}": "{addr}": {e}') from None
         if addrs.count(addr) > 1:
-            raise invalid(f'transport URL "gateway://{rest}": "{addr}" is there twice: remove one')
+            raise invalid(f'transport URL "gateway://{rest}": "{addr}" appears twice: remove one')
         if not security.trust.secure:
             security.trust.check_plaintext(addr)
         if security.exposes(addr):

@@ -84,8 +84,9 @@ class LocalRegistry:
         path = os.path.join(self.dir, secrets.token_hex(4) + ".sock")
         if len(path.encode()) > _MAX_SOCKET_PATH:
             raise invalid(
-                f"local registry: {self.dir} has a path that is too long for sockets, which get {_MAX_SOCKET_PATH} "
-                "bytes: name a directory with a shorter path, or listen on an address such as 127.0.0.1:0"
+                f"local registry: {self.dir} has a path that is too long for sockets, which may have "
+                f"{_MAX_SOCKET_PATH} bytes: name a directory with a shorter path, "
+                "or listen on an address such as 127.0.0.1:0"
             )
         return path
 

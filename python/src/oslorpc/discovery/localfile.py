@@ -55,7 +55,7 @@ def decode(text: str | bytes) -> list[Instance]:
     """Parse the content of a process's file. A ValueError says what is wrong."""
     document = json.loads(text)
     if not isinstance(document, dict) or document.get("format") != 1:
-        raise ValueError("it is of a format that this program does not know")
+        raise ValueError("its format is not known to this program")
     instances = []
     for record in document.get("instances") or []:
         names = [record.get(name, "") for name in _NAMES]

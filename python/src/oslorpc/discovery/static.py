@@ -29,7 +29,7 @@ class StaticRegistry:
             except (ValueError, Error) as e:
                 raise invalid(f'transport URL "static://{rest}": {e}') from None
             if instance in self._instances:
-                raise invalid(f'transport URL "static://{rest}": "{entry}" is there twice: remove one')
+                raise invalid(f'transport URL "static://{rest}": "{entry}" appears twice: remove one')
             self._instances.append(instance)
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:

@@ -52,7 +52,7 @@ OPTIONS = [
         "stop_grace",
         default=0.5,
         min=0,
-        help="How many seconds a server that stops goes on accepting, until others know.",
+        help="How many seconds a stopping server still accepts messages, until others know that it stops.",
     ),
 ]
 MIGRATION = [

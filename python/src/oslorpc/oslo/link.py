@@ -240,8 +240,8 @@ class Hub:
         if time.monotonic() - link.began > _MOST:
             self._pause = _PAUSE
         _log.error(
-            "the oslorpc helper process ended with status %s: calls on their way failed, and servers are "
-            "registered again by another one in %g s",
+            "the oslorpc helper process ended with status %s: calls in flight failed, and another helper "
+            "registers the servers again in %g s",
             link.status,
             self._pause,
         )

@@ -131,8 +131,8 @@ class Listener(base.Listener):  # type: ignore[misc]
                 raise RuntimeError("the server was stopped")
             callback([Incoming(link, header, *texts)])
         except Exception as e:
-            _log.exception("a message of the method %s was not taken", header["method"])
-            told = {"error": "OutcomeUnknown", "message": f"the service did not take the message: {e!r}"}
+            _log.exception("a message for the method %s was not accepted", header["method"])
+            told = {"error": "OutcomeUnknown", "message": f"the service did not accept the message: {e!r}"}
             with contextlib.suppress(HelperGoneError):
                 link.post({"op": "reply", "listener": header["listener"], "number": header["number"], **told})
 

@@ -88,7 +88,7 @@ def find(servers: Sequence[Served], service: str, h: Head, boot_id: str) -> Serv
         active = [s for s in offering if s.dispatcher.phase == "active"]
         return (active or offering)[0]
     if meant:
-        message = f"no server that is meant offers the service {service}"
+        message = f"no server that matches the target offers the service {service}"
         raise Error(Kind.NO_SUCH_METHOD, message, safe_to_retry=True)
     raise intake.absent(servers, h.instance, boot_id)
 
@@ -156,12 +156,11 @@ class TypedTaken(Incoming):
         found = getattr(getattr(answer, "DESCRIPTOR", None), "full_name", type(answer).__name__)
         try:
             if found != wanted:
-                raise Error(Kind.BAD_RESULT, f"the method ran, and returned a {found} where a {wanted} is due")
+                raise Error(Kind.BAD_RESULT, f"the method ran, and returned a {found}; it must return a {wanted}")
             encoded: bytes = self.typed.write(answer)
             if len(encoded) > self._most:
-                message = (
-                    f"the method ran, and its result has {len(encoded)} bytes where this server sends {self._most}"
-                )
+                size, most = len(encoded), self._most
+                message = f"the method ran, and its result has {size} bytes, and this server sends at most {most}"
                 raise Error(Kind.TOO_LARGE, message + ": return less at a time")
         except Error as e:
             e._of_payload = True  # type: ignore[attr-defined]

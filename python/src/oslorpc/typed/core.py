@@ -162,7 +162,7 @@ def accepted(report: Report, ends: Sequence[Delivered], m: TypedMessage) -> Any:
         assert outcome.error is not None
         raise outcome.error
     if not report.accepted:
-        error = Error(Kind.NO_INSTANCE, "no server on the topic took it", safe_to_retry=True)
+        error = Error(Kind.NO_INSTANCE, "no server on the topic accepted it", safe_to_retry=True)
         raise delivery.about(error, m)
     return next(d.result for d in ends if d.error is None)
 

@@ -132,7 +132,7 @@ class Entry:
         version = h.version or Version(endpoint.version.major, 0)
         size, most = len(body) + len(h.context), services.max_size
         if size > most:
-            message = f"the request has {size} bytes, and this server takes {most}: send less at a time"
+            message = f"the request has {size} bytes, and this server accepts at most {most}: send less at a time"
             raise Error(Kind.TOO_LARGE, message, safe_to_retry=True)
         proved = peer.identity.names[0] if peer.identity.names else ""
         row = dispatcher.row(endpoint.namespaces[0], method, str(version), name, proved)

@@ -60,7 +60,7 @@ def _method(declared: rules.Method, handler: Any) -> Method:
     behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
     is_async = inspect.iscoroutinefunction(behavior) or inspect.isasyncgenfunction(behavior)
     if handler.response_streaming and inspect.iscoroutinefunction(behavior):
-        raise invalid(f"method {declared.path}: it must yield its items: context.write() is not there")
+        raise invalid(f"method {declared.path}: it must yield its items: context.write() is not available")
 
     def run(ctxt: Any, request: Any) -> Any:
         return behavior(request, TypedContext(ctxt))

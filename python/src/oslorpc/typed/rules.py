@@ -122,7 +122,7 @@ def _read(what: str, from_options: Any, extension: Any) -> Rule:
     drop = rules.older_peers == options.OLDER_PEERS_DROP
     if not rules.since:
         if drop:
-            raise invalid(f"{what}: may not be dropped: it has no since, so no peer is older")
+            raise invalid(f"{what}: older_peers needs since: say in which version it appeared")
         return _NONE
     try:
         return Rule(Version.parse(rules.since), drop)
