@@ -48,7 +48,8 @@ func TestPolicyCommands(t *testing.T) {
 - {from: spiffe://cloud/host/7, topic: conductor, method: set_volume, expect: allowed}
 - {service: grpc.health.v1.Health/Check, expect: allowed, rule: agents report}
 `,
-		"bad.yaml": "- {from: a, expect: maybe}\n- {to: a, expect: denied}\n",
+		"worse.yaml": "rules:\n- {from: a, topics: a}\n- {to: a, topic: b}\n",
+		"bad.yaml":   "- {from: a, expect: maybe}\n- {to: a, expect: denied}\n",
 	})
 	for _, test := range []struct {
 		line string
@@ -88,6 +89,9 @@ func TestPolicyCommands(t *testing.T) {
 		{"test p.yaml right.yaml --output json", 0, `{"cases":4,"unexpected":[]}` + "\n", ""},
 		{"test p.yaml bad.yaml", 2, "", "bad.yaml:1: `expect` must be allowed or denied"},
 		{"test p.yaml bad.yaml", 2, "", `bad.yaml:2: a case has no key "to"`},
+		{"test p.yaml bad.yaml", 2, "", `bad.yaml:1: ` + "`expect` must be allowed or denied\noslorpc: DIR/bad.yaml:2: "},
+		{"check worse.yaml", 2, "", "oslorpc: invalid use: DIR/worse.yaml:2: "},
+		{"check worse.yaml", 2, "", "\noslorpc: DIR/worse.yaml:3: "},
 		{"test broken.yaml right.yaml", 2, "", "broken.yaml:5"},
 		{"test p.yaml", 2, "", "test needs a FILE and a TABLE"},
 		{"tests", 2, "", `there is no command "policy tests"`},
@@ -105,7 +109,7 @@ func TestPolicyCommands(t *testing.T) {
 		if out := strings.ReplaceAll(r.out, dir, "DIR"); collapsed(out) != collapsed(test.out) {
 			t.Errorf("%s: got\n%swant\n%s", test.line, out, test.out)
 		}
-		if !strings.Contains(r.errs, test.errs) || test.errs == "" && r.errs != "" {
+		if !strings.Contains(strings.ReplaceAll(r.errs, dir, "DIR"), test.errs) || test.errs == "" && r.errs != "" {
 			t.Errorf("%s: stderr is %q, want %q", test.line, r.errs, test.errs)
 		}
 	}

@@ -66,13 +66,20 @@ func Parse(name string, text []byte) (*Policy, error) {
 	return nil, r.failure(name)
 }
 
+// MistakesError lists the mistakes in a file, each with its line. errors.As finds it in an error of
+// [Parse] and [ParseCases].
+type MistakesError []string
+
+// Error returns one mistake per line.
+func (m MistakesError) Error() string { return strings.Join(m, "\n") }
+
 // failure returns the mistakes as an error.
 func (r *reader) failure(name string) error {
-	list := strings.Split(errors.Join(r.mistakes...).Error(), "\n")
+	list := MistakesError(strings.Split(errors.Join(r.mistakes...).Error(), "\n"))
 	for i := range list {
 		list[i] = name + ":" + list[i]
 	}
-	return failure.Invalid("%s", strings.Join(list, "\n"))
+	return &rpc.Error{Kind: rpc.Invalid, Message: list.Error(), NotStarted: true, Cause: list}
 }
 
 // place is the place of a rule in its file: its line, and the lines of the elements of its fields.

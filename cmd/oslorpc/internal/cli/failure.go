@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/policy"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -118,14 +119,21 @@ func (f *Failure) Text() string {
 	return OneLine(f.Message + "; " + f.Hint)
 }
 
-// Report writes an error to standard error.
+// Report writes an error to standard error: on one line, or, for a file with mistakes, on one line
+// per mistake.
 func (p *Program) Report(err error) {
 	f := NewFailure(err)
 	if p.JSON() {
 		_ = WriteJSON(p.Errs, f) // no place is left to report an error of this
 		return
 	}
-	fmt.Fprintln(p.Errs, "oslorpc:", f.Text())
+	if _, several := errors.AsType[policy.MistakesError](err); !several {
+		fmt.Fprintln(p.Errs, "oslorpc:", f.Text())
+		return
+	}
+	for line := range strings.SplitSeq(f.Message, "\n") {
+		fmt.Fprintln(p.Errs, "oslorpc:", OneLine(line))
+	}
 }
 
 // Notef writes a note for people to standard error. A note is not an error.
