@@ -21,21 +21,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorKind says what went wrong. Each kind has one gRPC status code, given in brackets.
+// ErrorKind says what went wrong. The gRPC status code of each kind is in brackets.
 type ErrorKind int32
 
 const (
-	// Never sent.
+	// Not used: servers never send it.
 	ErrorKind_ERROR_KIND_UNSPECIFIED ErrorKind = 0
-	// The target, or what is said of the message, is incomplete or malformed. [INVALID_ARGUMENT]
+	// The target or another field of the message is missing or malformed. [INVALID_ARGUMENT]
 	ErrorKind_ERROR_KIND_INVALID_TARGET ErrorKind = 1
 	// No endpoint of this server implements the namespace at a compatible version.
 	// [FAILED_PRECONDITION]
 	ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION ErrorKind = 2
-	// A compatible endpoint is there but has no such method. [UNIMPLEMENTED]
+	// The server has a compatible endpoint, but the endpoint lacks the method. [UNIMPLEMENTED]
 	ErrorKind_ERROR_KIND_NO_SUCH_METHOD ErrorKind = 3
-	// This process is not the instance, or lacks the topic or the server, that the message is meant for:
-	// the client's view of the fleet was out of date. [UNAVAILABLE]
+	// This process is not the requested instance, or does not serve the requested topic or server.
+	// The client's list of servers was out of date. [UNAVAILABLE]
 	ErrorKind_ERROR_KIND_MISDIRECTED ErrorKind = 4
 	// The server's queue is full. [RESOURCE_EXHAUSTED]
 	ErrorKind_ERROR_KIND_FULL ErrorKind = 5
@@ -43,23 +43,24 @@ const (
 	ErrorKind_ERROR_KIND_STOPPING ErrorKind = 6
 	// The arguments do not fit the method: unknown, missing, or of the wrong type. [INVALID_ARGUMENT]
 	ErrorKind_ERROR_KIND_BAD_ARGUMENTS ErrorKind = 7
-	// The method ran, and what it returned cannot be sent. [INTERNAL]
+	// The method ran, but its result cannot be sent. [INTERNAL]
 	ErrorKind_ERROR_KIND_BAD_RESULT ErrorKind = 8
 	// The request or the result is larger than the server allows. [RESOURCE_EXHAUSTED]
 	ErrorKind_ERROR_KIND_TOO_LARGE ErrorKind = 9
-	// The caller may not do this. `not_started` says whether the method ran before that was decided.
+	// The caller is not allowed to do this. `not_started` is true if the method provably did not run.
 	// [PERMISSION_DENIED]
 	ErrorKind_ERROR_KIND_ACCESS_DENIED ErrorKind = 10
 	// The method ran and failed; `remote` says how. [UNKNOWN]
 	ErrorKind_ERROR_KIND_REMOTE ErrorKind = 11
 	// The deadline passed. [DEADLINE_EXCEEDED]
 	ErrorKind_ERROR_KIND_TIMEOUT ErrorKind = 12
-	// The message was received before; whether and how it ran is not known. [ABORTED]
+	// A message with the same `id` arrived earlier. Whether and how it ran is not known. [ABORTED]
 	ErrorKind_ERROR_KIND_OUTCOME_UNKNOWN ErrorKind = 13
-	// The caller went away before the method ended. [CANCELLED]
+	// The caller canceled the message, or its connection was lost, before the method ended.
+	// [CANCELLED]
 	ErrorKind_ERROR_KIND_CANCELED ErrorKind = 14
-	// The server does not want the message, such as for a rate limit. Another server may take it.
-	// [UNAVAILABLE]
+	// The server refuses the message for another reason, such as a rate limit. Another server may
+	// accept it. [UNAVAILABLE]
 	ErrorKind_ERROR_KIND_REFUSED ErrorKind = 15
 )
 
@@ -130,30 +131,31 @@ func (ErrorKind) EnumDescriptor() ([]byte, []int) {
 	return file_oslorpc_v1_errors_proto_rawDescGZIP(), []int{0}
 }
 
-// ErrorDetail is attached to every error status that an oslorpc server returns. It is cut to 4 KiB in
-// all, stack lines first, then the data of a remote error, because some gRPC implementations allow 8
-// KiB of metadata.
+// ErrorDetail is attached to every error status that an oslorpc server returns. Its encoded size is
+// at most 4 KiB, because some gRPC implementations allow only 8 KiB of metadata. To fit, the server
+// first removes stack lines, then the data of a remote error.
 type ErrorDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What went wrong.
 	Kind ErrorKind `protobuf:"varint,1,opt,name=kind,proto3,enum=oslorpc.v1.ErrorKind" json:"kind,omitempty"`
-	// True: the method provably did not run, and the message may be sent again, here or elsewhere.
+	// True: the method provably did not run, and the message may be sent again, to this server or
+	// another one.
 	NotStarted bool `protobuf:"varint,2,opt,name=not_started,json=notStarted,proto3" json:"not_started,omitempty"`
-	// For people: what was wrong, and what to do. Absent if it is what `remote` says, and there is no
-	// room to say it twice.
+	// Text for people: what was wrong, and what to do. Absent if it is the same as in `remote` and
+	// does not fit a second time.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// The method asked for.
+	// The name of the requested method.
 	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
-	// BAD_ARGUMENTS and BAD_RESULT: the place in the payload, as a JSON pointer (RFC 6901) from the keyword
-	// arguments or the result, such as `/volumes/3/size`.
+	// BAD_ARGUMENTS and BAD_RESULT: the place in the payload, as a JSON pointer (RFC 6901) from the
+	// keyword arguments or the result, such as `/volumes/3/size`.
 	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
-	// UNSUPPORTED_VERSION: what the server implements, in all namespaces.
+	// UNSUPPORTED_VERSION: the interfaces that the server implements, in all namespaces.
 	Implemented []*Implementation `protobuf:"bytes,6,rep,name=implemented,proto3" json:"implemented,omitempty"`
 	// REMOTE: how the method failed.
 	Remote *RemoteError `protobuf:"bytes,7,opt,name=remote,proto3" json:"remote,omitempty"`
-	// The instance that the error is from: its server's name and its id.
+	// The name of the server that returned the error.
 	Server string `protobuf:"bytes,8,opt,name=server,proto3" json:"server,omitempty"`
-	// As `server`.
+	// The id of the instance that returned the error.
 	InstanceId    string `protobuf:"bytes,9,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -255,16 +257,17 @@ func (x *ErrorDetail) GetInstanceId() string {
 // RemoteError is a failure of the method itself.
 type RemoteError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the error's type. A Go error has its registered name, else `package.Type`.
+	// The name of the error's type. For a Go error, it is the registered name, or `package.Type` if
+	// the type is not registered.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// The error's text.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// The stack of a panic, a line an entry; empty for an error that was returned.
+	// The stack of a panic, one line per entry. Empty for an error that the method returned.
 	Stack []string `protobuf:"bytes,3,rep,name=stack,proto3" json:"stack,omitempty"`
-	// The servers that the error passed through, the one where it arose first.
+	// The servers that the error passed through. The first is the server where it arose.
 	Hops []string `protobuf:"bytes,4,rep,name=hops,proto3" json:"hops,omitempty"`
-	// The error's fields, as JSON text, for clients that have a type of their own for it; empty if it has
-	// none, or if they do not fit.
+	// The error's fields as JSON text, for clients that register the type. Empty if the error has no
+	// fields, or if they do not fit.
 	Data          string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

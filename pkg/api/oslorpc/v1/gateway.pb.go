@@ -21,27 +21,30 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Instance is one server in one process, as discovery knows it. Messages for it go to the gateway that names it, with its id in
-// `instance_id`.
+// Instance is one server in one process, as discovery knows it. A client sends messages for it to
+// the gateway that listed it, with its id in `instance_id`.
 type Instance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifies it, as in requests. Empty for a static address.
+	// The id of the instance, as in `instance_id` of a message. Empty for a static address.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// This run of its own process, which is not the boot id of the gateway. Empty for a static address.
+	// The boot id of the instance's own process, not of the gateway: it identifies one run of the
+	// process. Empty for a static address.
 	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// The exchange that it serves in.
+	// The exchange of the topic.
 	Exchange string `protobuf:"bytes,3,opt,name=exchange,proto3" json:"exchange,omitempty"`
-	// Its topic.
+	// The topic that the instance serves.
 	Topic string `protobuf:"bytes,4,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The name of its server. Empty for a static address without a name.
+	// The name of the server. Empty for a static address without a name.
 	Server string `protobuf:"bytes,5,opt,name=server,proto3" json:"server,omitempty"`
-	// What it takes. Unspecified for a static address.
+	// Which messages the instance accepts. Unspecified for a static address.
 	State State `protobuf:"varint,6,opt,name=state,proto3,enum=oslorpc.v1.State" json:"state,omitempty"`
-	// The interfaces that it offers. Empty: they are not known, and it may offer anything.
+	// The interfaces that the instance implements. Empty: they are not known, and it may implement
+	// anything.
 	Implemented []*Implementation `protobuf:"bytes,7,rep,name=implemented,proto3" json:"implemented,omitempty"`
-	// True: its process takes sessions. It counts between the gateway and the process.
+	// True: the instance's process accepts sessions. Only the gateway uses this, for its own
+	// connection to the process.
 	Sessions bool `protobuf:"varint,8,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	// Where it runs, such as an availability zone. Empty: not said.
+	// Where the process runs, such as an availability zone. Empty: not known.
 	Zone          string `protobuf:"bytes,9,opt,name=zone,proto3" json:"zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -143,7 +146,8 @@ func (x *Instance) GetZone() string {
 // FanoutRequest is one message for many servers.
 type FanoutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The message. `fanout` of its target may be true, and says nothing. It has no `instance_id`. Each server gets the same `id`.
+	// The message. `fanout` of its target has no effect. It has no `instance_id`. Each server gets
+	// the same `id`.
 	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,7 +190,7 @@ func (x *FanoutRequest) GetMessage() *Message {
 	return nil
 }
 
-// FanoutResponse says what became of the message at one server.
+// FanoutResponse is the outcome of the message at one server.
 type FanoutResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the server.
@@ -281,7 +285,7 @@ type FanoutResponse_Accepted struct {
 }
 
 type FanoutResponse_Status struct {
-	// An encoded google.rpc.Status, with the same details as of a cast.
+	// The error, as an encoded google.rpc.Status with the same details as the error of a cast.
 	Status []byte `protobuf:"bytes,4,opt,name=status,proto3,oneof"`
 }
 
@@ -335,7 +339,7 @@ func (x *GatherRequest) GetMessage() *Message {
 	return nil
 }
 
-// GatherResponse says what became of the message at one server.
+// GatherResponse is the outcome of the message at one server.
 type GatherResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the server.
@@ -425,12 +429,12 @@ type isGatherResponse_Outcome interface {
 }
 
 type GatherResponse_Response struct {
-	// What the method returned.
+	// The result of the method.
 	Response *CallResponse `protobuf:"bytes,3,opt,name=response,proto3,oneof"`
 }
 
 type GatherResponse_Status struct {
-	// An encoded google.rpc.Status, with the same details as of a call.
+	// The error, as an encoded google.rpc.Status with the same details as the error of a call.
 	Status []byte `protobuf:"bytes,4,opt,name=status,proto3,oneof"`
 }
 
@@ -585,14 +589,16 @@ func (x *WatchRequest) GetTopic() string {
 	return ""
 }
 
-// WatchResponse is what the gateway knows of a topic.
+// WatchResponse has the instances of a topic.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All instances that the caller may see, in no order. They say nothing if there is an error.
+	// All instances that the caller may see, in no order. Ignore them if there is an error.
 	Instances []*Instance `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
-	// True: the registry seems to have lost its data, so that the absence of an instance says nothing.
+	// True: the registry seems to have lost its data, so an instance that is absent here may still
+	// run.
 	Reset_ bool `protobuf:"varint,2,opt,name=reset,proto3" json:"reset,omitempty"`
-	// Why the gateway's registry cannot be read; then the last list holds. Empty: there is no error.
+	// Why the gateway cannot read its registry. The previous list then stays valid. Empty: there is
+	// no error.
 	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	// This run of the gateway's process.
 	BootId        string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
@@ -730,7 +736,7 @@ type isAttachRequest_Frame interface {
 }
 
 type AttachRequest_Publish struct {
-	// What it serves.
+	// The servers of the process.
 	Publish *AttachPublish `protobuf:"bytes,1,opt,name=publish,proto3,oneof"`
 }
 
@@ -743,10 +749,11 @@ func (*AttachRequest_Publish) isAttachRequest_Frame() {}
 
 func (*AttachRequest_Data) isAttachRequest_Frame() {}
 
-// AttachPublish says what a process serves, in place of what it said before.
+// AttachPublish lists the servers of a process. It replaces the previous list.
 type AttachPublish struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All its instances, with one boot id. None: it serves nothing any more.
+	// All instances of the process, with the same boot id. Empty: the process has no servers any
+	// more.
 	Instances     []*Instance `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -891,11 +898,12 @@ func (*AttachResponse_Data) isAttachResponse_Frame() {}
 
 func (*AttachResponse_Closing) isAttachResponse_Frame() {}
 
-// AttachPublished says what became of a publication.
+// AttachPublished is the answer to a publication.
 type AttachPublished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Why the gateway did not take it, as an encoded google.rpc.Status with an ErrorDetail; then what was published before holds.
-	// Empty: the gateway took it, and others see the instances.
+	// Why the gateway refused the publication, as an encoded google.rpc.Status with an ErrorDetail.
+	// The previous publication then stays valid. Empty: the gateway accepted it, and other programs
+	// see the instances.
 	Status []byte `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// This run of the gateway's process.
 	BootId        string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
@@ -947,8 +955,9 @@ func (x *AttachPublished) GetBootId() string {
 	return ""
 }
 
-// AttachClosing says that the gateway is about to stop. The process attaches to another gateway, publishes nothing here, finishes what it
-// has, and then ends the stream. Until then, nothing is lost.
+// AttachClosing says that the gateway is about to stop. The process should attach to another
+// gateway, publish an empty list here, finish the messages that it has, and then end the stream.
+// Until then, no message is lost.
 type AttachClosing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -30,31 +30,37 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// GatewayService is what a gateway serves beside RPCService, IntrospectionService and health. A gateway is one address
-// for a fleet: a message that a client sends to its RPCService goes to the servers that the target means.
+// GatewayService is the service of a gateway, next to RPCService, IntrospectionService and health.
+// A gateway is one address for a whole fleet: it forwards each message that a client sends to its
+// RPCService to a server of the message's target.
 //
-// A gateway is not a server of its own: no message is meant for it. It keeps nothing whose loss matters, so a client may use
-// any of several gateways of a fleet, and another one for each message.
+// No message is for the gateway itself. A gateway has no state that must not be lost, so a client
+// may send each message through any gateway of the fleet.
 type GatewayServiceClient interface {
-	// Fanout sends a copy of a message to every server on its topic, or to every server of the name in its target, and
-	// says of each whether it accepted the copy, in the order in which that is known. OK says that there is one response
-	// for each server that took part, which are the servers that a fanout of a client reaches. An error of the RPC says of servers
-	// without a response that it is not known whether they got the message, unless its detail says `not_started`.
+	// Fanout sends a copy of a message to every server on the topic, or, if the target names a
+	// server, to every instance of that server. It streams one response for each server, which says
+	// whether the server accepted its copy, as soon as that is known. After OK, there was a response
+	// for every server that a client's own fanout would reach. After an error, it is not known
+	// whether servers without a response received the message, unless the error's detail has
+	// `not_started`.
 	Fanout(ctx context.Context, in *FanoutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FanoutResponse], error)
-	// Gather is as Fanout, and says what the method returned at each server.
+	// Gather is like Fanout, but each response has the result of the method at the server.
 	Gather(ctx context.Context, in *GatherRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GatherResponse], error)
 	// List returns the instances of all topics that the caller may see.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Watch sends the instances of one topic, as soon as they are known and again after each change. A gateway that stops
-	// ends the stream with STOPPING; then the client watches at another gateway.
+	// Watch sends the instances of one topic as soon as they are known, and again after each change.
+	// A gateway that stops ends the stream with STOPPING. The client then starts a watch at another
+	// gateway.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
-	// Attach makes the servers of a process that cannot be dialled instances of the fleet. The process opens the stream, and
-	// its `data` are the bytes of one connection, in which the gateway is the client of HTTP/2 and the process is the server:
-	// everything that a server does on a connection that it accepted, it does on this one, TLS included. The stream may carry
-	// `data` at once; `publish` and `published` travel beside it.
+	// Attach adds the servers of a process to the fleet when others cannot connect to the process.
+	// The process opens the stream. The `data` frames carry the bytes of one connection, on which the
+	// gateway is the HTTP/2 client and the process is the HTTP/2 server. The process treats it like a
+	// connection that it accepted, including TLS. Both ends may send `data` from the beginning, and
+	// `publish` and `published` in between.
 	//
-	// The servers are instances of the fleet from the first `published` that has no error until the stream ends, in whatever way.
-	// A gateway that does not take attached servers answers UNIMPLEMENTED, and one that takes no more, FULL.
+	// The servers belong to the fleet from the first `published` without an error until the stream
+	// ends for any reason. A gateway that does not allow attached servers answers UNIMPLEMENTED. A
+	// gateway that has reached its limit of attached processes answers FULL.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
 }
 
@@ -150,31 +156,37 @@ type GatewayService_AttachClient = grpc.BidiStreamingClient[AttachRequest, Attac
 // All implementations must embed UnimplementedGatewayServiceServer
 // for forward compatibility.
 //
-// GatewayService is what a gateway serves beside RPCService, IntrospectionService and health. A gateway is one address
-// for a fleet: a message that a client sends to its RPCService goes to the servers that the target means.
+// GatewayService is the service of a gateway, next to RPCService, IntrospectionService and health.
+// A gateway is one address for a whole fleet: it forwards each message that a client sends to its
+// RPCService to a server of the message's target.
 //
-// A gateway is not a server of its own: no message is meant for it. It keeps nothing whose loss matters, so a client may use
-// any of several gateways of a fleet, and another one for each message.
+// No message is for the gateway itself. A gateway has no state that must not be lost, so a client
+// may send each message through any gateway of the fleet.
 type GatewayServiceServer interface {
-	// Fanout sends a copy of a message to every server on its topic, or to every server of the name in its target, and
-	// says of each whether it accepted the copy, in the order in which that is known. OK says that there is one response
-	// for each server that took part, which are the servers that a fanout of a client reaches. An error of the RPC says of servers
-	// without a response that it is not known whether they got the message, unless its detail says `not_started`.
+	// Fanout sends a copy of a message to every server on the topic, or, if the target names a
+	// server, to every instance of that server. It streams one response for each server, which says
+	// whether the server accepted its copy, as soon as that is known. After OK, there was a response
+	// for every server that a client's own fanout would reach. After an error, it is not known
+	// whether servers without a response received the message, unless the error's detail has
+	// `not_started`.
 	Fanout(*FanoutRequest, grpc.ServerStreamingServer[FanoutResponse]) error
-	// Gather is as Fanout, and says what the method returned at each server.
+	// Gather is like Fanout, but each response has the result of the method at the server.
 	Gather(*GatherRequest, grpc.ServerStreamingServer[GatherResponse]) error
 	// List returns the instances of all topics that the caller may see.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Watch sends the instances of one topic, as soon as they are known and again after each change. A gateway that stops
-	// ends the stream with STOPPING; then the client watches at another gateway.
+	// Watch sends the instances of one topic as soon as they are known, and again after each change.
+	// A gateway that stops ends the stream with STOPPING. The client then starts a watch at another
+	// gateway.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
-	// Attach makes the servers of a process that cannot be dialled instances of the fleet. The process opens the stream, and
-	// its `data` are the bytes of one connection, in which the gateway is the client of HTTP/2 and the process is the server:
-	// everything that a server does on a connection that it accepted, it does on this one, TLS included. The stream may carry
-	// `data` at once; `publish` and `published` travel beside it.
+	// Attach adds the servers of a process to the fleet when others cannot connect to the process.
+	// The process opens the stream. The `data` frames carry the bytes of one connection, on which the
+	// gateway is the HTTP/2 client and the process is the HTTP/2 server. The process treats it like a
+	// connection that it accepted, including TLS. Both ends may send `data` from the beginning, and
+	// `publish` and `published` in between.
 	//
-	// The servers are instances of the fleet from the first `published` that has no error until the stream ends, in whatever way.
-	// A gateway that does not take attached servers answers UNIMPLEMENTED, and one that takes no more, FULL.
+	// The servers belong to the fleet from the first `published` without an error until the stream
+	// ends for any reason. A gateway that does not allow attached servers answers UNIMPLEMENTED. A
+	// gateway that has reached its limit of attached processes answers FULL.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
 	mustEmbedUnimplementedGatewayServiceServer()
 }

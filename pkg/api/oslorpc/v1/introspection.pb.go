@@ -23,19 +23,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// State says what a server takes.
+// State says which messages a server accepts.
 type State int32
 
 const (
-	// Unknown, as for a static address.
+	// Not known, as for a static address.
 	State_STATE_UNSPECIFIED State = 0
-	// Takes everything.
+	// Accepts every message.
 	State_STATE_ACTIVE State = 1
-	// Accepts into its queue but runs nothing yet; messages for any server avoid it.
+	// Accepts messages into its queue but runs none yet. Clients send it a message for any server
+	// only if no other server can serve the message.
 	State_STATE_HELD State = 2
-	// Takes only what is meant for it by name.
+	// Receives only messages that name its server.
 	State_STATE_DRAINING State = 3
-	// Finishes what it accepted and refuses the rest.
+	// Finishes the messages that it accepted, and refuses all others.
 	State_STATE_STOPPING State = 4
 )
 
@@ -84,10 +85,11 @@ func (State) EnumDescriptor() ([]byte, []int) {
 	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{0}
 }
 
-// PingRequest names the instance meant.
+// PingRequest names an instance.
 type PingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The instance, from discovery. A process that is not this instance refuses with MISDIRECTED. Absent: any.
+	// The id of the instance, from discovery. A process without this instance refuses with
+	// MISDIRECTED. Empty: the process that receives the request.
 	InstanceId    string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -130,7 +132,7 @@ func (x *PingRequest) GetInstanceId() string {
 	return ""
 }
 
-// PingResponse has nothing to say.
+// PingResponse has no fields: the response itself is the answer.
 type PingResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -167,15 +169,16 @@ func (*PingResponse) Descriptor() ([]byte, []int) {
 	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{1}
 }
 
-// GetInfoRequest selects what to describe.
+// GetInfoRequest selects what the response contains.
 type GetInfoRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only servers on this topic. Absent: all.
 	Topic *string `protobuf:"bytes,1,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
-	// True: also say who asked for what, in ServerInfo.requests.
+	// True: also return ServerInfo.requests, the counts of requests by caller.
 	Requests bool `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
-	// The process with this instance, from discovery. A process that lacks the instance refuses with MISDIRECTED, and a gateway
-	// asks the process that has it. Absent: the process that was asked.
+	// The id of an instance, from discovery: its process is described. A process without the instance
+	// refuses with MISDIRECTED; a gateway forwards the request to the process that has it. Empty: the
+	// process that receives the request.
 	InstanceId    string `protobuf:"bytes,3,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -235,7 +238,7 @@ func (x *GetInfoRequest) GetInstanceId() string {
 // GetInfoResponse describes a process.
 type GetInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifies this run of the process; a restart has another.
+	// Identifies this run of the process. A restart changes it.
 	BootId string `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	// The operating system's process id.
 	ProcessId int64 `protobuf:"varint,2,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
@@ -243,18 +246,20 @@ type GetInfoResponse struct {
 	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
 	// The time since the process opened its transport.
 	Uptime *durationpb.Duration `protobuf:"bytes,4,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	// The servers, in the order in which they were started.
+	// The servers of the process, in the order in which they started.
 	Servers []*ServerInfo `protobuf:"bytes,5,rep,name=servers,proto3" json:"servers,omitempty"`
-	// The policy in force. Absent: there is none, or the caller may not inspect all of the process.
+	// The policy in force. Absent: there is none, or the caller may not inspect the whole process.
 	Policy *PolicyInfo `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`
-	// What was refused because of limits since the process began to listen, ordered by reason. Empty: nothing was, or the
-	// caller may not inspect all of the process.
+	// What the process refused because of its limits since it began to listen, ordered by reason.
+	// Empty: it refused nothing, or the caller may not inspect the whole process.
 	Limits []*LimitInfo `protobuf:"bytes,7,rep,name=limits,proto3" json:"limits,omitempty"`
-	// The sessions that callers have. Absent: there are none, or the caller may not inspect all of the process.
+	// The sessions that callers have. Absent: there are none, or the caller may not inspect the whole
+	// process.
 	Sessions *SessionsInfo `protobuf:"bytes,8,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	// What the process does as a gateway. Absent: it is none, or the caller may not inspect all of the process.
+	// What the process forwards as a gateway. Absent: it is not a gateway, or the caller may not
+	// inspect the whole process.
 	Gateway *GatewayInfo `protobuf:"bytes,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
-	// Where the process runs, such as an availability zone. Empty: not said.
+	// Where the process runs, such as an availability zone. Empty: not known.
 	Zone          string `protobuf:"bytes,10,opt,name=zone,proto3" json:"zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -363,15 +368,15 @@ func (x *GetInfoResponse) GetZone() string {
 // GatewayInfo describes a gateway.
 type GatewayInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Messages that it forwarded and that are not answered.
+	// Forwarded messages that are not answered yet.
 	Forwarding int64 `protobuf:"varint,1,opt,name=forwarding,proto3" json:"forwarding,omitempty"`
-	// Messages that it forwarded since its start, however often it tried.
+	// Messages that the gateway forwarded since its start. Several attempts count once.
 	Forwarded int64 `protobuf:"varint,2,opt,name=forwarded,proto3" json:"forwarded,omitempty"`
-	// How many of them failed, whatever the reason, without those whose method returned an error.
+	// How many of those failed. Errors that methods returned do not count.
 	Failed int64 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
-	// Clients that watch topics, each topic counted.
+	// Watches of clients: one for each client and topic.
 	Watches int64 `protobuf:"varint,4,opt,name=watches,proto3" json:"watches,omitempty"`
-	// Processes attached to it.
+	// Processes attached to the gateway.
 	Attached      int64 `protobuf:"varint,5,opt,name=attached,proto3" json:"attached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -442,18 +447,19 @@ func (x *GatewayInfo) GetAttached() int64 {
 	return 0
 }
 
-// SessionsInfo describes the sessions of a process: streams with many messages.
+// SessionsInfo describes the sessions of a process. A session is a stream that carries many
+// messages.
 type SessionsInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sessions with a stream.
+	// Sessions whose stream is open.
 	Open int64 `protobuf:"varint,1,opt,name=open,proto3" json:"open,omitempty"`
-	// Sessions whose streams broke, and that are kept for their clients.
+	// Sessions that lost their stream and are kept until their clients connect again.
 	Lost int64 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
-	// Messages that were received and are not answered.
+	// Messages that the sessions received and have not answered.
 	Running int64 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
-	// Results that are kept until clients have them.
+	// Results that are kept until the clients have received them.
 	Kept int64 `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`
-	// How many messages each session may have on their way.
+	// How many unanswered messages each session may have.
 	Credit        int64 `protobuf:"varint,5,opt,name=credit,proto3" json:"credit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -527,17 +533,18 @@ func (x *SessionsInfo) GetCredit() int64 {
 // PolicyInfo describes the policy of a process: which callers may send what.
 type PolicyInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True: what no rule allows is counted and logged, and not denied.
+	// True: messages that no rule allows are counted and logged, but not denied.
 	DryRun bool `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// When the policy came into force.
 	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	// Its rules, in their order.
+	// The rules of the policy, in their order.
 	Rules []*RuleInfo `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
-	// What was denied since the process began to listen, as no rule allowed it.
+	// How many messages were denied since the process began to listen.
 	Denied int64 `protobuf:"varint,4,opt,name=denied,proto3" json:"denied,omitempty"`
-	// What would have been denied, had there been no dry run.
+	// How many messages would have been denied without the dry run.
 	WouldDeny int64 `protobuf:"varint,5,opt,name=would_deny,json=wouldDeny,proto3" json:"would_deny,omitempty"`
-	// Why the policy file, as it is now, is not the policy in force. Empty: it is, or there is no file.
+	// Why the present content of the policy file is not in force. Empty: it is in force, or there is
+	// no file.
 	Problem       string `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -618,9 +625,10 @@ func (x *PolicyInfo) GetProblem() string {
 // RuleInfo describes a rule of a policy.
 type RuleInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name; `rule 1` and so on for a rule without one.
+	// The rule's name. A rule without a name is called `rule 1` and so on.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// How often it allowed something since the process began to listen, also as a rule of an earlier policy.
+	// How often the rule allowed something since the process began to listen, also as a rule of an
+	// earlier policy.
 	Allowed       int64 `protobuf:"varint,2,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -670,7 +678,7 @@ func (x *RuleInfo) GetAllowed() int64 {
 	return 0
 }
 
-// LimitInfo counts what was refused because of a limit.
+// LimitInfo counts what the process refused because of one limit.
 type LimitInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The limit in words, such as `too many connections`.
@@ -728,30 +736,31 @@ func (x *LimitInfo) GetRefused() int64 {
 // ServerInfo describes one server.
 type ServerInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The instance's id, as in requests.
+	// The id of the instance, as in `instance_id` of a message.
 	InstanceId string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// The exchange that it serves in.
+	// The exchange of the topic.
 	Exchange string `protobuf:"bytes,2,opt,name=exchange,proto3" json:"exchange,omitempty"`
-	// Its topic.
+	// The topic that the server serves.
 	Topic string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
-	// Its name.
+	// The name of the server.
 	Server string `protobuf:"bytes,4,opt,name=server,proto3" json:"server,omitempty"`
-	// What it takes.
+	// Which messages the server accepts.
 	State State `protobuf:"varint,5,opt,name=state,proto3,enum=oslorpc.v1.State" json:"state,omitempty"`
-	// Its endpoints, in the order in which they are tried.
+	// The endpoints of the server, in the order in which it tries them.
 	Endpoints []*EndpointInfo `protobuf:"bytes,6,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
-	// Messages running now.
+	// Messages that run now.
 	Running int64 `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
-	// Messages accepted that wait for a worker.
+	// Accepted messages that wait for a worker.
 	Queued int64 `protobuf:"varint,8,opt,name=queued,proto3" json:"queued,omitempty"`
-	// Messages refused since the start because the queue was full.
+	// Messages that the server refused since its start because its queue was full.
 	Refused int64 `protobuf:"varint,9,opt,name=refused,proto3" json:"refused,omitempty"`
-	// Who asked for what since the server started, ordered by namespace, method, version and caller; only if the request wants it. There are at
-	// most 1024 rows, of at most 900 bytes, however many callers there are. When three quarters are taken, further callers of a method
-	// at a version share a row with the caller `(others)`. Messages that are refused make at most a quarter of the rows, since their
-	// methods and versions may be anything.
+	// The counts of requests since the server started, ordered by namespace, method, version and
+	// caller. Empty unless the request asks for them. There are at most 1024 rows of at most 900
+	// bytes each. When three quarters of the rows are used, further callers of a method at a version
+	// share a row with the caller `(others)`. Refused messages use at most a quarter of the rows,
+	// because their methods and versions can be any text.
 	Requests []*RequestCount `protobuf:"bytes,10,rep,name=requests,proto3" json:"requests,omitempty"`
-	// Messages that no row of `requests` was left for.
+	// Messages that are not counted in `requests` because all rows were used.
 	Uncounted     int64 `protobuf:"varint,11,opt,name=uncounted,proto3" json:"uncounted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -864,28 +873,30 @@ func (x *ServerInfo) GetUncounted() int64 {
 	return 0
 }
 
-// RequestCount counts the messages that asked for a method, at a version, from a caller.
+// RequestCount counts the messages of one caller for one method at one version.
 type RequestCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The namespace asked for; empty for the default namespace.
+	// The requested namespace. Empty for the default namespace.
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The method asked for.
+	// The requested method.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// The version asked for, as `major.minor`; 1.0 for messages without one.
+	// The requested version, as `major.minor`. 1.0 for messages without a version.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// Who asked: the `user-agent` of the connection without what gRPC itself adds. `unknown`: it has none. `(others)`: several,
-	// that no rows of their own were left for. Callers name themselves; nothing proves the name.
+	// The name of the caller: the `user-agent` of its connection without the part that gRPC adds.
+	// `unknown`: it has no name. `(others)`: several callers that share this row. Callers choose
+	// their names; nothing proves a name.
 	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
-	// Messages accepted, whatever became of them.
+	// Accepted messages, whatever their outcome.
 	Accepted int64 `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	// Messages refused since no endpoint has the version or the method.
+	// Messages that were refused because no endpoint has the version or the method.
 	Refused int64 `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"`
-	// When the first of them came.
+	// When the first of these messages arrived.
 	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
-	// When the last of them came, within a second.
+	// When the last of these messages arrived, exact to a second.
 	LastSeen *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	// The first name that the caller proved, as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. `(others)`: several,
-	// that proved names. Empty: it proved nothing.
+	// The first name that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or
+	// `user:1000`. `(others)`: several callers that proved names share this row. Empty: the caller
+	// proved nothing.
 	Identity      string `protobuf:"bytes,9,opt,name=identity,proto3" json:"identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -987,19 +998,24 @@ func (x *RequestCount) GetIdentity() string {
 // EndpointInfo describes one interface of a server.
 type EndpointInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The namespaces it answers to, its own first. The default namespace is an empty string here.
+	// The namespaces that the endpoint serves: its own first, then its legacy namespaces. The empty
+	// string is the default namespace.
 	Namespaces []string `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
-	// The version it implements.
+	// The version that the endpoint implements.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// Its methods, by name.
+	// The methods of the endpoint, ordered by name.
 	Methods []*MethodInfo `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
-	// What takes the methods that are not listed, as a proxy does; its name is empty. Absent: nothing does.
+	// The method that handles all methods that are not listed, as in a proxy. Its name is empty.
+	// Absent: the endpoint refuses such methods.
 	Fallback *MethodInfo `protobuf:"bytes,4,opt,name=fallback,proto3" json:"fallback,omitempty"`
-	// The version of the interface in which it appeared, as `major.minor`. Empty: not said.
+	// The version of the interface in which the endpoint appeared, as `major.minor`. Empty: not
+	// reported.
 	Since string `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
-	// The version in which all of it was deprecated, as `major.minor`. Empty: it is not, or not said.
+	// The version in which the whole endpoint was deprecated, as `major.minor`. Empty: it is not
+	// deprecated, or this is not reported.
 	DeprecatedSince string `protobuf:"bytes,6,opt,name=deprecated_since,json=deprecatedSince,proto3" json:"deprecated_since,omitempty"`
-	// The full protobuf name of a typed service, whose methods are RPCs of its own. Empty: its methods are asked for by RPCService.
+	// The full protobuf name of a typed service, whose methods are called as RPCs of that service.
+	// Empty: the methods are called through RPCService.
 	Service       string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1087,23 +1103,25 @@ func (x *EndpointInfo) GetService() string {
 // MethodInfo describes a method.
 type MethodInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name, as in requests. Empty for a fallback.
+	// The method's name in messages. Empty for a fallback.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// True: it yields a stream of items.
+	// True: the method returns a stream of items.
 	Streaming bool `protobuf:"varint,2,opt,name=streaming,proto3" json:"streaming,omitempty"`
-	// Its keyword arguments, in the order of their declaration.
+	// The method's keyword arguments, in the order of their declaration.
 	Arguments []*ArgumentInfo `protobuf:"bytes,3,rep,name=arguments,proto3" json:"arguments,omitempty"`
-	// True: it takes further keyword arguments, of any name.
+	// True: the method accepts further keyword arguments of any name.
 	ExtraArguments bool `protobuf:"varint,4,opt,name=extra_arguments,json=extraArguments,proto3" json:"extra_arguments,omitempty"`
-	// The type of its result or of its items, in the words of ArgumentInfo.type; `null` if it returns none.
+	// The type of the result or of the items, written as in ArgumentInfo.type. `null` if the method
+	// returns nothing.
 	Result string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
-	// Messages started, since the server started.
+	// How often the method was started since the server started.
 	Started int64 `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
-	// How many of them returned an error.
+	// How often the method returned an error.
 	Failed int64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
-	// The version in which it appeared, as `major.minor`. Empty: not said.
+	// The version in which the method appeared, as `major.minor`. Empty: not reported.
 	Since string `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
-	// The version in which it was deprecated, as `major.minor`. Empty: it is not, or not said.
+	// The version in which the method was deprecated, as `major.minor`. Empty: it is not deprecated,
+	// or this is not reported.
 	DeprecatedSince string `protobuf:"bytes,9,opt,name=deprecated_since,json=deprecatedSince,proto3" json:"deprecated_since,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -1205,11 +1223,12 @@ func (x *MethodInfo) GetDeprecatedSince() string {
 // ArgumentInfo describes a keyword argument.
 type ArgumentInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name, matched exactly.
+	// The argument's name. Upper and lower case differ.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The JSON type: `string`, `integer`, `number`, `boolean`, `object`, `any`, or `array of` one of these.
+	// The JSON type: `string`, `integer`, `number`, `boolean`, `object`, `any`, or `array of` one of
+	// these.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// True: it may be left out.
+	// True: the argument may be absent.
 	Optional      bool `protobuf:"varint,3,opt,name=optional,proto3" json:"optional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

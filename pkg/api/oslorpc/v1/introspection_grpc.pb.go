@@ -27,10 +27,10 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IntrospectionService tells what a process serves. Every oslorpc server answers it, however busy it is: it does not
-// pass through the queue.
+// IntrospectionService describes a process and its servers. Every oslorpc process has it. Its
+// requests do not pass through a server's queue, so a busy server answers them, too.
 type IntrospectionServiceClient interface {
-	// Ping answers at once, if this process is the instance meant.
+	// Ping answers at once if this process has the requested instance.
 	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingResponse, error)
 	// GetInfo describes the process and each server in it.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*GetInfoResponse, error)
@@ -68,10 +68,10 @@ func (c *introspectionServiceClient) GetInfo(ctx context.Context, in *GetInfoReq
 // All implementations must embed UnimplementedIntrospectionServiceServer
 // for forward compatibility.
 //
-// IntrospectionService tells what a process serves. Every oslorpc server answers it, however busy it is: it does not
-// pass through the queue.
+// IntrospectionService describes a process and its servers. Every oslorpc process has it. Its
+// requests do not pass through a server's queue, so a busy server answers them, too.
 type IntrospectionServiceServer interface {
-	// Ping answers at once, if this process is the instance meant.
+	// Ping answers at once if this process has the requested instance.
 	Ping(context.Context, *PingRequest) (*PingResponse, error)
 	// GetInfo describes the process and each server in it.
 	GetInfo(context.Context, *GetInfoRequest) (*GetInfoResponse, error)

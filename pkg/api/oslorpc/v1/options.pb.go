@@ -22,17 +22,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Delivery says how a method's messages travel.
+// Delivery says how a method's messages are delivered.
 type Delivery int32
 
 const (
-	// As its form says: a call if unary, a multicall if it streams.
+	// A call if the method is unary, a multicall if it streams results.
 	Delivery_DELIVERY_UNSPECIFIED Delivery = 0
-	// To one server, answered with its result.
+	// To one server, which answers with the result.
 	Delivery_DELIVERY_CALL Delivery = 1
-	// To one server, answered when accepted. The method returns google.protobuf.Empty.
+	// To one server, which answers when it has accepted the message. The method returns
+	// google.protobuf.Empty.
 	Delivery_DELIVERY_CAST Delivery = 2
-	// To every server, answered when accepted. The method returns google.protobuf.Empty.
+	// To every server on the topic. Each answers when it has accepted the message. The method returns
+	// google.protobuf.Empty.
 	Delivery_DELIVERY_FANOUT Delivery = 3
 )
 
@@ -79,7 +81,8 @@ func (Delivery) EnumDescriptor() ([]byte, []int) {
 	return file_oslorpc_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
-// OlderPeers says what becomes of something that a peer is too old to know.
+// OlderPeers says what happens to a field or an enum value that the receiving peer is too old to
+// know.
 type OlderPeers int32
 
 const (
@@ -87,7 +90,7 @@ const (
 	OlderPeers_OLDER_PEERS_UNSPECIFIED OlderPeers = 0
 	// The message is refused before it is sent.
 	OlderPeers_OLDER_PEERS_FAIL OlderPeers = 1
-	// It is removed from the copy that goes to the older peer.
+	// The field or value is removed from the copy that is sent to the older peer.
 	OlderPeers_OLDER_PEERS_DROP OlderPeers = 2
 )
 
@@ -196,14 +199,15 @@ func (x *ServiceRules) GetVersion() string {
 	return ""
 }
 
-// MethodRules says since when a method exists, and how it is delivered.
+// MethodRules says in which version a method appeared, and how its messages are delivered.
 type MethodRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version in which the method appeared, as `major.minor`. Absent: since the beginning of its major version.
+	// The version in which the method appeared, as `major.minor`. Absent: in the first version of the
+	// service's major version.
 	Since string `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
-	// The version in which it was deprecated, as `major.minor`. Absent: it is not.
+	// The version in which the method was deprecated, as `major.minor`. Absent: it is not deprecated.
 	DeprecatedSince string `protobuf:"bytes,2,opt,name=deprecated_since,json=deprecatedSince,proto3" json:"deprecated_since,omitempty"`
-	// How its messages travel.
+	// How the method's messages are delivered.
 	Delivery      Delivery `protobuf:"varint,3,opt,name=delivery,proto3,enum=oslorpc.v1.Delivery" json:"delivery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -260,12 +264,13 @@ func (x *MethodRules) GetDelivery() Delivery {
 	return Delivery_DELIVERY_UNSPECIFIED
 }
 
-// ElementRules says since when a field or an enum value exists.
+// ElementRules says in which version a field or an enum value appeared.
 type ElementRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version in which it appeared, as `major.minor`. Absent: since the beginning.
+	// The version in which it appeared, as `major.minor`. Absent: in the first version of the
+	// service's major version.
 	Since string `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
-	// What a peer gets that is older.
+	// What happens if the receiving peer is older.
 	OlderPeers    OlderPeers `protobuf:"varint,2,opt,name=older_peers,json=olderPeers,proto3,enum=oslorpc.v1.OlderPeers" json:"older_peers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -360,7 +365,7 @@ var (
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// Since when the method exists, and how it is delivered.
+	// The version in which the method appeared, and how its messages are delivered.
 	//
 	// optional oslorpc.v1.MethodRules method = 81650;
 	E_Method = &file_oslorpc_v1_options_proto_extTypes[1]
@@ -368,7 +373,7 @@ var (
 
 // Extension fields to descriptorpb.FieldOptions.
 var (
-	// Since when the field exists, and what older peers get.
+	// The version in which the field appeared, and what older peers receive.
 	//
 	// optional oslorpc.v1.ElementRules field = 81650;
 	E_Field = &file_oslorpc_v1_options_proto_extTypes[2]
@@ -376,7 +381,7 @@ var (
 
 // Extension fields to descriptorpb.EnumValueOptions.
 var (
-	// Since when the value exists, and what older peers get.
+	// The version in which the value appeared, and what older peers receive.
 	//
 	// optional oslorpc.v1.ElementRules enum_value = 81650;
 	E_EnumValue = &file_oslorpc_v1_options_proto_extTypes[3]

@@ -24,8 +24,8 @@ const (
 
 // Payload carries keyword arguments, a request context or a result.
 //
-// A server takes both encodings and answers in the encoding of the keyword arguments; a request without keyword
-// arguments is answered in `value`.
+// A server accepts both encodings. It answers in the encoding of the keyword arguments. It answers
+// a request without keyword arguments in `value`.
 type Payload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Encoding:
@@ -97,14 +97,15 @@ type isPayload_Encoding interface {
 }
 
 type Payload_Json struct {
-	// JSON text (RFC 8259). Lossless: integers have any size, and a float keeps its fraction, so that 1.0 is not 1.
-	// This is what the SDKs send.
+	// JSON text (RFC 8259). Nothing is lost: integers have any size, and a float stays a float, so
+	// that 1.0 does not become 1. The oslorpc libraries send this encoding.
 	Json string `protobuf:"bytes,1,opt,name=json,proto3,oneof"`
 }
 
 type Payload_Value struct {
-	// The same as a protobuf value, for grpcurl and hand-written stubs. Its numbers are doubles, so an integer beyond
-	// 2^53 - 1 in either direction is an error (BAD_ARGUMENTS or BAD_RESULT) that names its path, never a rounded number.
+	// The same as a protobuf value, for grpcurl and plain gRPC stubs. Its numbers are doubles. So
+	// an integer above 2^53 - 1 or below -(2^53 - 1) is an error (BAD_ARGUMENTS or BAD_RESULT) with
+	// its path. It is never rounded.
 	Value *structpb.Value `protobuf:"bytes,2,opt,name=value,proto3,oneof"`
 }
 

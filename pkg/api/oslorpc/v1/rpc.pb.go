@@ -22,15 +22,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SessionMode says what the client expects of a message.
+// SessionMode says which answer the client expects.
 type SessionMode int32
 
 const (
-	// One result, as of Call.
+	// One result, as with Call.
 	SessionMode_SESSION_MODE_UNSPECIFIED SessionMode = 0
-	// Acceptance, as of Cast.
+	// Acceptance, as with Cast.
 	SessionMode_SESSION_MODE_CAST SessionMode = 1
-	// One result, with heartbeats until then, as of MonitoredCall.
+	// One result, with heartbeats before it, as with MonitoredCall.
 	SessionMode_SESSION_MODE_MONITORED_CALL SessionMode = 2
 )
 
@@ -82,36 +82,38 @@ type Message struct {
 	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
 	// The method's name. Required.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// The request context: an object that the method sees, and that it passes on with the calls that it
-	// makes. Absent: empty.
+	// The request context: an object that the method can read. The messages that the method sends
+	// carry it, too. Absent: empty.
 	Context *Payload `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
-	// The keyword arguments: an object with one entry an argument. Absent: none.
+	// The keyword arguments: an object with one member per argument. Absent: none.
 	Kwargs *Payload `protobuf:"bytes,4,opt,name=kwargs,proto3" json:"kwargs,omitempty"`
-	// Identifies the message, so that a server recognizes a repeated one. A repeated cast is answered as
-	// accepted; any other repeated message is refused with OUTCOME_UNKNOWN. Unique for each message.
-	// Absent: not checked.
+	// Identifies the message, so that a server recognizes a repeated one. A repeated cast is answered
+	// as accepted; any other repeated message is refused with OUTCOME_UNKNOWN. Unique for each
+	// message. Absent: not checked.
 	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
-	// The instance that the client chose, from discovery. A process that is not this instance refuses
-	// with MISDIRECTED. Absent: not checked.
+	// The id of the instance that the client chose, from discovery. A process without this instance
+	// refuses with MISDIRECTED. Absent: not checked.
 	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// How long ago this sender last failed to deliver a message to this server, if the server is not known
-	// to have heard of that since. A negative one is refused with INVALID_TARGET. Absent: none.
+	// How long ago this sender last failed to deliver a message to this server, if no later message
+	// has told the server so. A negative duration is refused with INVALID_TARGET. Absent: there was
+	// no such failure.
 	Missed *durationpb.Duration `protobuf:"bytes,7,opt,name=missed,proto3" json:"missed,omitempty"`
-	// Messages with the same key, from all senders, run at one server one after the other, in the order
-	// in which it accepted them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs
-	// beside others.
+	// Messages with the same key, from all senders, run one after the other at one server, in the
+	// order in which it accepted them. A key of more than 255 bytes is refused with INVALID_TARGET.
+	// Absent: the message may run at the same time as any other.
 	OrderKey string `protobuf:"bytes,8,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
-	// What programs around the method read, such as trace context (`traceparent`, `tracestate`) and
-	// tokens. Names are in lower case. The value of a name that ends in `-bin` is in base64. The headers of
-	// the RPC count as well; an entry here wins over a header of its name. Names that begin with
-	// `oslorpc-` or `grpc-` are reserved, and are ignored. So is `authorization` at a server that verifies
-	// the tokens of its callers; it reads them from the header alone.
+	// Metadata for interceptors and methods, such as trace context (`traceparent`, `tracestate`) and
+	// tokens. Names are in lower case. The value of a name that ends in `-bin` is in base64. The
+	// headers of the RPC are metadata as well. An entry here has precedence over a header of the same
+	// name. Names that begin with `oslorpc-` or `grpc-` are reserved, and are ignored. So is
+	// `authorization` at a server that verifies the tokens of its callers; it reads them only from
+	// the header.
 	Metadata map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// How long the sender still waits. The earlier of it and the deadline of the RPC counts. It does not
-	// bound a cast that was accepted. A negative one is refused with INVALID_TARGET. Absent: the deadline
-	// of the RPC alone.
+	// How long the sender still waits. The earlier of this and the deadline of the RPC applies. It
+	// does not bound a cast after it was accepted. A negative duration is refused with
+	// INVALID_TARGET. Absent: only the deadline of the RPC applies.
 	Remaining *durationpb.Duration `protobuf:"bytes,10,opt,name=remaining,proto3" json:"remaining,omitempty"`
-	// Who sent the message, if gateways forward it. Absent: the caller of the RPC.
+	// The original sender of a message that gateways forward. Absent: the caller of the RPC.
 	Caller        *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -224,18 +226,21 @@ func (x *Message) GetCaller() *Caller {
 	return nil
 }
 
-// Caller is who sent a message that gateways forward, as its connection to the first gateway proved it. A server takes
-// it only from gateways that it trusts; from other callers, it is ignored, and they count as the caller.
+// Caller is the original sender of a message that gateways forward, as its connection to the first
+// gateway proved it. A server accepts this only from gateways that it trusts. It ignores it from
+// other callers, and treats them as the sender.
 type Caller struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The names that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. None: it proved nothing.
+	// The names that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or
+	// `user:1000`. Empty: it proved nothing.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Its network address.
+	// The caller's network address.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	// Its `user-agent`, without what gRPC adds.
+	// The caller's `user-agent`, without the part that gRPC adds.
 	Agent string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
-	// The boot ids of the gateways that forwarded the message, the first one first. A gateway refuses a message that it forwarded itself
-	// before, with MISDIRECTED. This field counts from any sender.
+	// The boot ids of the gateways that forwarded the message, in this order. A gateway refuses a
+	// message that it has already forwarded, with MISDIRECTED. Gateways check this field from every
+	// sender, trusted or not.
 	Gateways      []string `protobuf:"bytes,4,rep,name=gateways,proto3" json:"gateways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -566,12 +571,12 @@ func (x *MulticallResponse) GetItem() *Payload {
 	return nil
 }
 
-// MonitoredCallRequest is a call that heartbeats accompany.
+// MonitoredCallRequest is a call with heartbeats.
 type MonitoredCallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
 	Message *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
-	// The time from one heartbeat to the next; at least 10 ms, 1 s if absent.
+	// The time from one heartbeat to the next. At least 10 ms. Absent: 1 s.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -693,7 +698,7 @@ type isMonitoredCallResponse_Kind interface {
 }
 
 type MonitoredCallResponse_Heartbeat struct {
-	// The server still has the message, waiting or running.
+	// The message still waits or runs.
 	Heartbeat *Heartbeat `protobuf:"bytes,1,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -706,7 +711,7 @@ func (*MonitoredCallResponse_Heartbeat) isMonitoredCallResponse_Kind() {}
 
 func (*MonitoredCallResponse_Response) isMonitoredCallResponse_Kind() {}
 
-// Heartbeat has nothing to say but that the server lives.
+// Heartbeat shows that its sender still works. It has no fields.
 type Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -754,8 +759,9 @@ type SessionRequest struct {
 	//	*SessionRequest_Taken
 	//	*SessionRequest_Heartbeat
 	Frame isSessionRequest_Frame `protobuf_oneof:"frame"`
-	// Frames that follow this one, in this order. They have no `more` of their own, and none is `open`, which travels
-	// alone. All of it has at most 64 KiB, and at most 256 frames.
+	// Frames that follow this one, in this order. They have no `more` of their own, and none is
+	// `open`, which must be alone. All these frames together have at most 64 KiB, and there are at
+	// most 256.
 	More          []*SessionRequest `protobuf:"bytes,15,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -855,7 +861,7 @@ type isSessionRequest_Frame interface {
 }
 
 type SessionRequest_Open struct {
-	// Begins the stream; the first frame, and only that.
+	// Begins the stream. It must be the first frame, and only the first.
 	Open *SessionOpen `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
 }
 
@@ -865,17 +871,17 @@ type SessionRequest_Message struct {
 }
 
 type SessionRequest_Cancel struct {
-	// The caller of a message is gone.
+	// The caller of a message gave up.
 	Cancel *SessionCancel `protobuf:"bytes,3,opt,name=cancel,proto3,oneof"`
 }
 
 type SessionRequest_Taken struct {
-	// Results that the client has.
+	// How many results the client has received.
 	Taken *SessionTaken `protobuf:"bytes,4,opt,name=taken,proto3,oneof"`
 }
 
 type SessionRequest_Heartbeat struct {
-	// The client lives. The server answers with a heartbeat.
+	// The client still works. The server answers with a heartbeat.
 	Heartbeat *Heartbeat `protobuf:"bytes,5,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -902,7 +908,7 @@ type SessionResponse struct {
 	//	*SessionResponse_Heartbeat
 	//	*SessionResponse_Closing
 	Frame isSessionResponse_Frame `protobuf_oneof:"frame"`
-	// Frames that follow this one, as in SessionRequest. `opened` travels alone.
+	// Frames that follow this one, as in SessionRequest. `opened` must be alone.
 	More          []*SessionResponse `protobuf:"bytes,15,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1025,7 +1031,7 @@ type SessionResponse_Opened struct {
 }
 
 type SessionResponse_Result struct {
-	// What became of one message.
+	// The outcome of one message.
 	Result *SessionResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
 }
 
@@ -1045,12 +1051,12 @@ type SessionResponse_Credit struct {
 }
 
 type SessionResponse_Heartbeat struct {
-	// The server lives, and has the messages that it has received.
+	// The server still works, and still has the messages that it received.
 	Heartbeat *Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
 }
 
 type SessionResponse_Closing struct {
-	// The server takes no further messages.
+	// The server accepts no further messages.
 	Closing *SessionClosing `protobuf:"bytes,7,opt,name=closing,proto3,oneof"`
 }
 
@@ -1073,13 +1079,13 @@ type SessionOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifies the session: 16 random bytes, which the client chose when it began the session.
 	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The process that the session is with, as `opened` named it or as discovery does. Another process does not have the
+	// The boot id of the process, from `opened` or from discovery. Another process does not have the
 	// session. Empty: any process, for a new session.
 	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// The session had a stream before.
+	// True: the session had a stream before.
 	Resume bool `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`
-	// The messages whose results the client still wants, in ascending order. The server forgets all others and cancels
-	// those that run.
+	// The messages whose results the client still wants, in ascending order. The server discards all
+	// other messages of the session, and cancels those that run.
 	Outstanding   []uint64 `protobuf:"fixed64,4,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1143,20 +1149,22 @@ func (x *SessionOpen) GetOutstanding() []uint64 {
 	return nil
 }
 
-// SessionOpened says whether the server has the session, and what became of the outstanding messages.
+// SessionOpened says whether the server still has the session, and which outstanding messages
+// arrived.
 type SessionOpened struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// This run of the process.
+	// The boot id of the process: it identifies this run.
 	BootId string `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// The server has the session that was to be resumed. If it has not, the stream ends, with OK: messages that were
-	// sent may have run.
+	// True: the server still has the session that the client resumes. If it does not, the stream ends
+	// with OK, and messages that were sent may have run.
 	Resumed bool `protobuf:"varint,2,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	// How much the client may send.
 	Credit *SessionCredit `protobuf:"bytes,3,opt,name=credit,proto3" json:"credit,omitempty"`
-	// The greatest `seq` that arrived. Outstanding messages above it did not run, and never will.
+	// The greatest `seq` that arrived. Outstanding messages with a greater `seq` did not run and will
+	// not run.
 	Received uint64 `protobuf:"fixed64,4,opt,name=received,proto3" json:"received,omitempty"`
-	// Outstanding messages that arrived and whose results the server has no more. They may have run. Results of all other
-	// outstanding messages up to `received` follow, once they are there.
+	// Outstanding messages that arrived but whose results the server has discarded. They may have
+	// run. The results of all other outstanding messages up to `received` follow when they are ready.
 	Forgotten     []uint64 `protobuf:"fixed64,5,rep,packed,name=forgotten,proto3" json:"forgotten,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1227,13 +1235,13 @@ func (x *SessionOpened) GetForgotten() []uint64 {
 	return nil
 }
 
-// SessionCredit bounds what a client may send. A client that has no credit uses the other RPCs.
+// SessionCredit bounds what a client may send. A client without credit uses the other RPCs.
 type SessionCredit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Messages that were sent and whose results were not received.
+	// The maximum number of sent messages whose results the client has not received.
 	Messages uint32 `protobuf:"varint,1,opt,name=messages,proto3" json:"messages,omitempty"`
-	// Bytes of frames that were sent and are not known to have arrived. A result says that its message and all before it
-	// have arrived, and `received` says it without one.
+	// The maximum number of bytes in sent frames that are not known to have arrived. A result shows
+	// that its message and all earlier ones have arrived; so does `received`.
 	Bytes         uint32 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1286,24 +1294,29 @@ func (x *SessionCredit) GetBytes() uint32 {
 // SessionMessage is one message to run.
 type SessionMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Numbers the messages of a session, on all its streams: each is greater than the one before it. Not 0.
+	// Numbers the messages of a session, on all its streams: each is greater than the one before it.
+	// Not 0.
 	Seq uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// As in SessionTaken.
 	Taken uint64 `protobuf:"fixed64,2,opt,name=taken,proto3" json:"taken,omitempty"`
-	// How long the sender still waits, in nanoseconds. As `remaining` of the message. 0: as that says.
+	// How long the sender still waits, in nanoseconds. It has the same meaning as `remaining` of the
+	// message. 0: `remaining` applies.
 	TimeoutNanos uint64 `protobuf:"varint,3,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
-	// What the client expects.
+	// Which answer the client expects.
 	Mode SessionMode `protobuf:"varint,4,opt,name=mode,proto3,enum=oslorpc.v1.SessionMode" json:"mode,omitempty"`
-	// The message. If it is typed, it has no `kwargs`, and the version of its target is the one that it is fitted to.
+	// The message. A typed message has no `kwargs`, and the version of its target is the version that
+	// its content needs.
 	Message *Message `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	// The method of a typed message: "/" and the full name of the service, "/" and the name of the method. Only unary
-	// methods can be called. Empty: the message is not typed.
+	// The method of a typed message: "/" and the full name of the service, "/" and the name of the
+	// method. Only unary methods can be called. Empty: the message is not typed.
 	Path string `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"`
 	// The encoded request of a typed message.
 	Request []byte `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
-	// The time between heartbeats of a monitored call, in nanoseconds, as `heartbeat_interval` of MonitoredCallRequest.
+	// The time between heartbeats of a monitored call, in nanoseconds, as `heartbeat_interval` of
+	// MonitoredCallRequest.
 	HeartbeatNanos uint64 `protobuf:"varint,8,opt,name=heartbeat_nanos,json=heartbeatNanos,proto3" json:"heartbeat_nanos,omitempty"`
-	// What the other RPCs carry as headers: metadata for programs around the method. A name may come several times.
+	// Metadata for interceptors and methods, which the other RPCs carry as headers. A name may occur
+	// several times.
 	Headers       []*SessionHeader `protobuf:"bytes,9,rep,name=headers,proto3" json:"headers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1405,9 +1418,9 @@ func (x *SessionMessage) GetHeaders() []*SessionHeader {
 // SessionHeader is an entry of metadata.
 type SessionHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In lower case. As of the `metadata` of a message, some names are reserved.
+	// The name, in lower case. The same names are reserved as in `metadata` of a message.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Not in base64, whatever the name.
+	// The value. It is never in base64, also if the name ends in `-bin`.
 	Value         []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1457,7 +1470,8 @@ func (x *SessionHeader) GetValue() []byte {
 	return nil
 }
 
-// SessionCancel says that the caller of a message is gone. The context of its method ends. Its result is still sent.
+// SessionCancel says that the caller of a message gave up. The context of the method ends. The
+// result is still sent.
 type SessionCancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
@@ -1503,10 +1517,10 @@ func (x *SessionCancel) GetSeq() uint64 {
 	return 0
 }
 
-// SessionTaken says which results the client has, so that the server need not keep them.
+// SessionTaken says which results the client has received, so that the server can discard them.
 type SessionTaken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many results came on this stream. One that came in parts counts once.
+	// How many results the client has received on this stream. A result in several parts counts once.
 	Count         uint64 `protobuf:"fixed64,1,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1549,7 +1563,7 @@ func (x *SessionTaken) GetCount() uint64 {
 	return 0
 }
 
-// SessionResult says what became of one message.
+// SessionResult is the outcome of one message.
 type SessionResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
@@ -1650,7 +1664,7 @@ type isSessionResult_Outcome interface {
 }
 
 type SessionResult_Response struct {
-	// What a call returned.
+	// The result of a call.
 	Response *CallResponse `protobuf:"bytes,2,opt,name=response,proto3,oneof"`
 }
 
@@ -1665,7 +1679,7 @@ type SessionResult_Reply struct {
 }
 
 type SessionResult_Status struct {
-	// An encoded google.rpc.Status, with the same details as of the other RPCs.
+	// The error, as an encoded google.rpc.Status with the same details as in the other RPCs.
 	Status []byte `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
 }
 
@@ -1682,9 +1696,9 @@ type SessionPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
 	Seq uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// The size of the encoded SessionResult, in bytes, in each part.
+	// The size of the whole encoded SessionResult, in bytes. It is the same in each part.
 	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	// The bytes that follow the part before. The result is complete with the last of them.
+	// The bytes that follow the previous part. The result is complete when `size` bytes have arrived.
 	Content       []byte `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1787,8 +1801,9 @@ func (x *SessionReceived) GetSeq() uint64 {
 	return 0
 }
 
-// SessionClosing says that the server takes no further messages in this session. It sends the results of those that it
-// has, and ends the stream with OK. Messages that cross this frame are refused with STOPPING.
+// SessionClosing says that the server accepts no further messages in this session. It sends the
+// results of the messages that it has, and then ends the stream with OK. Messages that the client
+// sent before it received this frame are refused with STOPPING.
 type SessionClosing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -30,38 +30,46 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RPCService carries the messages between oslorpc programs. The request is authoritative: no header
-// is needed, so grpcurl and plain stubs are complete clients.
+// RPCService carries the messages between oslorpc programs. A request needs no headers: all its
+// data are in its fields, so grpcurl and plain gRPC stubs can use every method.
 //
-// Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
+// Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may
+// have run.
 type RPCServiceClient interface {
-	// Call runs a method and returns its result. Of a streaming method it returns the last item, null if there was none.
-	// The gRPC deadline covers the wait in the server's queue as well; a call whose deadline passes there is not started.
+	// Call runs a method and returns its result. For a streaming method, it returns the last item, or
+	// null if there was none. The gRPC deadline includes the wait in the server's queue. A call whose
+	// deadline passes in the queue is not started.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*CallResponse, error)
-	// Cast has a method run, and answers as soon as the message is accepted into the server's queue, before it runs.
-	// The gRPC deadline ends at acceptance: an accepted cast runs without one. What the method returns, or how it fails,
-	// is known to the server only.
+	// Cast queues a message and answers when the server has accepted it, before it runs. The gRPC
+	// deadline applies only until then: an accepted cast runs without a deadline. The sender does not
+	// learn the method's result or error.
 	Cast(ctx context.Context, in *CastRequest, opts ...grpc.CallOption) (*CastResponse, error)
-	// Multicall runs a method and streams its items as they are made. Of a plain method it streams one item. A list is
-	// one item, and so is a null. An OK status ends the stream; a failure comes after the items made before it.
+	// Multicall runs a method and streams its items as the method yields them. For a method that does
+	// not stream, it sends the result as the only item. A list is one item, and so is null. The
+	// status OK ends the stream. A failure follows the items that the method yielded before it.
 	// Cancelling the RPC cancels the method.
 	Multicall(ctx context.Context, in *MulticallRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MulticallResponse], error)
-	// MonitoredCall is Call for methods that take long: while the method waits or runs, the server sends heartbeats, so
-	// that a caller can tell a busy server from a lost one. The last message carries the result.
+	// MonitoredCall is Call for long methods: while the message waits or runs, the server sends
+	// heartbeats, so that the caller can tell a busy server from a dead one. The last response has
+	// the result.
 	MonitoredCall(ctx context.Context, in *MonitoredCallRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MonitoredCallResponse], error)
-	// Session carries any number of calls and casts on one stream, which costs less than an RPC for each. It outlives
-	// its stream: a client that lost the connection opens another stream of the same session, and learns what became
-	// of its messages. A server that takes no sessions answers NO_SUCH_METHOD or UNIMPLEMENTED; the client then uses the
-	// other RPCs. A session is of the caller that opened it, as its connection proves it, and carries no tokens: a
+	// Session carries any number of calls and casts on one stream, which costs less than an RPC for
+	// each. A session outlives its stream: a client that lost the connection opens another stream of
+	// the same session and learns the outcome of its messages. A server without sessions answers
+	// NO_SUCH_METHOD or UNIMPLEMENTED, and the client then uses the other RPCs. A session belongs to
+	// the identity that its connection proved when the session was opened. It carries no tokens: a
 	// caller with a token is refused.
 	//
-	// A frame has at most 64 KiB. The first frame of the client is `open`, and the first of the server `opened`. After that, both ends send frames in
-	// any order, as the comments of the frames allow. A frame that is not allowed ends the stream with INVALID_ARGUMENT,
-	// or as gRPC does if it is malformed, and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
-	// open another stream of the session; a new stream ends the one before it.
+	// A frame has at most 64 KiB. The first frame of the client is `open`, and the first frame of the
+	// server is `opened`. After that, both ends send frames in any order, within the rules in the
+	// comments of the frames. A frame that breaks the rules ends the stream with INVALID_ARGUMENT,
+	// and a malformed frame ends it with gRPC's own status. Both also end the session. So does a
+	// stream that ends with OK. After any other end, the client may open another stream of the
+	// session. A new stream ends the previous one.
 	//
-	// Each end sends a heartbeat when it has sent nothing for 10 seconds while the other owes it an answer, and at
-	// least answers each heartbeat with one. An end that has received nothing for 30 seconds may end the stream.
+	// Each end sends a heartbeat when it waits for an answer and has sent nothing for 10 seconds. The
+	// other end answers each heartbeat, with a heartbeat if it has nothing else to send. An end that
+	// has received nothing for 30 seconds may end the stream.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
 }
 
@@ -148,38 +156,46 @@ type RPCService_SessionClient = grpc.BidiStreamingClient[SessionRequest, Session
 // All implementations must embed UnimplementedRPCServiceServer
 // for forward compatibility.
 //
-// RPCService carries the messages between oslorpc programs. The request is authoritative: no header
-// is needed, so grpcurl and plain stubs are complete clients.
+// RPCService carries the messages between oslorpc programs. A request needs no headers: all its
+// data are in its fields, so grpcurl and plain gRPC stubs can use every method.
 //
-// Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
+// Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may
+// have run.
 type RPCServiceServer interface {
-	// Call runs a method and returns its result. Of a streaming method it returns the last item, null if there was none.
-	// The gRPC deadline covers the wait in the server's queue as well; a call whose deadline passes there is not started.
+	// Call runs a method and returns its result. For a streaming method, it returns the last item, or
+	// null if there was none. The gRPC deadline includes the wait in the server's queue. A call whose
+	// deadline passes in the queue is not started.
 	Call(context.Context, *CallRequest) (*CallResponse, error)
-	// Cast has a method run, and answers as soon as the message is accepted into the server's queue, before it runs.
-	// The gRPC deadline ends at acceptance: an accepted cast runs without one. What the method returns, or how it fails,
-	// is known to the server only.
+	// Cast queues a message and answers when the server has accepted it, before it runs. The gRPC
+	// deadline applies only until then: an accepted cast runs without a deadline. The sender does not
+	// learn the method's result or error.
 	Cast(context.Context, *CastRequest) (*CastResponse, error)
-	// Multicall runs a method and streams its items as they are made. Of a plain method it streams one item. A list is
-	// one item, and so is a null. An OK status ends the stream; a failure comes after the items made before it.
+	// Multicall runs a method and streams its items as the method yields them. For a method that does
+	// not stream, it sends the result as the only item. A list is one item, and so is null. The
+	// status OK ends the stream. A failure follows the items that the method yielded before it.
 	// Cancelling the RPC cancels the method.
 	Multicall(*MulticallRequest, grpc.ServerStreamingServer[MulticallResponse]) error
-	// MonitoredCall is Call for methods that take long: while the method waits or runs, the server sends heartbeats, so
-	// that a caller can tell a busy server from a lost one. The last message carries the result.
+	// MonitoredCall is Call for long methods: while the message waits or runs, the server sends
+	// heartbeats, so that the caller can tell a busy server from a dead one. The last response has
+	// the result.
 	MonitoredCall(*MonitoredCallRequest, grpc.ServerStreamingServer[MonitoredCallResponse]) error
-	// Session carries any number of calls and casts on one stream, which costs less than an RPC for each. It outlives
-	// its stream: a client that lost the connection opens another stream of the same session, and learns what became
-	// of its messages. A server that takes no sessions answers NO_SUCH_METHOD or UNIMPLEMENTED; the client then uses the
-	// other RPCs. A session is of the caller that opened it, as its connection proves it, and carries no tokens: a
+	// Session carries any number of calls and casts on one stream, which costs less than an RPC for
+	// each. A session outlives its stream: a client that lost the connection opens another stream of
+	// the same session and learns the outcome of its messages. A server without sessions answers
+	// NO_SUCH_METHOD or UNIMPLEMENTED, and the client then uses the other RPCs. A session belongs to
+	// the identity that its connection proved when the session was opened. It carries no tokens: a
 	// caller with a token is refused.
 	//
-	// A frame has at most 64 KiB. The first frame of the client is `open`, and the first of the server `opened`. After that, both ends send frames in
-	// any order, as the comments of the frames allow. A frame that is not allowed ends the stream with INVALID_ARGUMENT,
-	// or as gRPC does if it is malformed, and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
-	// open another stream of the session; a new stream ends the one before it.
+	// A frame has at most 64 KiB. The first frame of the client is `open`, and the first frame of the
+	// server is `opened`. After that, both ends send frames in any order, within the rules in the
+	// comments of the frames. A frame that breaks the rules ends the stream with INVALID_ARGUMENT,
+	// and a malformed frame ends it with gRPC's own status. Both also end the session. So does a
+	// stream that ends with OK. After any other end, the client may open another stream of the
+	// session. A new stream ends the previous one.
 	//
-	// Each end sends a heartbeat when it has sent nothing for 10 seconds while the other owes it an answer, and at
-	// least answers each heartbeat with one. An end that has received nothing for 30 seconds may end the stream.
+	// Each end sends a heartbeat when it waits for an answer and has sent nothing for 10 seconds. The
+	// other end answers each heartbeat, with a heartbeat if it has nothing else to send. An end that
+	// has received nothing for 30 seconds may end the stream.
 	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
 	mustEmbedUnimplementedRPCServiceServer()
 }

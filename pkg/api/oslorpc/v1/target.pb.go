@@ -21,30 +21,31 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Target says who a message is meant for, in oslo.messaging's terms.
+// Target names the receiver of a message, in oslo.messaging's terms.
 //
-// Every field has presence. An absent field means "not given"; a field that is present and empty is an error
-// (INVALID_TARGET), because an empty name can only be a mistake in the caller. An absent `fanout` and `false` mean the
-// same.
+// Every field has presence. An absent field means "not given"; a field that is present and empty is
+// an error (INVALID_TARGET), because an empty name can only be a mistake in the caller. An absent
+// `fanout` and `false` mean the same.
 //
 // Names are UTF-8, at most 255 bytes, without control characters.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The scope within which topics live. Exchanges isolate everything, fanout included. Absent: the server's default
-	// exchange, which is `openstack` unless configured.
+	// The scope within which topics live. Exchanges isolate everything, fanout included. Absent: the
+	// server's default exchange, which is `openstack` unless configured.
 	Exchange *string `protobuf:"bytes,1,opt,name=exchange,proto3,oneof" json:"exchange,omitempty"`
 	// The name of the service. Required. Any number of servers may share one.
 	Topic *string `protobuf:"bytes,2,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
-	// The interface meant, of those that a server offers. Absent: the default namespace, which is a namespace of its own.
+	// The interface, if a server offers several. Absent: the default namespace, which is distinct
+	// from every named one.
 	Namespace *string `protobuf:"bytes,3,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
-	// The lowest version of the interface that can serve the message, as `major.minor` or `major.minor.revision` in
-	// decimal. Absent counts as 1.0.
+	// The lowest version of the interface that can serve the message, as `major.minor` or
+	// `major.minor.revision` in decimal. Absent means 1.0.
 	Version *string `protobuf:"bytes,4,opt,name=version,proto3,oneof" json:"version,omitempty"`
-	// The one server meant, by name. Several processes may share a server name: a message goes to one of them, a fanout
-	// to each. Absent: any server on the topic.
+	// The name of the server. Several processes may share a server name: a message goes to one of
+	// them, a fanout to each. Absent: any server on the topic.
 	Server *string `protobuf:"bytes,5,opt,name=server,proto3,oneof" json:"server,omitempty"`
-	// True: every server on the topic. It has a meaning in the client only; a request reaches each server as a message
-	// of its own.
+	// True: every server on the topic. Only clients use it: a server receives its copy of a fanout as
+	// a message without `fanout`.
 	Fanout        *bool `protobuf:"varint,6,opt,name=fanout,proto3,oneof" json:"fanout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -127,8 +128,8 @@ type Implementation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The namespace, absent for the default namespace.
 	Namespace *string `protobuf:"bytes,1,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
-	// The version implemented. It serves a message that asks for the same major version and for no later minor one;
-	// revisions are compared only when the minor versions are equal.
+	// The implemented version. It can serve a message with the same major version and the same or an
+	// earlier minor version. Revisions are compared only if the minor versions are equal.
 	Version       string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -15,9 +15,9 @@ export const file_oslorpc_v1_errors: GenFile = /*@__PURE__*/
   fileDesc("Chdvc2xvcnBjL3YxL2Vycm9ycy5wcm90bxIKb3Nsb3JwYy52MSL1AQoLRXJyb3JEZXRhaWwSIwoEa2luZBgBIAEoDjIVLm9zbG9ycGMudjEuRXJyb3JLaW5kEhMKC25vdF9zdGFydGVkGAIgASgIEg8KB21lc3NhZ2UYAyABKAkSDgoGbWV0aG9kGAQgASgJEgwKBHBhdGgYBSABKAkSLwoLaW1wbGVtZW50ZWQYBiADKAsyGi5vc2xvcnBjLnYxLkltcGxlbWVudGF0aW9uEicKBnJlbW90ZRgHIAEoCzIXLm9zbG9ycGMudjEuUmVtb3RlRXJyb3ISDgoGc2VydmVyGAggASgJEhMKC2luc3RhbmNlX2lkGAkgASgJIlcKC1JlbW90ZUVycm9yEgwKBHR5cGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVzdGFjaxgDIAMoCRIMCgRob3BzGAQgAygJEgwKBGRhdGEYBSABKAkqxAMKCUVycm9yS2luZBIaChZFUlJPUl9LSU5EX1VOU1BFQ0lGSUVEEAASHQoZRVJST1JfS0lORF9JTlZBTElEX1RBUkdFVBABEiIKHkVSUk9SX0tJTkRfVU5TVVBQT1JURURfVkVSU0lPThACEh0KGUVSUk9SX0tJTkRfTk9fU1VDSF9NRVRIT0QQAxIaChZFUlJPUl9LSU5EX01JU0RJUkVDVEVEEAQSEwoPRVJST1JfS0lORF9GVUxMEAUSFwoTRVJST1JfS0lORF9TVE9QUElORxAGEhwKGEVSUk9SX0tJTkRfQkFEX0FSR1VNRU5UUxAHEhkKFUVSUk9SX0tJTkRfQkFEX1JFU1VMVBAIEhgKFEVSUk9SX0tJTkRfVE9PX0xBUkdFEAkSHAoYRVJST1JfS0lORF9BQ0NFU1NfREVOSUVEEAoSFQoRRVJST1JfS0lORF9SRU1PVEUQCxIWChJFUlJPUl9LSU5EX1RJTUVPVVQQDBIeChpFUlJPUl9LSU5EX09VVENPTUVfVU5LTk9XThANEhcKE0VSUk9SX0tJTkRfQ0FOQ0VMRUQQDhIWChJFUlJPUl9LSU5EX1JFRlVTRUQQD0I5WjdnaXRodWIuY29tL29zbG9ycGMvb3Nsb3JwYy9wa2cvYXBpL29zbG9ycGMvdjE7b3Nsb3JwY3YxYgZwcm90bzM", [file_oslorpc_v1_target]);
 
 /**
- * ErrorDetail is attached to every error status that an oslorpc server returns. It is cut to 4 KiB in
- * all, stack lines first, then the data of a remote error, because some gRPC implementations allow 8
- * KiB of metadata.
+ * ErrorDetail is attached to every error status that an oslorpc server returns. Its encoded size is
+ * at most 4 KiB, because some gRPC implementations allow only 8 KiB of metadata. To fit, the server
+ * first removes stack lines, then the data of a remote error.
  *
  * @generated from message oslorpc.v1.ErrorDetail
  */
@@ -30,37 +30,38 @@ export type ErrorDetail = Message<"oslorpc.v1.ErrorDetail"> & {
   kind: ErrorKind;
 
   /**
-   * True: the method provably did not run, and the message may be sent again, here or elsewhere.
+   * True: the method provably did not run, and the message may be sent again, to this server or
+   * another one.
    *
    * @generated from field: bool not_started = 2;
    */
   notStarted: boolean;
 
   /**
-   * For people: what was wrong, and what to do. Absent if it is what `remote` says, and there is no
-   * room to say it twice.
+   * Text for people: what was wrong, and what to do. Absent if it is the same as in `remote` and
+   * does not fit a second time.
    *
    * @generated from field: string message = 3;
    */
   message: string;
 
   /**
-   * The method asked for.
+   * The name of the requested method.
    *
    * @generated from field: string method = 4;
    */
   method: string;
 
   /**
-   * BAD_ARGUMENTS and BAD_RESULT: the place in the payload, as a JSON pointer (RFC 6901) from the keyword
-   * arguments or the result, such as `/volumes/3/size`.
+   * BAD_ARGUMENTS and BAD_RESULT: the place in the payload, as a JSON pointer (RFC 6901) from the
+   * keyword arguments or the result, such as `/volumes/3/size`.
    *
    * @generated from field: string path = 5;
    */
   path: string;
 
   /**
-   * UNSUPPORTED_VERSION: what the server implements, in all namespaces.
+   * UNSUPPORTED_VERSION: the interfaces that the server implements, in all namespaces.
    *
    * @generated from field: repeated oslorpc.v1.Implementation implemented = 6;
    */
@@ -74,14 +75,14 @@ export type ErrorDetail = Message<"oslorpc.v1.ErrorDetail"> & {
   remote?: RemoteError;
 
   /**
-   * The instance that the error is from: its server's name and its id.
+   * The name of the server that returned the error.
    *
    * @generated from field: string server = 8;
    */
   server: string;
 
   /**
-   * As `server`.
+   * The id of the instance that returned the error.
    *
    * @generated from field: string instance_id = 9;
    */
@@ -102,7 +103,8 @@ export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
  */
 export type RemoteError = Message<"oslorpc.v1.RemoteError"> & {
   /**
-   * The name of the error's type. A Go error has its registered name, else `package.Type`.
+   * The name of the error's type. For a Go error, it is the registered name, or `package.Type` if
+   * the type is not registered.
    *
    * @generated from field: string type = 1;
    */
@@ -116,22 +118,22 @@ export type RemoteError = Message<"oslorpc.v1.RemoteError"> & {
   message: string;
 
   /**
-   * The stack of a panic, a line an entry; empty for an error that was returned.
+   * The stack of a panic, one line per entry. Empty for an error that the method returned.
    *
    * @generated from field: repeated string stack = 3;
    */
   stack: string[];
 
   /**
-   * The servers that the error passed through, the one where it arose first.
+   * The servers that the error passed through. The first is the server where it arose.
    *
    * @generated from field: repeated string hops = 4;
    */
   hops: string[];
 
   /**
-   * The error's fields, as JSON text, for clients that have a type of their own for it; empty if it has
-   * none, or if they do not fit.
+   * The error's fields as JSON text, for clients that register the type. Empty if the error has no
+   * fields, or if they do not fit.
    *
    * @generated from field: string data = 5;
    */
@@ -146,20 +148,20 @@ export const RemoteErrorSchema: GenMessage<RemoteError> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_errors, 1);
 
 /**
- * ErrorKind says what went wrong. Each kind has one gRPC status code, given in brackets.
+ * ErrorKind says what went wrong. The gRPC status code of each kind is in brackets.
  *
  * @generated from enum oslorpc.v1.ErrorKind
  */
 export enum ErrorKind {
   /**
-   * Never sent.
+   * Not used: servers never send it.
    *
    * @generated from enum value: ERROR_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The target, or what is said of the message, is incomplete or malformed. [INVALID_ARGUMENT]
+   * The target or another field of the message is missing or malformed. [INVALID_ARGUMENT]
    *
    * @generated from enum value: ERROR_KIND_INVALID_TARGET = 1;
    */
@@ -174,15 +176,15 @@ export enum ErrorKind {
   UNSUPPORTED_VERSION = 2,
 
   /**
-   * A compatible endpoint is there but has no such method. [UNIMPLEMENTED]
+   * The server has a compatible endpoint, but the endpoint lacks the method. [UNIMPLEMENTED]
    *
    * @generated from enum value: ERROR_KIND_NO_SUCH_METHOD = 3;
    */
   NO_SUCH_METHOD = 3,
 
   /**
-   * This process is not the instance, or lacks the topic or the server, that the message is meant for:
-   * the client's view of the fleet was out of date. [UNAVAILABLE]
+   * This process is not the requested instance, or does not serve the requested topic or server.
+   * The client's list of servers was out of date. [UNAVAILABLE]
    *
    * @generated from enum value: ERROR_KIND_MISDIRECTED = 4;
    */
@@ -210,7 +212,7 @@ export enum ErrorKind {
   BAD_ARGUMENTS = 7,
 
   /**
-   * The method ran, and what it returned cannot be sent. [INTERNAL]
+   * The method ran, but its result cannot be sent. [INTERNAL]
    *
    * @generated from enum value: ERROR_KIND_BAD_RESULT = 8;
    */
@@ -224,7 +226,7 @@ export enum ErrorKind {
   TOO_LARGE = 9,
 
   /**
-   * The caller may not do this. `not_started` says whether the method ran before that was decided.
+   * The caller is not allowed to do this. `not_started` is true if the method provably did not run.
    * [PERMISSION_DENIED]
    *
    * @generated from enum value: ERROR_KIND_ACCESS_DENIED = 10;
@@ -246,22 +248,23 @@ export enum ErrorKind {
   TIMEOUT = 12,
 
   /**
-   * The message was received before; whether and how it ran is not known. [ABORTED]
+   * A message with the same `id` arrived earlier. Whether and how it ran is not known. [ABORTED]
    *
    * @generated from enum value: ERROR_KIND_OUTCOME_UNKNOWN = 13;
    */
   OUTCOME_UNKNOWN = 13,
 
   /**
-   * The caller went away before the method ended. [CANCELLED]
+   * The caller canceled the message, or its connection was lost, before the method ended.
+   * [CANCELLED]
    *
    * @generated from enum value: ERROR_KIND_CANCELED = 14;
    */
   CANCELED = 14,
 
   /**
-   * The server does not want the message, such as for a rate limit. Another server may take it.
-   * [UNAVAILABLE]
+   * The server refuses the message for another reason, such as a rate limit. Another server may
+   * accept it. [UNAVAILABLE]
    *
    * @generated from enum value: ERROR_KIND_REFUSED = 15;
    */

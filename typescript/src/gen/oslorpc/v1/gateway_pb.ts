@@ -19,70 +19,73 @@ export const file_oslorpc_v1_gateway: GenFile = /*@__PURE__*/
   fileDesc("Chhvc2xvcnBjL3YxL2dhdGV3YXkucHJvdG8SCm9zbG9ycGMudjEiywEKCEluc3RhbmNlEgoKAmlkGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEAoIZXhjaGFuZ2UYAyABKAkSDQoFdG9waWMYBCABKAkSDgoGc2VydmVyGAUgASgJEiAKBXN0YXRlGAYgASgOMhEub3Nsb3JwYy52MS5TdGF0ZRIvCgtpbXBsZW1lbnRlZBgHIAMoCzIaLm9zbG9ycGMudjEuSW1wbGVtZW50YXRpb24SEAoIc2Vzc2lvbnMYCCABKAgSDAoEem9uZRgJIAEoCSI1Cg1GYW5vdXRSZXF1ZXN0EiQKB21lc3NhZ2UYASABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2UigAEKDkZhbm91dFJlc3BvbnNlEg4KBnNlcnZlchgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIsCghhY2NlcHRlZBgDIAEoCzIYLm9zbG9ycGMudjEuQ2FzdFJlc3BvbnNlSAASEAoGc3RhdHVzGAQgASgMSABCCQoHb3V0Y29tZSI1Cg1HYXRoZXJSZXF1ZXN0EiQKB21lc3NhZ2UYASABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2UigAEKDkdhdGhlclJlc3BvbnNlEg4KBnNlcnZlchgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIsCghyZXNwb25zZRgDIAEoCzIYLm9zbG9ycGMudjEuQ2FsbFJlc3BvbnNlSAASEAoGc3RhdHVzGAQgASgMSABCCQoHb3V0Y29tZSINCgtMaXN0UmVxdWVzdCJICgxMaXN0UmVzcG9uc2USJwoJaW5zdGFuY2VzGAEgAygLMhQub3Nsb3JwYy52MS5JbnN0YW5jZRIPCgdib290X2lkGAIgASgJIkEKDFdhdGNoUmVxdWVzdBIVCghleGNoYW5nZRgBIAEoCUgAiAEBEg0KBXRvcGljGAIgASgJQgsKCV9leGNoYW5nZSJnCg1XYXRjaFJlc3BvbnNlEicKCWluc3RhbmNlcxgBIAMoCzIULm9zbG9ycGMudjEuSW5zdGFuY2USDQoFcmVzZXQYAiABKAgSDQoFZXJyb3IYAyABKAkSDwoHYm9vdF9pZBgEIAEoCSJWCg1BdHRhY2hSZXF1ZXN0EiwKB3B1Ymxpc2gYASABKAsyGS5vc2xvcnBjLnYxLkF0dGFjaFB1Ymxpc2hIABIOCgRkYXRhGAIgASgMSABCBwoFZnJhbWUiOAoNQXR0YWNoUHVibGlzaBInCglpbnN0YW5jZXMYASADKAsyFC5vc2xvcnBjLnYxLkluc3RhbmNlIokBCg5BdHRhY2hSZXNwb25zZRIwCglwdWJsaXNoZWQYASABKAsyGy5vc2xvcnBjLnYxLkF0dGFjaFB1Ymxpc2hlZEgAEg4KBGRhdGEYAiABKAxIABIsCgdjbG9zaW5nGAMgASgLMhkub3Nsb3JwYy52MS5BdHRhY2hDbG9zaW5nSABCBwoFZnJhbWUiMgoPQXR0YWNoUHVibGlzaGVkEg4KBnN0YXR1cxgBIAEoDBIPCgdib290X2lkGAIgASgJIg8KDUF0dGFjaENsb3Npbmcy1gIKDkdhdGV3YXlTZXJ2aWNlEkEKBkZhbm91dBIZLm9zbG9ycGMudjEuRmFub3V0UmVxdWVzdBoaLm9zbG9ycGMudjEuRmFub3V0UmVzcG9uc2UwARJBCgZHYXRoZXISGS5vc2xvcnBjLnYxLkdhdGhlclJlcXVlc3QaGi5vc2xvcnBjLnYxLkdhdGhlclJlc3BvbnNlMAESOQoETGlzdBIXLm9zbG9ycGMudjEuTGlzdFJlcXVlc3QaGC5vc2xvcnBjLnYxLkxpc3RSZXNwb25zZRI+CgVXYXRjaBIYLm9zbG9ycGMudjEuV2F0Y2hSZXF1ZXN0Ghkub3Nsb3JwYy52MS5XYXRjaFJlc3BvbnNlMAESQwoGQXR0YWNoEhkub3Nsb3JwYy52MS5BdHRhY2hSZXF1ZXN0Ghoub3Nsb3JwYy52MS5BdHRhY2hSZXNwb25zZSgBMAFCOVo3Z2l0aHViLmNvbS9vc2xvcnBjL29zbG9ycGMvcGtnL2FwaS9vc2xvcnBjL3YxO29zbG9ycGN2MWIGcHJvdG8z", [file_oslorpc_v1_introspection, file_oslorpc_v1_rpc, file_oslorpc_v1_target]);
 
 /**
- * Instance is one server in one process, as discovery knows it. Messages for it go to the gateway that names it, with its id in
- * `instance_id`.
+ * Instance is one server in one process, as discovery knows it. A client sends messages for it to
+ * the gateway that listed it, with its id in `instance_id`.
  *
  * @generated from message oslorpc.v1.Instance
  */
 export type Instance = Message<"oslorpc.v1.Instance"> & {
   /**
-   * Identifies it, as in requests. Empty for a static address.
+   * The id of the instance, as in `instance_id` of a message. Empty for a static address.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * This run of its own process, which is not the boot id of the gateway. Empty for a static address.
+   * The boot id of the instance's own process, not of the gateway: it identifies one run of the
+   * process. Empty for a static address.
    *
    * @generated from field: string boot_id = 2;
    */
   bootId: string;
 
   /**
-   * The exchange that it serves in.
+   * The exchange of the topic.
    *
    * @generated from field: string exchange = 3;
    */
   exchange: string;
 
   /**
-   * Its topic.
+   * The topic that the instance serves.
    *
    * @generated from field: string topic = 4;
    */
   topic: string;
 
   /**
-   * The name of its server. Empty for a static address without a name.
+   * The name of the server. Empty for a static address without a name.
    *
    * @generated from field: string server = 5;
    */
   server: string;
 
   /**
-   * What it takes. Unspecified for a static address.
+   * Which messages the instance accepts. Unspecified for a static address.
    *
    * @generated from field: oslorpc.v1.State state = 6;
    */
   state: State;
 
   /**
-   * The interfaces that it offers. Empty: they are not known, and it may offer anything.
+   * The interfaces that the instance implements. Empty: they are not known, and it may implement
+   * anything.
    *
    * @generated from field: repeated oslorpc.v1.Implementation implemented = 7;
    */
   implemented: Implementation[];
 
   /**
-   * True: its process takes sessions. It counts between the gateway and the process.
+   * True: the instance's process accepts sessions. Only the gateway uses this, for its own
+   * connection to the process.
    *
    * @generated from field: bool sessions = 8;
    */
   sessions: boolean;
 
   /**
-   * Where it runs, such as an availability zone. Empty: not said.
+   * Where the process runs, such as an availability zone. Empty: not known.
    *
    * @generated from field: string zone = 9;
    */
@@ -103,7 +106,8 @@ export const InstanceSchema: GenMessage<Instance> = /*@__PURE__*/
  */
 export type FanoutRequest = Message<"oslorpc.v1.FanoutRequest"> & {
   /**
-   * The message. `fanout` of its target may be true, and says nothing. It has no `instance_id`. Each server gets the same `id`.
+   * The message. `fanout` of its target has no effect. It has no `instance_id`. Each server gets
+   * the same `id`.
    *
    * @generated from field: oslorpc.v1.Message message = 1;
    */
@@ -118,7 +122,7 @@ export const FanoutRequestSchema: GenMessage<FanoutRequest> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 1);
 
 /**
- * FanoutResponse says what became of the message at one server.
+ * FanoutResponse is the outcome of the message at one server.
  *
  * @generated from message oslorpc.v1.FanoutResponse
  */
@@ -150,7 +154,7 @@ export type FanoutResponse = Message<"oslorpc.v1.FanoutResponse"> & {
     case: "accepted";
   } | {
     /**
-     * An encoded google.rpc.Status, with the same details as of a cast.
+     * The error, as an encoded google.rpc.Status with the same details as the error of a cast.
      *
      * @generated from field: bytes status = 4;
      */
@@ -188,7 +192,7 @@ export const GatherRequestSchema: GenMessage<GatherRequest> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 3);
 
 /**
- * GatherResponse says what became of the message at one server.
+ * GatherResponse is the outcome of the message at one server.
  *
  * @generated from message oslorpc.v1.GatherResponse
  */
@@ -212,7 +216,7 @@ export type GatherResponse = Message<"oslorpc.v1.GatherResponse"> & {
    */
   outcome: {
     /**
-     * What the method returned.
+     * The result of the method.
      *
      * @generated from field: oslorpc.v1.CallResponse response = 3;
      */
@@ -220,7 +224,7 @@ export type GatherResponse = Message<"oslorpc.v1.GatherResponse"> & {
     case: "response";
   } | {
     /**
-     * An encoded google.rpc.Status, with the same details as of a call.
+     * The error, as an encoded google.rpc.Status with the same details as the error of a call.
      *
      * @generated from field: bytes status = 4;
      */
@@ -308,27 +312,29 @@ export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 7);
 
 /**
- * WatchResponse is what the gateway knows of a topic.
+ * WatchResponse has the instances of a topic.
  *
  * @generated from message oslorpc.v1.WatchResponse
  */
 export type WatchResponse = Message<"oslorpc.v1.WatchResponse"> & {
   /**
-   * All instances that the caller may see, in no order. They say nothing if there is an error.
+   * All instances that the caller may see, in no order. Ignore them if there is an error.
    *
    * @generated from field: repeated oslorpc.v1.Instance instances = 1;
    */
   instances: Instance[];
 
   /**
-   * True: the registry seems to have lost its data, so that the absence of an instance says nothing.
+   * True: the registry seems to have lost its data, so an instance that is absent here may still
+   * run.
    *
    * @generated from field: bool reset = 2;
    */
   reset: boolean;
 
   /**
-   * Why the gateway's registry cannot be read; then the last list holds. Empty: there is no error.
+   * Why the gateway cannot read its registry. The previous list then stays valid. Empty: there is
+   * no error.
    *
    * @generated from field: string error = 3;
    */
@@ -360,7 +366,7 @@ export type AttachRequest = Message<"oslorpc.v1.AttachRequest"> & {
    */
   frame: {
     /**
-     * What it serves.
+     * The servers of the process.
      *
      * @generated from field: oslorpc.v1.AttachPublish publish = 1;
      */
@@ -385,13 +391,14 @@ export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 9);
 
 /**
- * AttachPublish says what a process serves, in place of what it said before.
+ * AttachPublish lists the servers of a process. It replaces the previous list.
  *
  * @generated from message oslorpc.v1.AttachPublish
  */
 export type AttachPublish = Message<"oslorpc.v1.AttachPublish"> & {
   /**
-   * All its instances, with one boot id. None: it serves nothing any more.
+   * All instances of the process, with the same boot id. Empty: the process has no servers any
+   * more.
    *
    * @generated from field: repeated oslorpc.v1.Instance instances = 1;
    */
@@ -449,14 +456,15 @@ export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 11);
 
 /**
- * AttachPublished says what became of a publication.
+ * AttachPublished is the answer to a publication.
  *
  * @generated from message oslorpc.v1.AttachPublished
  */
 export type AttachPublished = Message<"oslorpc.v1.AttachPublished"> & {
   /**
-   * Why the gateway did not take it, as an encoded google.rpc.Status with an ErrorDetail; then what was published before holds.
-   * Empty: the gateway took it, and others see the instances.
+   * Why the gateway refused the publication, as an encoded google.rpc.Status with an ErrorDetail.
+   * The previous publication then stays valid. Empty: the gateway accepted it, and other programs
+   * see the instances.
    *
    * @generated from field: bytes status = 1;
    */
@@ -478,8 +486,9 @@ export const AttachPublishedSchema: GenMessage<AttachPublished> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 12);
 
 /**
- * AttachClosing says that the gateway is about to stop. The process attaches to another gateway, publishes nothing here, finishes what it
- * has, and then ends the stream. Until then, nothing is lost.
+ * AttachClosing says that the gateway is about to stop. The process should attach to another
+ * gateway, publish an empty list here, finish the messages that it has, and then end the stream.
+ * Until then, no message is lost.
  *
  * @generated from message oslorpc.v1.AttachClosing
  */
@@ -494,20 +503,23 @@ export const AttachClosingSchema: GenMessage<AttachClosing> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_gateway, 13);
 
 /**
- * GatewayService is what a gateway serves beside RPCService, IntrospectionService and health. A gateway is one address
- * for a fleet: a message that a client sends to its RPCService goes to the servers that the target means.
+ * GatewayService is the service of a gateway, next to RPCService, IntrospectionService and health.
+ * A gateway is one address for a whole fleet: it forwards each message that a client sends to its
+ * RPCService to a server of the message's target.
  *
- * A gateway is not a server of its own: no message is meant for it. It keeps nothing whose loss matters, so a client may use
- * any of several gateways of a fleet, and another one for each message.
+ * No message is for the gateway itself. A gateway has no state that must not be lost, so a client
+ * may send each message through any gateway of the fleet.
  *
  * @generated from service oslorpc.v1.GatewayService
  */
 export const GatewayService: GenService<{
   /**
-   * Fanout sends a copy of a message to every server on its topic, or to every server of the name in its target, and
-   * says of each whether it accepted the copy, in the order in which that is known. OK says that there is one response
-   * for each server that took part, which are the servers that a fanout of a client reaches. An error of the RPC says of servers
-   * without a response that it is not known whether they got the message, unless its detail says `not_started`.
+   * Fanout sends a copy of a message to every server on the topic, or, if the target names a
+   * server, to every instance of that server. It streams one response for each server, which says
+   * whether the server accepted its copy, as soon as that is known. After OK, there was a response
+   * for every server that a client's own fanout would reach. After an error, it is not known
+   * whether servers without a response received the message, unless the error's detail has
+   * `not_started`.
    *
    * @generated from rpc oslorpc.v1.GatewayService.Fanout
    */
@@ -517,7 +529,7 @@ export const GatewayService: GenService<{
     output: typeof FanoutResponseSchema;
   },
   /**
-   * Gather is as Fanout, and says what the method returned at each server.
+   * Gather is like Fanout, but each response has the result of the method at the server.
    *
    * @generated from rpc oslorpc.v1.GatewayService.Gather
    */
@@ -537,8 +549,9 @@ export const GatewayService: GenService<{
     output: typeof ListResponseSchema;
   },
   /**
-   * Watch sends the instances of one topic, as soon as they are known and again after each change. A gateway that stops
-   * ends the stream with STOPPING; then the client watches at another gateway.
+   * Watch sends the instances of one topic as soon as they are known, and again after each change.
+   * A gateway that stops ends the stream with STOPPING. The client then starts a watch at another
+   * gateway.
    *
    * @generated from rpc oslorpc.v1.GatewayService.Watch
    */
@@ -548,13 +561,15 @@ export const GatewayService: GenService<{
     output: typeof WatchResponseSchema;
   },
   /**
-   * Attach makes the servers of a process that cannot be dialled instances of the fleet. The process opens the stream, and
-   * its `data` are the bytes of one connection, in which the gateway is the client of HTTP/2 and the process is the server:
-   * everything that a server does on a connection that it accepted, it does on this one, TLS included. The stream may carry
-   * `data` at once; `publish` and `published` travel beside it.
+   * Attach adds the servers of a process to the fleet when others cannot connect to the process.
+   * The process opens the stream. The `data` frames carry the bytes of one connection, on which the
+   * gateway is the HTTP/2 client and the process is the HTTP/2 server. The process treats it like a
+   * connection that it accepted, including TLS. Both ends may send `data` from the beginning, and
+   * `publish` and `published` in between.
    *
-   * The servers are instances of the fleet from the first `published` that has no error until the stream ends, in whatever way.
-   * A gateway that does not take attached servers answers UNIMPLEMENTED, and one that takes no more, FULL.
+   * The servers belong to the fleet from the first `published` without an error until the stream
+   * ends for any reason. A gateway that does not allow attached servers answers UNIMPLEMENTED. A
+   * gateway that has reached its limit of attached processes answers FULL.
    *
    * @generated from rpc oslorpc.v1.GatewayService.Attach
    */

@@ -15,13 +15,14 @@ export const file_oslorpc_v1_introspection: GenFile = /*@__PURE__*/
   fileDesc("Ch5vc2xvcnBjL3YxL2ludHJvc3BlY3Rpb24ucHJvdG8SCm9zbG9ycGMudjEiIgoLUGluZ1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkiDgoMUGluZ1Jlc3BvbnNlIlUKDkdldEluZm9SZXF1ZXN0EhIKBXRvcGljGAEgASgJSACIAQESEAoIcmVxdWVzdHMYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAlCCAoGX3RvcGljIswCCg9HZXRJbmZvUmVzcG9uc2USDwoHYm9vdF9pZBgBIAEoCRISCgpwcm9jZXNzX2lkGAIgASgDEg0KBWJ1aWxkGAMgASgJEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgdzZXJ2ZXJzGAUgAygLMhYub3Nsb3JwYy52MS5TZXJ2ZXJJbmZvEiYKBnBvbGljeRgGIAEoCzIWLm9zbG9ycGMudjEuUG9saWN5SW5mbxIlCgZsaW1pdHMYByADKAsyFS5vc2xvcnBjLnYxLkxpbWl0SW5mbxIqCghzZXNzaW9ucxgIIAEoCzIYLm9zbG9ycGMudjEuU2Vzc2lvbnNJbmZvEigKB2dhdGV3YXkYCSABKAsyFy5vc2xvcnBjLnYxLkdhdGV3YXlJbmZvEgwKBHpvbmUYCiABKAkiZwoLR2F0ZXdheUluZm8SEgoKZm9yd2FyZGluZxgBIAEoAxIRCglmb3J3YXJkZWQYAiABKAMSDgoGZmFpbGVkGAMgASgDEg8KB3dhdGNoZXMYBCABKAMSEAoIYXR0YWNoZWQYBSABKAMiWQoMU2Vzc2lvbnNJbmZvEgwKBG9wZW4YASABKAMSDAoEbG9zdBgCIAEoAxIPCgdydW5uaW5nGAMgASgDEgwKBGtlcHQYBCABKAMSDgoGY3JlZGl0GAUgASgDIqIBCgpQb2xpY3lJbmZvEg8KB2RyeV9ydW4YASABKAgSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBXJ1bGVzGAMgAygLMhQub3Nsb3JwYy52MS5SdWxlSW5mbxIOCgZkZW5pZWQYBCABKAMSEgoKd291bGRfZGVueRgFIAEoAxIPCgdwcm9ibGVtGAYgASgJIikKCFJ1bGVJbmZvEgwKBG5hbWUYASABKAkSDwoHYWxsb3dlZBgCIAEoAyIsCglMaW1pdEluZm8SDgoGcmVhc29uGAEgASgJEg8KB3JlZnVzZWQYAiABKAMikgIKClNlcnZlckluZm8SEwoLaW5zdGFuY2VfaWQYASABKAkSEAoIZXhjaGFuZ2UYAiABKAkSDQoFdG9waWMYAyABKAkSDgoGc2VydmVyGAQgASgJEiAKBXN0YXRlGAUgASgOMhEub3Nsb3JwYy52MS5TdGF0ZRIrCgllbmRwb2ludHMYBiADKAsyGC5vc2xvcnBjLnYxLkVuZHBvaW50SW5mbxIPCgdydW5uaW5nGAcgASgDEg4KBnF1ZXVlZBgIIAEoAxIPCgdyZWZ1c2VkGAkgASgDEioKCHJlcXVlc3RzGAogAygLMhgub3Nsb3JwYy52MS5SZXF1ZXN0Q291bnQSEQoJdW5jb3VudGVkGAsgASgDIuYBCgxSZXF1ZXN0Q291bnQSEQoJbmFtZXNwYWNlGAEgASgJEg4KBm1ldGhvZBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg4KBmNhbGxlchgEIAEoCRIQCghhY2NlcHRlZBgFIAEoAxIPCgdyZWZ1c2VkGAYgASgDEi4KCmZpcnN0X3NlZW4YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3Rfc2VlbhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIaWRlbnRpdHkYCSABKAkiwAEKDEVuZHBvaW50SW5mbxISCgpuYW1lc3BhY2VzGAEgAygJEg8KB3ZlcnNpb24YAiABKAkSJwoHbWV0aG9kcxgDIAMoCzIWLm9zbG9ycGMudjEuTWV0aG9kSW5mbxIoCghmYWxsYmFjaxgEIAEoCzIWLm9zbG9ycGMudjEuTWV0aG9kSW5mbxINCgVzaW5jZRgFIAEoCRIYChBkZXByZWNhdGVkX3NpbmNlGAYgASgJEg8KB3NlcnZpY2UYByABKAkizQEKCk1ldGhvZEluZm8SDAoEbmFtZRgBIAEoCRIRCglzdHJlYW1pbmcYAiABKAgSKwoJYXJndW1lbnRzGAMgAygLMhgub3Nsb3JwYy52MS5Bcmd1bWVudEluZm8SFwoPZXh0cmFfYXJndW1lbnRzGAQgASgIEg4KBnJlc3VsdBgFIAEoCRIPCgdzdGFydGVkGAYgASgDEg4KBmZhaWxlZBgHIAEoAxINCgVzaW5jZRgIIAEoCRIYChBkZXByZWNhdGVkX3NpbmNlGAkgASgJIjwKDEFyZ3VtZW50SW5mbxIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSEAoIb3B0aW9uYWwYAyABKAgqaAoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIQCgxTVEFURV9BQ1RJVkUQARIOCgpTVEFURV9IRUxEEAISEgoOU1RBVEVfRFJBSU5JTkcQAxISCg5TVEFURV9TVE9QUElORxAEMpUBChRJbnRyb3NwZWN0aW9uU2VydmljZRI5CgRQaW5nEhcub3Nsb3JwYy52MS5QaW5nUmVxdWVzdBoYLm9zbG9ycGMudjEuUGluZ1Jlc3BvbnNlEkIKB0dldEluZm8SGi5vc2xvcnBjLnYxLkdldEluZm9SZXF1ZXN0Ghsub3Nsb3JwYy52MS5HZXRJbmZvUmVzcG9uc2VCOVo3Z2l0aHViLmNvbS9vc2xvcnBjL29zbG9ycGMvcGtnL2FwaS9vc2xvcnBjL3YxO29zbG9ycGN2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * PingRequest names the instance meant.
+ * PingRequest names an instance.
  *
  * @generated from message oslorpc.v1.PingRequest
  */
 export type PingRequest = Message<"oslorpc.v1.PingRequest"> & {
   /**
-   * The instance, from discovery. A process that is not this instance refuses with MISDIRECTED. Absent: any.
+   * The id of the instance, from discovery. A process without this instance refuses with
+   * MISDIRECTED. Empty: the process that receives the request.
    *
    * @generated from field: string instance_id = 1;
    */
@@ -36,7 +37,7 @@ export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 0);
 
 /**
- * PingResponse has nothing to say.
+ * PingResponse has no fields: the response itself is the answer.
  *
  * @generated from message oslorpc.v1.PingResponse
  */
@@ -51,7 +52,7 @@ export const PingResponseSchema: GenMessage<PingResponse> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 1);
 
 /**
- * GetInfoRequest selects what to describe.
+ * GetInfoRequest selects what the response contains.
  *
  * @generated from message oslorpc.v1.GetInfoRequest
  */
@@ -64,15 +65,16 @@ export type GetInfoRequest = Message<"oslorpc.v1.GetInfoRequest"> & {
   topic?: string;
 
   /**
-   * True: also say who asked for what, in ServerInfo.requests.
+   * True: also return ServerInfo.requests, the counts of requests by caller.
    *
    * @generated from field: bool requests = 2;
    */
   requests: boolean;
 
   /**
-   * The process with this instance, from discovery. A process that lacks the instance refuses with MISDIRECTED, and a gateway
-   * asks the process that has it. Absent: the process that was asked.
+   * The id of an instance, from discovery: its process is described. A process without the instance
+   * refuses with MISDIRECTED; a gateway forwards the request to the process that has it. Empty: the
+   * process that receives the request.
    *
    * @generated from field: string instance_id = 3;
    */
@@ -93,7 +95,7 @@ export const GetInfoRequestSchema: GenMessage<GetInfoRequest> = /*@__PURE__*/
  */
 export type GetInfoResponse = Message<"oslorpc.v1.GetInfoResponse"> & {
   /**
-   * Identifies this run of the process; a restart has another.
+   * Identifies this run of the process. A restart changes it.
    *
    * @generated from field: string boot_id = 1;
    */
@@ -121,43 +123,45 @@ export type GetInfoResponse = Message<"oslorpc.v1.GetInfoResponse"> & {
   uptime?: Duration;
 
   /**
-   * The servers, in the order in which they were started.
+   * The servers of the process, in the order in which they started.
    *
    * @generated from field: repeated oslorpc.v1.ServerInfo servers = 5;
    */
   servers: ServerInfo[];
 
   /**
-   * The policy in force. Absent: there is none, or the caller may not inspect all of the process.
+   * The policy in force. Absent: there is none, or the caller may not inspect the whole process.
    *
    * @generated from field: oslorpc.v1.PolicyInfo policy = 6;
    */
   policy?: PolicyInfo;
 
   /**
-   * What was refused because of limits since the process began to listen, ordered by reason. Empty: nothing was, or the
-   * caller may not inspect all of the process.
+   * What the process refused because of its limits since it began to listen, ordered by reason.
+   * Empty: it refused nothing, or the caller may not inspect the whole process.
    *
    * @generated from field: repeated oslorpc.v1.LimitInfo limits = 7;
    */
   limits: LimitInfo[];
 
   /**
-   * The sessions that callers have. Absent: there are none, or the caller may not inspect all of the process.
+   * The sessions that callers have. Absent: there are none, or the caller may not inspect the whole
+   * process.
    *
    * @generated from field: oslorpc.v1.SessionsInfo sessions = 8;
    */
   sessions?: SessionsInfo;
 
   /**
-   * What the process does as a gateway. Absent: it is none, or the caller may not inspect all of the process.
+   * What the process forwards as a gateway. Absent: it is not a gateway, or the caller may not
+   * inspect the whole process.
    *
    * @generated from field: oslorpc.v1.GatewayInfo gateway = 9;
    */
   gateway?: GatewayInfo;
 
   /**
-   * Where the process runs, such as an availability zone. Empty: not said.
+   * Where the process runs, such as an availability zone. Empty: not known.
    *
    * @generated from field: string zone = 10;
    */
@@ -178,35 +182,35 @@ export const GetInfoResponseSchema: GenMessage<GetInfoResponse> = /*@__PURE__*/
  */
 export type GatewayInfo = Message<"oslorpc.v1.GatewayInfo"> & {
   /**
-   * Messages that it forwarded and that are not answered.
+   * Forwarded messages that are not answered yet.
    *
    * @generated from field: int64 forwarding = 1;
    */
   forwarding: bigint;
 
   /**
-   * Messages that it forwarded since its start, however often it tried.
+   * Messages that the gateway forwarded since its start. Several attempts count once.
    *
    * @generated from field: int64 forwarded = 2;
    */
   forwarded: bigint;
 
   /**
-   * How many of them failed, whatever the reason, without those whose method returned an error.
+   * How many of those failed. Errors that methods returned do not count.
    *
    * @generated from field: int64 failed = 3;
    */
   failed: bigint;
 
   /**
-   * Clients that watch topics, each topic counted.
+   * Watches of clients: one for each client and topic.
    *
    * @generated from field: int64 watches = 4;
    */
   watches: bigint;
 
   /**
-   * Processes attached to it.
+   * Processes attached to the gateway.
    *
    * @generated from field: int64 attached = 5;
    */
@@ -221,41 +225,42 @@ export const GatewayInfoSchema: GenMessage<GatewayInfo> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 4);
 
 /**
- * SessionsInfo describes the sessions of a process: streams with many messages.
+ * SessionsInfo describes the sessions of a process. A session is a stream that carries many
+ * messages.
  *
  * @generated from message oslorpc.v1.SessionsInfo
  */
 export type SessionsInfo = Message<"oslorpc.v1.SessionsInfo"> & {
   /**
-   * Sessions with a stream.
+   * Sessions whose stream is open.
    *
    * @generated from field: int64 open = 1;
    */
   open: bigint;
 
   /**
-   * Sessions whose streams broke, and that are kept for their clients.
+   * Sessions that lost their stream and are kept until their clients connect again.
    *
    * @generated from field: int64 lost = 2;
    */
   lost: bigint;
 
   /**
-   * Messages that were received and are not answered.
+   * Messages that the sessions received and have not answered.
    *
    * @generated from field: int64 running = 3;
    */
   running: bigint;
 
   /**
-   * Results that are kept until clients have them.
+   * Results that are kept until the clients have received them.
    *
    * @generated from field: int64 kept = 4;
    */
   kept: bigint;
 
   /**
-   * How many messages each session may have on their way.
+   * How many unanswered messages each session may have.
    *
    * @generated from field: int64 credit = 5;
    */
@@ -276,7 +281,7 @@ export const SessionsInfoSchema: GenMessage<SessionsInfo> = /*@__PURE__*/
  */
 export type PolicyInfo = Message<"oslorpc.v1.PolicyInfo"> & {
   /**
-   * True: what no rule allows is counted and logged, and not denied.
+   * True: messages that no rule allows are counted and logged, but not denied.
    *
    * @generated from field: bool dry_run = 1;
    */
@@ -290,28 +295,29 @@ export type PolicyInfo = Message<"oslorpc.v1.PolicyInfo"> & {
   since?: Timestamp;
 
   /**
-   * Its rules, in their order.
+   * The rules of the policy, in their order.
    *
    * @generated from field: repeated oslorpc.v1.RuleInfo rules = 3;
    */
   rules: RuleInfo[];
 
   /**
-   * What was denied since the process began to listen, as no rule allowed it.
+   * How many messages were denied since the process began to listen.
    *
    * @generated from field: int64 denied = 4;
    */
   denied: bigint;
 
   /**
-   * What would have been denied, had there been no dry run.
+   * How many messages would have been denied without the dry run.
    *
    * @generated from field: int64 would_deny = 5;
    */
   wouldDeny: bigint;
 
   /**
-   * Why the policy file, as it is now, is not the policy in force. Empty: it is, or there is no file.
+   * Why the present content of the policy file is not in force. Empty: it is in force, or there is
+   * no file.
    *
    * @generated from field: string problem = 6;
    */
@@ -332,14 +338,15 @@ export const PolicyInfoSchema: GenMessage<PolicyInfo> = /*@__PURE__*/
  */
 export type RuleInfo = Message<"oslorpc.v1.RuleInfo"> & {
   /**
-   * Its name; `rule 1` and so on for a rule without one.
+   * The rule's name. A rule without a name is called `rule 1` and so on.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * How often it allowed something since the process began to listen, also as a rule of an earlier policy.
+   * How often the rule allowed something since the process began to listen, also as a rule of an
+   * earlier policy.
    *
    * @generated from field: int64 allowed = 2;
    */
@@ -354,7 +361,7 @@ export const RuleInfoSchema: GenMessage<RuleInfo> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 7);
 
 /**
- * LimitInfo counts what was refused because of a limit.
+ * LimitInfo counts what the process refused because of one limit.
  *
  * @generated from message oslorpc.v1.LimitInfo
  */
@@ -388,80 +395,81 @@ export const LimitInfoSchema: GenMessage<LimitInfo> = /*@__PURE__*/
  */
 export type ServerInfo = Message<"oslorpc.v1.ServerInfo"> & {
   /**
-   * The instance's id, as in requests.
+   * The id of the instance, as in `instance_id` of a message.
    *
    * @generated from field: string instance_id = 1;
    */
   instanceId: string;
 
   /**
-   * The exchange that it serves in.
+   * The exchange of the topic.
    *
    * @generated from field: string exchange = 2;
    */
   exchange: string;
 
   /**
-   * Its topic.
+   * The topic that the server serves.
    *
    * @generated from field: string topic = 3;
    */
   topic: string;
 
   /**
-   * Its name.
+   * The name of the server.
    *
    * @generated from field: string server = 4;
    */
   server: string;
 
   /**
-   * What it takes.
+   * Which messages the server accepts.
    *
    * @generated from field: oslorpc.v1.State state = 5;
    */
   state: State;
 
   /**
-   * Its endpoints, in the order in which they are tried.
+   * The endpoints of the server, in the order in which it tries them.
    *
    * @generated from field: repeated oslorpc.v1.EndpointInfo endpoints = 6;
    */
   endpoints: EndpointInfo[];
 
   /**
-   * Messages running now.
+   * Messages that run now.
    *
    * @generated from field: int64 running = 7;
    */
   running: bigint;
 
   /**
-   * Messages accepted that wait for a worker.
+   * Accepted messages that wait for a worker.
    *
    * @generated from field: int64 queued = 8;
    */
   queued: bigint;
 
   /**
-   * Messages refused since the start because the queue was full.
+   * Messages that the server refused since its start because its queue was full.
    *
    * @generated from field: int64 refused = 9;
    */
   refused: bigint;
 
   /**
-   * Who asked for what since the server started, ordered by namespace, method, version and caller; only if the request wants it. There are at
-   * most 1024 rows, of at most 900 bytes, however many callers there are. When three quarters are taken, further callers of a method
-   * at a version share a row with the caller `(others)`. Messages that are refused make at most a quarter of the rows, since their
-   * methods and versions may be anything.
+   * The counts of requests since the server started, ordered by namespace, method, version and
+   * caller. Empty unless the request asks for them. There are at most 1024 rows of at most 900
+   * bytes each. When three quarters of the rows are used, further callers of a method at a version
+   * share a row with the caller `(others)`. Refused messages use at most a quarter of the rows,
+   * because their methods and versions can be any text.
    *
    * @generated from field: repeated oslorpc.v1.RequestCount requests = 10;
    */
   requests: RequestCount[];
 
   /**
-   * Messages that no row of `requests` was left for.
+   * Messages that are not counted in `requests` because all rows were used.
    *
    * @generated from field: int64 uncounted = 11;
    */
@@ -476,71 +484,73 @@ export const ServerInfoSchema: GenMessage<ServerInfo> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 9);
 
 /**
- * RequestCount counts the messages that asked for a method, at a version, from a caller.
+ * RequestCount counts the messages of one caller for one method at one version.
  *
  * @generated from message oslorpc.v1.RequestCount
  */
 export type RequestCount = Message<"oslorpc.v1.RequestCount"> & {
   /**
-   * The namespace asked for; empty for the default namespace.
+   * The requested namespace. Empty for the default namespace.
    *
    * @generated from field: string namespace = 1;
    */
   namespace: string;
 
   /**
-   * The method asked for.
+   * The requested method.
    *
    * @generated from field: string method = 2;
    */
   method: string;
 
   /**
-   * The version asked for, as `major.minor`; 1.0 for messages without one.
+   * The requested version, as `major.minor`. 1.0 for messages without a version.
    *
    * @generated from field: string version = 3;
    */
   version: string;
 
   /**
-   * Who asked: the `user-agent` of the connection without what gRPC itself adds. `unknown`: it has none. `(others)`: several,
-   * that no rows of their own were left for. Callers name themselves; nothing proves the name.
+   * The name of the caller: the `user-agent` of its connection without the part that gRPC adds.
+   * `unknown`: it has no name. `(others)`: several callers that share this row. Callers choose
+   * their names; nothing proves a name.
    *
    * @generated from field: string caller = 4;
    */
   caller: string;
 
   /**
-   * Messages accepted, whatever became of them.
+   * Accepted messages, whatever their outcome.
    *
    * @generated from field: int64 accepted = 5;
    */
   accepted: bigint;
 
   /**
-   * Messages refused since no endpoint has the version or the method.
+   * Messages that were refused because no endpoint has the version or the method.
    *
    * @generated from field: int64 refused = 6;
    */
   refused: bigint;
 
   /**
-   * When the first of them came.
+   * When the first of these messages arrived.
    *
    * @generated from field: google.protobuf.Timestamp first_seen = 7;
    */
   firstSeen?: Timestamp;
 
   /**
-   * When the last of them came, within a second.
+   * When the last of these messages arrived, exact to a second.
    *
    * @generated from field: google.protobuf.Timestamp last_seen = 8;
    */
   lastSeen?: Timestamp;
 
   /**
-   * The first name that the caller proved, as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. `(others)`: several,
-   * that proved names. Empty: it proved nothing.
+   * The first name that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or
+   * `user:1000`. `(others)`: several callers that proved names share this row. Empty: the caller
+   * proved nothing.
    *
    * @generated from field: string identity = 9;
    */
@@ -561,49 +571,54 @@ export const RequestCountSchema: GenMessage<RequestCount> = /*@__PURE__*/
  */
 export type EndpointInfo = Message<"oslorpc.v1.EndpointInfo"> & {
   /**
-   * The namespaces it answers to, its own first. The default namespace is an empty string here.
+   * The namespaces that the endpoint serves: its own first, then its legacy namespaces. The empty
+   * string is the default namespace.
    *
    * @generated from field: repeated string namespaces = 1;
    */
   namespaces: string[];
 
   /**
-   * The version it implements.
+   * The version that the endpoint implements.
    *
    * @generated from field: string version = 2;
    */
   version: string;
 
   /**
-   * Its methods, by name.
+   * The methods of the endpoint, ordered by name.
    *
    * @generated from field: repeated oslorpc.v1.MethodInfo methods = 3;
    */
   methods: MethodInfo[];
 
   /**
-   * What takes the methods that are not listed, as a proxy does; its name is empty. Absent: nothing does.
+   * The method that handles all methods that are not listed, as in a proxy. Its name is empty.
+   * Absent: the endpoint refuses such methods.
    *
    * @generated from field: oslorpc.v1.MethodInfo fallback = 4;
    */
   fallback?: MethodInfo;
 
   /**
-   * The version of the interface in which it appeared, as `major.minor`. Empty: not said.
+   * The version of the interface in which the endpoint appeared, as `major.minor`. Empty: not
+   * reported.
    *
    * @generated from field: string since = 5;
    */
   since: string;
 
   /**
-   * The version in which all of it was deprecated, as `major.minor`. Empty: it is not, or not said.
+   * The version in which the whole endpoint was deprecated, as `major.minor`. Empty: it is not
+   * deprecated, or this is not reported.
    *
    * @generated from field: string deprecated_since = 6;
    */
   deprecatedSince: string;
 
   /**
-   * The full protobuf name of a typed service, whose methods are RPCs of its own. Empty: its methods are asked for by RPCService.
+   * The full protobuf name of a typed service, whose methods are called as RPCs of that service.
+   * Empty: the methods are called through RPCService.
    *
    * @generated from field: string service = 7;
    */
@@ -624,63 +639,65 @@ export const EndpointInfoSchema: GenMessage<EndpointInfo> = /*@__PURE__*/
  */
 export type MethodInfo = Message<"oslorpc.v1.MethodInfo"> & {
   /**
-   * The name, as in requests. Empty for a fallback.
+   * The method's name in messages. Empty for a fallback.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * True: it yields a stream of items.
+   * True: the method returns a stream of items.
    *
    * @generated from field: bool streaming = 2;
    */
   streaming: boolean;
 
   /**
-   * Its keyword arguments, in the order of their declaration.
+   * The method's keyword arguments, in the order of their declaration.
    *
    * @generated from field: repeated oslorpc.v1.ArgumentInfo arguments = 3;
    */
   arguments: ArgumentInfo[];
 
   /**
-   * True: it takes further keyword arguments, of any name.
+   * True: the method accepts further keyword arguments of any name.
    *
    * @generated from field: bool extra_arguments = 4;
    */
   extraArguments: boolean;
 
   /**
-   * The type of its result or of its items, in the words of ArgumentInfo.type; `null` if it returns none.
+   * The type of the result or of the items, written as in ArgumentInfo.type. `null` if the method
+   * returns nothing.
    *
    * @generated from field: string result = 5;
    */
   result: string;
 
   /**
-   * Messages started, since the server started.
+   * How often the method was started since the server started.
    *
    * @generated from field: int64 started = 6;
    */
   started: bigint;
 
   /**
-   * How many of them returned an error.
+   * How often the method returned an error.
    *
    * @generated from field: int64 failed = 7;
    */
   failed: bigint;
 
   /**
-   * The version in which it appeared, as `major.minor`. Empty: not said.
+   * The version in which the method appeared, as `major.minor`. Empty: not reported.
    *
    * @generated from field: string since = 8;
    */
   since: string;
 
   /**
-   * The version in which it was deprecated, as `major.minor`. Empty: it is not, or not said.
+   * The version in which the method was deprecated, as `major.minor`. Empty: it is not deprecated,
+   * or this is not reported.
    *
    * @generated from field: string deprecated_since = 9;
    */
@@ -701,21 +718,22 @@ export const MethodInfoSchema: GenMessage<MethodInfo> = /*@__PURE__*/
  */
 export type ArgumentInfo = Message<"oslorpc.v1.ArgumentInfo"> & {
   /**
-   * The name, matched exactly.
+   * The argument's name. Upper and lower case differ.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The JSON type: `string`, `integer`, `number`, `boolean`, `object`, `any`, or `array of` one of these.
+   * The JSON type: `string`, `integer`, `number`, `boolean`, `object`, `any`, or `array of` one of
+   * these.
    *
    * @generated from field: string type = 2;
    */
   type: string;
 
   /**
-   * True: it may be left out.
+   * True: the argument may be absent.
    *
    * @generated from field: bool optional = 3;
    */
@@ -730,41 +748,42 @@ export const ArgumentInfoSchema: GenMessage<ArgumentInfo> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 13);
 
 /**
- * State says what a server takes.
+ * State says which messages a server accepts.
  *
  * @generated from enum oslorpc.v1.State
  */
 export enum State {
   /**
-   * Unknown, as for a static address.
+   * Not known, as for a static address.
    *
    * @generated from enum value: STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Takes everything.
+   * Accepts every message.
    *
    * @generated from enum value: STATE_ACTIVE = 1;
    */
   ACTIVE = 1,
 
   /**
-   * Accepts into its queue but runs nothing yet; messages for any server avoid it.
+   * Accepts messages into its queue but runs none yet. Clients send it a message for any server
+   * only if no other server can serve the message.
    *
    * @generated from enum value: STATE_HELD = 2;
    */
   HELD = 2,
 
   /**
-   * Takes only what is meant for it by name.
+   * Receives only messages that name its server.
    *
    * @generated from enum value: STATE_DRAINING = 3;
    */
   DRAINING = 3,
 
   /**
-   * Finishes what it accepted and refuses the rest.
+   * Finishes the messages that it accepted, and refuses all others.
    *
    * @generated from enum value: STATE_STOPPING = 4;
    */
@@ -778,14 +797,14 @@ export const StateSchema: GenEnum<State> = /*@__PURE__*/
   enumDesc(file_oslorpc_v1_introspection, 0);
 
 /**
- * IntrospectionService tells what a process serves. Every oslorpc server answers it, however busy it is: it does not
- * pass through the queue.
+ * IntrospectionService describes a process and its servers. Every oslorpc process has it. Its
+ * requests do not pass through a server's queue, so a busy server answers them, too.
  *
  * @generated from service oslorpc.v1.IntrospectionService
  */
 export const IntrospectionService: GenService<{
   /**
-   * Ping answers at once, if this process is the instance meant.
+   * Ping answers at once if this process has the requested instance.
    *
    * @generated from rpc oslorpc.v1.IntrospectionService.Ping
    */

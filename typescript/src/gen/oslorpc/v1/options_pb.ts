@@ -50,27 +50,28 @@ export const ServiceRulesSchema: GenMessage<ServiceRules> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_options, 0);
 
 /**
- * MethodRules says since when a method exists, and how it is delivered.
+ * MethodRules says in which version a method appeared, and how its messages are delivered.
  *
  * @generated from message oslorpc.v1.MethodRules
  */
 export type MethodRules = Message<"oslorpc.v1.MethodRules"> & {
   /**
-   * The version in which the method appeared, as `major.minor`. Absent: since the beginning of its major version.
+   * The version in which the method appeared, as `major.minor`. Absent: in the first version of the
+   * service's major version.
    *
    * @generated from field: string since = 1;
    */
   since: string;
 
   /**
-   * The version in which it was deprecated, as `major.minor`. Absent: it is not.
+   * The version in which the method was deprecated, as `major.minor`. Absent: it is not deprecated.
    *
    * @generated from field: string deprecated_since = 2;
    */
   deprecatedSince: string;
 
   /**
-   * How its messages travel.
+   * How the method's messages are delivered.
    *
    * @generated from field: oslorpc.v1.Delivery delivery = 3;
    */
@@ -85,20 +86,21 @@ export const MethodRulesSchema: GenMessage<MethodRules> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_options, 1);
 
 /**
- * ElementRules says since when a field or an enum value exists.
+ * ElementRules says in which version a field or an enum value appeared.
  *
  * @generated from message oslorpc.v1.ElementRules
  */
 export type ElementRules = Message<"oslorpc.v1.ElementRules"> & {
   /**
-   * The version in which it appeared, as `major.minor`. Absent: since the beginning.
+   * The version in which it appeared, as `major.minor`. Absent: in the first version of the
+   * service's major version.
    *
    * @generated from field: string since = 1;
    */
   since: string;
 
   /**
-   * What a peer gets that is older.
+   * What happens if the receiving peer is older.
    *
    * @generated from field: oslorpc.v1.OlderPeers older_peers = 2;
    */
@@ -113,34 +115,36 @@ export const ElementRulesSchema: GenMessage<ElementRules> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_options, 2);
 
 /**
- * Delivery says how a method's messages travel.
+ * Delivery says how a method's messages are delivered.
  *
  * @generated from enum oslorpc.v1.Delivery
  */
 export enum Delivery {
   /**
-   * As its form says: a call if unary, a multicall if it streams.
+   * A call if the method is unary, a multicall if it streams results.
    *
    * @generated from enum value: DELIVERY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * To one server, answered with its result.
+   * To one server, which answers with the result.
    *
    * @generated from enum value: DELIVERY_CALL = 1;
    */
   CALL = 1,
 
   /**
-   * To one server, answered when accepted. The method returns google.protobuf.Empty.
+   * To one server, which answers when it has accepted the message. The method returns
+   * google.protobuf.Empty.
    *
    * @generated from enum value: DELIVERY_CAST = 2;
    */
   CAST = 2,
 
   /**
-   * To every server, answered when accepted. The method returns google.protobuf.Empty.
+   * To every server on the topic. Each answers when it has accepted the message. The method returns
+   * google.protobuf.Empty.
    *
    * @generated from enum value: DELIVERY_FANOUT = 3;
    */
@@ -154,7 +158,8 @@ export const DeliverySchema: GenEnum<Delivery> = /*@__PURE__*/
   enumDesc(file_oslorpc_v1_options, 0);
 
 /**
- * OlderPeers says what becomes of something that a peer is too old to know.
+ * OlderPeers says what happens to a field or an enum value that the receiving peer is too old to
+ * know.
  *
  * @generated from enum oslorpc.v1.OlderPeers
  */
@@ -174,7 +179,7 @@ export enum OlderPeers {
   FAIL = 1,
 
   /**
-   * It is removed from the copy that goes to the older peer.
+   * The field or value is removed from the copy that is sent to the older peer.
    *
    * @generated from enum value: OLDER_PEERS_DROP = 2;
    */
@@ -196,7 +201,7 @@ export const service: GenExtension<ServiceOptions, ServiceRules> = /*@__PURE__*/
   extDesc(file_oslorpc_v1_options, 0);
 
 /**
- * Since when the method exists, and how it is delivered.
+ * The version in which the method appeared, and how its messages are delivered.
  *
  * @generated from extension: oslorpc.v1.MethodRules method = 81650;
  */
@@ -204,7 +209,7 @@ export const method: GenExtension<MethodOptions, MethodRules> = /*@__PURE__*/
   extDesc(file_oslorpc_v1_options, 1);
 
 /**
- * Since when the field exists, and what older peers get.
+ * The version in which the field appeared, and what older peers receive.
  *
  * @generated from extension: oslorpc.v1.ElementRules field = 81650;
  */
@@ -212,7 +217,7 @@ export const field: GenExtension<FieldOptions, ElementRules> = /*@__PURE__*/
   extDesc(file_oslorpc_v1_options, 2);
 
 /**
- * Since when the value exists, and what older peers get.
+ * The version in which the value appeared, and what older peers receive.
  *
  * @generated from extension: oslorpc.v1.ElementRules enum_value = 81650;
  */

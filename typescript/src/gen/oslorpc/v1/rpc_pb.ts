@@ -39,76 +39,78 @@ export type Message = Message$1<"oslorpc.v1.Message"> & {
   method: string;
 
   /**
-   * The request context: an object that the method sees, and that it passes on with the calls that it
-   * makes. Absent: empty.
+   * The request context: an object that the method can read. The messages that the method sends
+   * carry it, too. Absent: empty.
    *
    * @generated from field: oslorpc.v1.Payload context = 3;
    */
   context?: Payload;
 
   /**
-   * The keyword arguments: an object with one entry an argument. Absent: none.
+   * The keyword arguments: an object with one member per argument. Absent: none.
    *
    * @generated from field: oslorpc.v1.Payload kwargs = 4;
    */
   kwargs?: Payload;
 
   /**
-   * Identifies the message, so that a server recognizes a repeated one. A repeated cast is answered as
-   * accepted; any other repeated message is refused with OUTCOME_UNKNOWN. Unique for each message.
-   * Absent: not checked.
+   * Identifies the message, so that a server recognizes a repeated one. A repeated cast is answered
+   * as accepted; any other repeated message is refused with OUTCOME_UNKNOWN. Unique for each
+   * message. Absent: not checked.
    *
    * @generated from field: string id = 5;
    */
   id: string;
 
   /**
-   * The instance that the client chose, from discovery. A process that is not this instance refuses
-   * with MISDIRECTED. Absent: not checked.
+   * The id of the instance that the client chose, from discovery. A process without this instance
+   * refuses with MISDIRECTED. Absent: not checked.
    *
    * @generated from field: string instance_id = 6;
    */
   instanceId: string;
 
   /**
-   * How long ago this sender last failed to deliver a message to this server, if the server is not known
-   * to have heard of that since. A negative one is refused with INVALID_TARGET. Absent: none.
+   * How long ago this sender last failed to deliver a message to this server, if no later message
+   * has told the server so. A negative duration is refused with INVALID_TARGET. Absent: there was
+   * no such failure.
    *
    * @generated from field: google.protobuf.Duration missed = 7;
    */
   missed?: Duration;
 
   /**
-   * Messages with the same key, from all senders, run at one server one after the other, in the order
-   * in which it accepted them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs
-   * beside others.
+   * Messages with the same key, from all senders, run one after the other at one server, in the
+   * order in which it accepted them. A key of more than 255 bytes is refused with INVALID_TARGET.
+   * Absent: the message may run at the same time as any other.
    *
    * @generated from field: string order_key = 8;
    */
   orderKey: string;
 
   /**
-   * What programs around the method read, such as trace context (`traceparent`, `tracestate`) and
-   * tokens. Names are in lower case. The value of a name that ends in `-bin` is in base64. The headers of
-   * the RPC count as well; an entry here wins over a header of its name. Names that begin with
-   * `oslorpc-` or `grpc-` are reserved, and are ignored. So is `authorization` at a server that verifies
-   * the tokens of its callers; it reads them from the header alone.
+   * Metadata for interceptors and methods, such as trace context (`traceparent`, `tracestate`) and
+   * tokens. Names are in lower case. The value of a name that ends in `-bin` is in base64. The
+   * headers of the RPC are metadata as well. An entry here has precedence over a header of the same
+   * name. Names that begin with `oslorpc-` or `grpc-` are reserved, and are ignored. So is
+   * `authorization` at a server that verifies the tokens of its callers; it reads them only from
+   * the header.
    *
    * @generated from field: map<string, string> metadata = 9;
    */
   metadata: { [key: string]: string };
 
   /**
-   * How long the sender still waits. The earlier of it and the deadline of the RPC counts. It does not
-   * bound a cast that was accepted. A negative one is refused with INVALID_TARGET. Absent: the deadline
-   * of the RPC alone.
+   * How long the sender still waits. The earlier of this and the deadline of the RPC applies. It
+   * does not bound a cast after it was accepted. A negative duration is refused with
+   * INVALID_TARGET. Absent: only the deadline of the RPC applies.
    *
    * @generated from field: google.protobuf.Duration remaining = 10;
    */
   remaining?: Duration;
 
   /**
-   * Who sent the message, if gateways forward it. Absent: the caller of the RPC.
+   * The original sender of a message that gateways forward. Absent: the caller of the RPC.
    *
    * @generated from field: oslorpc.v1.Caller caller = 11;
    */
@@ -123,36 +125,39 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 0);
 
 /**
- * Caller is who sent a message that gateways forward, as its connection to the first gateway proved it. A server takes
- * it only from gateways that it trusts; from other callers, it is ignored, and they count as the caller.
+ * Caller is the original sender of a message that gateways forward, as its connection to the first
+ * gateway proved it. A server accepts this only from gateways that it trusts. It ignores it from
+ * other callers, and treats them as the sender.
  *
  * @generated from message oslorpc.v1.Caller
  */
 export type Caller = Message$1<"oslorpc.v1.Caller"> & {
   /**
-   * The names that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. None: it proved nothing.
+   * The names that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or
+   * `user:1000`. Empty: it proved nothing.
    *
    * @generated from field: repeated string names = 1;
    */
   names: string[];
 
   /**
-   * Its network address.
+   * The caller's network address.
    *
    * @generated from field: string address = 2;
    */
   address: string;
 
   /**
-   * Its `user-agent`, without what gRPC adds.
+   * The caller's `user-agent`, without the part that gRPC adds.
    *
    * @generated from field: string agent = 3;
    */
   agent: string;
 
   /**
-   * The boot ids of the gateways that forwarded the message, the first one first. A gateway refuses a message that it forwarded itself
-   * before, with MISDIRECTED. This field counts from any sender.
+   * The boot ids of the gateways that forwarded the message, in this order. A gateway refuses a
+   * message that it has already forwarded, with MISDIRECTED. Gateways check this field from every
+   * sender, trusted or not.
    *
    * @generated from field: repeated string gateways = 4;
    */
@@ -287,7 +292,7 @@ export const MulticallResponseSchema: GenMessage<MulticallResponse> = /*@__PURE_
   messageDesc(file_oslorpc_v1_rpc, 7);
 
 /**
- * MonitoredCallRequest is a call that heartbeats accompany.
+ * MonitoredCallRequest is a call with heartbeats.
  *
  * @generated from message oslorpc.v1.MonitoredCallRequest
  */
@@ -300,7 +305,7 @@ export type MonitoredCallRequest = Message$1<"oslorpc.v1.MonitoredCallRequest"> 
   message?: Message;
 
   /**
-   * The time from one heartbeat to the next; at least 10 ms, 1 s if absent.
+   * The time from one heartbeat to the next. At least 10 ms. Absent: 1 s.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 2;
    */
@@ -325,7 +330,7 @@ export type MonitoredCallResponse = Message$1<"oslorpc.v1.MonitoredCallResponse"
    */
   kind: {
     /**
-     * The server still has the message, waiting or running.
+     * The message still waits or runs.
      *
      * @generated from field: oslorpc.v1.Heartbeat heartbeat = 1;
      */
@@ -350,7 +355,7 @@ export const MonitoredCallResponseSchema: GenMessage<MonitoredCallResponse> = /*
   messageDesc(file_oslorpc_v1_rpc, 9);
 
 /**
- * Heartbeat has nothing to say but that the server lives.
+ * Heartbeat shows that its sender still works. It has no fields.
  *
  * @generated from message oslorpc.v1.Heartbeat
  */
@@ -375,7 +380,7 @@ export type SessionRequest = Message$1<"oslorpc.v1.SessionRequest"> & {
    */
   frame: {
     /**
-     * Begins the stream; the first frame, and only that.
+     * Begins the stream. It must be the first frame, and only the first.
      *
      * @generated from field: oslorpc.v1.SessionOpen open = 1;
      */
@@ -391,7 +396,7 @@ export type SessionRequest = Message$1<"oslorpc.v1.SessionRequest"> & {
     case: "message";
   } | {
     /**
-     * The caller of a message is gone.
+     * The caller of a message gave up.
      *
      * @generated from field: oslorpc.v1.SessionCancel cancel = 3;
      */
@@ -399,7 +404,7 @@ export type SessionRequest = Message$1<"oslorpc.v1.SessionRequest"> & {
     case: "cancel";
   } | {
     /**
-     * Results that the client has.
+     * How many results the client has received.
      *
      * @generated from field: oslorpc.v1.SessionTaken taken = 4;
      */
@@ -407,7 +412,7 @@ export type SessionRequest = Message$1<"oslorpc.v1.SessionRequest"> & {
     case: "taken";
   } | {
     /**
-     * The client lives. The server answers with a heartbeat.
+     * The client still works. The server answers with a heartbeat.
      *
      * @generated from field: oslorpc.v1.Heartbeat heartbeat = 5;
      */
@@ -416,8 +421,9 @@ export type SessionRequest = Message$1<"oslorpc.v1.SessionRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Frames that follow this one, in this order. They have no `more` of their own, and none is `open`, which travels
-   * alone. All of it has at most 64 KiB, and at most 256 frames.
+   * Frames that follow this one, in this order. They have no `more` of their own, and none is
+   * `open`, which must be alone. All these frames together have at most 64 KiB, and there are at
+   * most 256.
    *
    * @generated from field: repeated oslorpc.v1.SessionRequest more = 15;
    */
@@ -450,7 +456,7 @@ export type SessionResponse = Message$1<"oslorpc.v1.SessionResponse"> & {
     case: "opened";
   } | {
     /**
-     * What became of one message.
+     * The outcome of one message.
      *
      * @generated from field: oslorpc.v1.SessionResult result = 2;
      */
@@ -482,7 +488,7 @@ export type SessionResponse = Message$1<"oslorpc.v1.SessionResponse"> & {
     case: "credit";
   } | {
     /**
-     * The server lives, and has the messages that it has received.
+     * The server still works, and still has the messages that it received.
      *
      * @generated from field: oslorpc.v1.Heartbeat heartbeat = 6;
      */
@@ -490,7 +496,7 @@ export type SessionResponse = Message$1<"oslorpc.v1.SessionResponse"> & {
     case: "heartbeat";
   } | {
     /**
-     * The server takes no further messages.
+     * The server accepts no further messages.
      *
      * @generated from field: oslorpc.v1.SessionClosing closing = 7;
      */
@@ -499,7 +505,7 @@ export type SessionResponse = Message$1<"oslorpc.v1.SessionResponse"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Frames that follow this one, as in SessionRequest. `opened` travels alone.
+   * Frames that follow this one, as in SessionRequest. `opened` must be alone.
    *
    * @generated from field: repeated oslorpc.v1.SessionResponse more = 15;
    */
@@ -527,7 +533,7 @@ export type SessionOpen = Message$1<"oslorpc.v1.SessionOpen"> & {
   id: Uint8Array;
 
   /**
-   * The process that the session is with, as `opened` named it or as discovery does. Another process does not have the
+   * The boot id of the process, from `opened` or from discovery. Another process does not have the
    * session. Empty: any process, for a new session.
    *
    * @generated from field: string boot_id = 2;
@@ -535,15 +541,15 @@ export type SessionOpen = Message$1<"oslorpc.v1.SessionOpen"> & {
   bootId: string;
 
   /**
-   * The session had a stream before.
+   * True: the session had a stream before.
    *
    * @generated from field: bool resume = 3;
    */
   resume: boolean;
 
   /**
-   * The messages whose results the client still wants, in ascending order. The server forgets all others and cancels
-   * those that run.
+   * The messages whose results the client still wants, in ascending order. The server discards all
+   * other messages of the session, and cancels those that run.
    *
    * @generated from field: repeated fixed64 outstanding = 4;
    */
@@ -558,21 +564,22 @@ export const SessionOpenSchema: GenMessage<SessionOpen> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 13);
 
 /**
- * SessionOpened says whether the server has the session, and what became of the outstanding messages.
+ * SessionOpened says whether the server still has the session, and which outstanding messages
+ * arrived.
  *
  * @generated from message oslorpc.v1.SessionOpened
  */
 export type SessionOpened = Message$1<"oslorpc.v1.SessionOpened"> & {
   /**
-   * This run of the process.
+   * The boot id of the process: it identifies this run.
    *
    * @generated from field: string boot_id = 1;
    */
   bootId: string;
 
   /**
-   * The server has the session that was to be resumed. If it has not, the stream ends, with OK: messages that were
-   * sent may have run.
+   * True: the server still has the session that the client resumes. If it does not, the stream ends
+   * with OK, and messages that were sent may have run.
    *
    * @generated from field: bool resumed = 2;
    */
@@ -586,15 +593,16 @@ export type SessionOpened = Message$1<"oslorpc.v1.SessionOpened"> & {
   credit?: SessionCredit;
 
   /**
-   * The greatest `seq` that arrived. Outstanding messages above it did not run, and never will.
+   * The greatest `seq` that arrived. Outstanding messages with a greater `seq` did not run and will
+   * not run.
    *
    * @generated from field: fixed64 received = 4;
    */
   received: bigint;
 
   /**
-   * Outstanding messages that arrived and whose results the server has no more. They may have run. Results of all other
-   * outstanding messages up to `received` follow, once they are there.
+   * Outstanding messages that arrived but whose results the server has discarded. They may have
+   * run. The results of all other outstanding messages up to `received` follow when they are ready.
    *
    * @generated from field: repeated fixed64 forgotten = 5;
    */
@@ -609,21 +617,21 @@ export const SessionOpenedSchema: GenMessage<SessionOpened> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 14);
 
 /**
- * SessionCredit bounds what a client may send. A client that has no credit uses the other RPCs.
+ * SessionCredit bounds what a client may send. A client without credit uses the other RPCs.
  *
  * @generated from message oslorpc.v1.SessionCredit
  */
 export type SessionCredit = Message$1<"oslorpc.v1.SessionCredit"> & {
   /**
-   * Messages that were sent and whose results were not received.
+   * The maximum number of sent messages whose results the client has not received.
    *
    * @generated from field: uint32 messages = 1;
    */
   messages: number;
 
   /**
-   * Bytes of frames that were sent and are not known to have arrived. A result says that its message and all before it
-   * have arrived, and `received` says it without one.
+   * The maximum number of bytes in sent frames that are not known to have arrived. A result shows
+   * that its message and all earlier ones have arrived; so does `received`.
    *
    * @generated from field: uint32 bytes = 2;
    */
@@ -644,7 +652,8 @@ export const SessionCreditSchema: GenMessage<SessionCredit> = /*@__PURE__*/
  */
 export type SessionMessage = Message$1<"oslorpc.v1.SessionMessage"> & {
   /**
-   * Numbers the messages of a session, on all its streams: each is greater than the one before it. Not 0.
+   * Numbers the messages of a session, on all its streams: each is greater than the one before it.
+   * Not 0.
    *
    * @generated from field: fixed64 seq = 1;
    */
@@ -658,29 +667,31 @@ export type SessionMessage = Message$1<"oslorpc.v1.SessionMessage"> & {
   taken: bigint;
 
   /**
-   * How long the sender still waits, in nanoseconds. As `remaining` of the message. 0: as that says.
+   * How long the sender still waits, in nanoseconds. It has the same meaning as `remaining` of the
+   * message. 0: `remaining` applies.
    *
    * @generated from field: uint64 timeout_nanos = 3;
    */
   timeoutNanos: bigint;
 
   /**
-   * What the client expects.
+   * Which answer the client expects.
    *
    * @generated from field: oslorpc.v1.SessionMode mode = 4;
    */
   mode: SessionMode;
 
   /**
-   * The message. If it is typed, it has no `kwargs`, and the version of its target is the one that it is fitted to.
+   * The message. A typed message has no `kwargs`, and the version of its target is the version that
+   * its content needs.
    *
    * @generated from field: oslorpc.v1.Message message = 5;
    */
   message?: Message;
 
   /**
-   * The method of a typed message: "/" and the full name of the service, "/" and the name of the method. Only unary
-   * methods can be called. Empty: the message is not typed.
+   * The method of a typed message: "/" and the full name of the service, "/" and the name of the
+   * method. Only unary methods can be called. Empty: the message is not typed.
    *
    * @generated from field: string path = 6;
    */
@@ -694,14 +705,16 @@ export type SessionMessage = Message$1<"oslorpc.v1.SessionMessage"> & {
   request: Uint8Array;
 
   /**
-   * The time between heartbeats of a monitored call, in nanoseconds, as `heartbeat_interval` of MonitoredCallRequest.
+   * The time between heartbeats of a monitored call, in nanoseconds, as `heartbeat_interval` of
+   * MonitoredCallRequest.
    *
    * @generated from field: uint64 heartbeat_nanos = 8;
    */
   heartbeatNanos: bigint;
 
   /**
-   * What the other RPCs carry as headers: metadata for programs around the method. A name may come several times.
+   * Metadata for interceptors and methods, which the other RPCs carry as headers. A name may occur
+   * several times.
    *
    * @generated from field: repeated oslorpc.v1.SessionHeader headers = 9;
    */
@@ -722,14 +735,14 @@ export const SessionMessageSchema: GenMessage<SessionMessage> = /*@__PURE__*/
  */
 export type SessionHeader = Message$1<"oslorpc.v1.SessionHeader"> & {
   /**
-   * In lower case. As of the `metadata` of a message, some names are reserved.
+   * The name, in lower case. The same names are reserved as in `metadata` of a message.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Not in base64, whatever the name.
+   * The value. It is never in base64, also if the name ends in `-bin`.
    *
    * @generated from field: bytes value = 2;
    */
@@ -744,7 +757,8 @@ export const SessionHeaderSchema: GenMessage<SessionHeader> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 17);
 
 /**
- * SessionCancel says that the caller of a message is gone. The context of its method ends. Its result is still sent.
+ * SessionCancel says that the caller of a message gave up. The context of the method ends. The
+ * result is still sent.
  *
  * @generated from message oslorpc.v1.SessionCancel
  */
@@ -765,13 +779,13 @@ export const SessionCancelSchema: GenMessage<SessionCancel> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 18);
 
 /**
- * SessionTaken says which results the client has, so that the server need not keep them.
+ * SessionTaken says which results the client has received, so that the server can discard them.
  *
  * @generated from message oslorpc.v1.SessionTaken
  */
 export type SessionTaken = Message$1<"oslorpc.v1.SessionTaken"> & {
   /**
-   * How many results came on this stream. One that came in parts counts once.
+   * How many results the client has received on this stream. A result in several parts counts once.
    *
    * @generated from field: fixed64 count = 1;
    */
@@ -786,7 +800,7 @@ export const SessionTakenSchema: GenMessage<SessionTaken> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 19);
 
 /**
- * SessionResult says what became of one message.
+ * SessionResult is the outcome of one message.
  *
  * @generated from message oslorpc.v1.SessionResult
  */
@@ -803,7 +817,7 @@ export type SessionResult = Message$1<"oslorpc.v1.SessionResult"> & {
    */
   outcome: {
     /**
-     * What a call returned.
+     * The result of a call.
      *
      * @generated from field: oslorpc.v1.CallResponse response = 2;
      */
@@ -827,7 +841,7 @@ export type SessionResult = Message$1<"oslorpc.v1.SessionResult"> & {
     case: "reply";
   } | {
     /**
-     * An encoded google.rpc.Status, with the same details as of the other RPCs.
+     * The error, as an encoded google.rpc.Status with the same details as in the other RPCs.
      *
      * @generated from field: bytes status = 5;
      */
@@ -857,14 +871,14 @@ export type SessionPart = Message$1<"oslorpc.v1.SessionPart"> & {
   seq: bigint;
 
   /**
-   * The size of the encoded SessionResult, in bytes, in each part.
+   * The size of the whole encoded SessionResult, in bytes. It is the same in each part.
    *
    * @generated from field: uint64 size = 2;
    */
   size: bigint;
 
   /**
-   * The bytes that follow the part before. The result is complete with the last of them.
+   * The bytes that follow the previous part. The result is complete when `size` bytes have arrived.
    *
    * @generated from field: bytes content = 3;
    */
@@ -900,8 +914,9 @@ export const SessionReceivedSchema: GenMessage<SessionReceived> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 22);
 
 /**
- * SessionClosing says that the server takes no further messages in this session. It sends the results of those that it
- * has, and ends the stream with OK. Messages that cross this frame are refused with STOPPING.
+ * SessionClosing says that the server accepts no further messages in this session. It sends the
+ * results of the messages that it has, and then ends the stream with OK. Messages that the client
+ * sent before it received this frame are refused with STOPPING.
  *
  * @generated from message oslorpc.v1.SessionClosing
  */
@@ -916,27 +931,27 @@ export const SessionClosingSchema: GenMessage<SessionClosing> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 23);
 
 /**
- * SessionMode says what the client expects of a message.
+ * SessionMode says which answer the client expects.
  *
  * @generated from enum oslorpc.v1.SessionMode
  */
 export enum SessionMode {
   /**
-   * One result, as of Call.
+   * One result, as with Call.
    *
    * @generated from enum value: SESSION_MODE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Acceptance, as of Cast.
+   * Acceptance, as with Cast.
    *
    * @generated from enum value: SESSION_MODE_CAST = 1;
    */
   CAST = 1,
 
   /**
-   * One result, with heartbeats until then, as of MonitoredCall.
+   * One result, with heartbeats before it, as with MonitoredCall.
    *
    * @generated from enum value: SESSION_MODE_MONITORED_CALL = 2;
    */
@@ -950,17 +965,19 @@ export const SessionModeSchema: GenEnum<SessionMode> = /*@__PURE__*/
   enumDesc(file_oslorpc_v1_rpc, 0);
 
 /**
- * RPCService carries the messages between oslorpc programs. The request is authoritative: no header
- * is needed, so grpcurl and plain stubs are complete clients.
+ * RPCService carries the messages between oslorpc programs. A request needs no headers: all its
+ * data are in its fields, so grpcurl and plain gRPC stubs can use every method.
  *
- * Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
+ * Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may
+ * have run.
  *
  * @generated from service oslorpc.v1.RPCService
  */
 export const RPCService: GenService<{
   /**
-   * Call runs a method and returns its result. Of a streaming method it returns the last item, null if there was none.
-   * The gRPC deadline covers the wait in the server's queue as well; a call whose deadline passes there is not started.
+   * Call runs a method and returns its result. For a streaming method, it returns the last item, or
+   * null if there was none. The gRPC deadline includes the wait in the server's queue. A call whose
+   * deadline passes in the queue is not started.
    *
    * @generated from rpc oslorpc.v1.RPCService.Call
    */
@@ -970,9 +987,9 @@ export const RPCService: GenService<{
     output: typeof CallResponseSchema;
   },
   /**
-   * Cast has a method run, and answers as soon as the message is accepted into the server's queue, before it runs.
-   * The gRPC deadline ends at acceptance: an accepted cast runs without one. What the method returns, or how it fails,
-   * is known to the server only.
+   * Cast queues a message and answers when the server has accepted it, before it runs. The gRPC
+   * deadline applies only until then: an accepted cast runs without a deadline. The sender does not
+   * learn the method's result or error.
    *
    * @generated from rpc oslorpc.v1.RPCService.Cast
    */
@@ -982,8 +999,9 @@ export const RPCService: GenService<{
     output: typeof CastResponseSchema;
   },
   /**
-   * Multicall runs a method and streams its items as they are made. Of a plain method it streams one item. A list is
-   * one item, and so is a null. An OK status ends the stream; a failure comes after the items made before it.
+   * Multicall runs a method and streams its items as the method yields them. For a method that does
+   * not stream, it sends the result as the only item. A list is one item, and so is null. The
+   * status OK ends the stream. A failure follows the items that the method yielded before it.
    * Cancelling the RPC cancels the method.
    *
    * @generated from rpc oslorpc.v1.RPCService.Multicall
@@ -994,8 +1012,9 @@ export const RPCService: GenService<{
     output: typeof MulticallResponseSchema;
   },
   /**
-   * MonitoredCall is Call for methods that take long: while the method waits or runs, the server sends heartbeats, so
-   * that a caller can tell a busy server from a lost one. The last message carries the result.
+   * MonitoredCall is Call for long methods: while the message waits or runs, the server sends
+   * heartbeats, so that the caller can tell a busy server from a dead one. The last response has
+   * the result.
    *
    * @generated from rpc oslorpc.v1.RPCService.MonitoredCall
    */
@@ -1005,19 +1024,23 @@ export const RPCService: GenService<{
     output: typeof MonitoredCallResponseSchema;
   },
   /**
-   * Session carries any number of calls and casts on one stream, which costs less than an RPC for each. It outlives
-   * its stream: a client that lost the connection opens another stream of the same session, and learns what became
-   * of its messages. A server that takes no sessions answers NO_SUCH_METHOD or UNIMPLEMENTED; the client then uses the
-   * other RPCs. A session is of the caller that opened it, as its connection proves it, and carries no tokens: a
+   * Session carries any number of calls and casts on one stream, which costs less than an RPC for
+   * each. A session outlives its stream: a client that lost the connection opens another stream of
+   * the same session and learns the outcome of its messages. A server without sessions answers
+   * NO_SUCH_METHOD or UNIMPLEMENTED, and the client then uses the other RPCs. A session belongs to
+   * the identity that its connection proved when the session was opened. It carries no tokens: a
    * caller with a token is refused.
    *
-   * A frame has at most 64 KiB. The first frame of the client is `open`, and the first of the server `opened`. After that, both ends send frames in
-   * any order, as the comments of the frames allow. A frame that is not allowed ends the stream with INVALID_ARGUMENT,
-   * or as gRPC does if it is malformed, and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
-   * open another stream of the session; a new stream ends the one before it.
+   * A frame has at most 64 KiB. The first frame of the client is `open`, and the first frame of the
+   * server is `opened`. After that, both ends send frames in any order, within the rules in the
+   * comments of the frames. A frame that breaks the rules ends the stream with INVALID_ARGUMENT,
+   * and a malformed frame ends it with gRPC's own status. Both also end the session. So does a
+   * stream that ends with OK. After any other end, the client may open another stream of the
+   * session. A new stream ends the previous one.
    *
-   * Each end sends a heartbeat when it has sent nothing for 10 seconds while the other owes it an answer, and at
-   * least answers each heartbeat with one. An end that has received nothing for 30 seconds may end the stream.
+   * Each end sends a heartbeat when it waits for an answer and has sent nothing for 10 seconds. The
+   * other end answers each heartbeat, with a heartbeat if it has nothing else to send. An end that
+   * has received nothing for 30 seconds may end the stream.
    *
    * @generated from rpc oslorpc.v1.RPCService.Session
    */

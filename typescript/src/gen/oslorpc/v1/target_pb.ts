@@ -13,11 +13,11 @@ export const file_oslorpc_v1_target: GenFile = /*@__PURE__*/
   fileDesc("Chdvc2xvcnBjL3YxL3RhcmdldC5wcm90bxIKb3Nsb3JwYy52MSLSAQoGVGFyZ2V0EhUKCGV4Y2hhbmdlGAEgASgJSACIAQESEgoFdG9waWMYAiABKAlIAYgBARIWCgluYW1lc3BhY2UYAyABKAlIAogBARIUCgd2ZXJzaW9uGAQgASgJSAOIAQESEwoGc2VydmVyGAUgASgJSASIAQESEwoGZmFub3V0GAYgASgISAWIAQFCCwoJX2V4Y2hhbmdlQggKBl90b3BpY0IMCgpfbmFtZXNwYWNlQgoKCF92ZXJzaW9uQgkKB19zZXJ2ZXJCCQoHX2Zhbm91dCJHCg5JbXBsZW1lbnRhdGlvbhIWCgluYW1lc3BhY2UYASABKAlIAIgBARIPCgd2ZXJzaW9uGAIgASgJQgwKCl9uYW1lc3BhY2VCOVo3Z2l0aHViLmNvbS9vc2xvcnBjL29zbG9ycGMvcGtnL2FwaS9vc2xvcnBjL3YxO29zbG9ycGN2MWIGcHJvdG8z");
 
 /**
- * Target says who a message is meant for, in oslo.messaging's terms.
+ * Target names the receiver of a message, in oslo.messaging's terms.
  *
- * Every field has presence. An absent field means "not given"; a field that is present and empty is an error
- * (INVALID_TARGET), because an empty name can only be a mistake in the caller. An absent `fanout` and `false` mean the
- * same.
+ * Every field has presence. An absent field means "not given"; a field that is present and empty is
+ * an error (INVALID_TARGET), because an empty name can only be a mistake in the caller. An absent
+ * `fanout` and `false` mean the same.
  *
  * Names are UTF-8, at most 255 bytes, without control characters.
  *
@@ -25,8 +25,8 @@ export const file_oslorpc_v1_target: GenFile = /*@__PURE__*/
  */
 export type Target = Message<"oslorpc.v1.Target"> & {
   /**
-   * The scope within which topics live. Exchanges isolate everything, fanout included. Absent: the server's default
-   * exchange, which is `openstack` unless configured.
+   * The scope within which topics live. Exchanges isolate everything, fanout included. Absent: the
+   * server's default exchange, which is `openstack` unless configured.
    *
    * @generated from field: optional string exchange = 1;
    */
@@ -40,31 +40,32 @@ export type Target = Message<"oslorpc.v1.Target"> & {
   topic?: string;
 
   /**
-   * The interface meant, of those that a server offers. Absent: the default namespace, which is a namespace of its own.
+   * The interface, if a server offers several. Absent: the default namespace, which is distinct
+   * from every named one.
    *
    * @generated from field: optional string namespace = 3;
    */
   namespace?: string;
 
   /**
-   * The lowest version of the interface that can serve the message, as `major.minor` or `major.minor.revision` in
-   * decimal. Absent counts as 1.0.
+   * The lowest version of the interface that can serve the message, as `major.minor` or
+   * `major.minor.revision` in decimal. Absent means 1.0.
    *
    * @generated from field: optional string version = 4;
    */
   version?: string;
 
   /**
-   * The one server meant, by name. Several processes may share a server name: a message goes to one of them, a fanout
-   * to each. Absent: any server on the topic.
+   * The name of the server. Several processes may share a server name: a message goes to one of
+   * them, a fanout to each. Absent: any server on the topic.
    *
    * @generated from field: optional string server = 5;
    */
   server?: string;
 
   /**
-   * True: every server on the topic. It has a meaning in the client only; a request reaches each server as a message
-   * of its own.
+   * True: every server on the topic. Only clients use it: a server receives its copy of a fanout as
+   * a message without `fanout`.
    *
    * @generated from field: optional bool fanout = 6;
    */
@@ -92,8 +93,8 @@ export type Implementation = Message<"oslorpc.v1.Implementation"> & {
   namespace?: string;
 
   /**
-   * The version implemented. It serves a message that asks for the same major version and for no later minor one;
-   * revisions are compared only when the minor versions are equal.
+   * The implemented version. It can serve a message with the same major version and the same or an
+   * earlier minor version. Revisions are compared only if the minor versions are equal.
    *
    * @generated from field: string version = 2;
    */
