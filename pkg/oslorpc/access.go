@@ -5,7 +5,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/host"
 )
 
-// AccessPolicy says which methods of a server's endpoints messages can ask for. The zero value is
+// AccessPolicy says which methods of a server's endpoints callers can call. The zero value is
 // AllowPublic.
 type AccessPolicy uint8
 
@@ -21,10 +21,10 @@ const (
 	AllowExposed = AccessPolicy(dispatch.AllowExposed)
 )
 
-// WithAccessPolicy sets which methods messages can ask for. The default is [AllowPublic]. A method
-// that the policy does not allow is as if it were absent: it is not described, its caller gets
-// [NoSuchMethod], and a later endpoint with a method of that name may serve the message. Any other
-// value is an error of kind [Invalid] at the server's start.
+// WithAccessPolicy sets which methods callers can call. The default is [AllowPublic]. A method that
+// the policy does not allow is treated as absent: [Transport.Info] does not list it, its caller
+// gets [NoSuchMethod], and a later endpoint with a method of that name may serve the message. Any
+// other value is an error of kind [Invalid] at the server's start.
 func WithAccessPolicy(p AccessPolicy) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Policy = dispatch.Policy(p) })
 }

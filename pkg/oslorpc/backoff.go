@@ -10,17 +10,17 @@ import (
 // busy server and asks again too early only makes the server busier.
 //
 // When a call fails with [Timeout], the timeout of its method doubles, up to Max. The error is
-// returned after a random wait, so that callers that failed together do not come back together. A
-// timeout is never lowered again, because a busy server is far more common than a lost message.
-// Other errors, such as [RemoteError], do not change it. A method is identified by its namespace
-// and name; its topic does not matter.
+// returned after a random wait, so that callers that failed at the same time do not retry at the
+// same time. A timeout is never lowered again, because a busy server is far more common than a lost
+// message. Other errors, such as [RemoteError], do not change it. A method is identified by its
+// namespace and name; its topic does not matter.
 //
 // A program usually has one Backoff, which its clients share; see [WithBackoff]. The zero value is
 // ready to use. Its fields must not be changed after its first use. Its methods are safe for
 // concurrent use.
 type Backoff struct {
-	// Initial is the timeout of a method that has not timed out yet. It also bounds the random wait.
-	// The zero value, or a negative one, means [DefaultCallTimeout].
+	// Initial is the timeout of a method that has not timed out yet. It also bounds the random
+	// wait. The zero value, or a negative one, means [DefaultCallTimeout].
 	Initial time.Duration
 	// Max bounds all timeouts. The zero value, or a negative one, means ten times Initial.
 	Max time.Duration
@@ -28,7 +28,7 @@ type Backoff struct {
 	learned client.Timeouts
 }
 
-// engine returns the part that the engine needs.
+// engine converts the backoff to the engine's type, which shares its learned timeouts.
 func (b *Backoff) engine() client.Backoff {
 	return client.Backoff{Initial: b.Initial, Max: b.Max, Learned: &b.learned}
 }

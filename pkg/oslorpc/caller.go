@@ -10,10 +10,10 @@ import (
 // program's name and half for the machine's.
 const maxCallerName = 128
 
-// WithCallerName sets the name by which the program introduces itself to servers. Servers use it to
-// count which program asks for what, and methods find it in their [Message]. The default, also for
-// an empty name, is the program's file name and the machine's name, as in "neutron-agent@node1". A
-// name has at most 128 characters, all printable ASCII without spaces.
+// WithCallerName sets the name that the program tells servers. Servers count requests by this name,
+// and methods find it in [Message.Caller]. Nothing proves the name. The default, also for an empty
+// name, is the program's file name and the machine's name, as in "neutron-agent@node1". A name has
+// at most 128 characters, all printable ASCII without spaces.
 //
 // The name travels as the user agent of the connection. If [WithDialOptions] includes
 // grpc.WithUserAgent, that has precedence.

@@ -19,7 +19,7 @@ const AutoCap = rpc.AutoCap
 // implement nothing of the namespace, do not. For a client that names a server, only the instances
 // of that server count. The cap decides what [Client.CanSendVersion] says, which of a message's
 // [Variants] is sent, and which fields of a typed message are dropped. It never forbids a message
-// that some server can take.
+// that some server can serve.
 func WithVersionCap(version string) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Cap = version })
 }
@@ -32,15 +32,16 @@ func WithVersionAliases(aliases map[string]string) ClientOption {
 }
 
 // CanSendVersion reports whether the version cap allows messages of the client's version, so that a
-// program can choose what to send. It is upstream's can_send_version, with one difference: no
-// version counts as 1.0, as servers read it, whereas upstream a client with a cap and no version
-// can send nothing.
+// program can choose what to send. It is can_send_version of oslo.messaging, with one difference: a
+// client without a version counts as 1.0, as it does at servers. In oslo.messaging, a client with a
+// cap and without a version can send nothing.
 //
 // Without a cap, or with a fixed cap, CanSendVersion uses no network. With [AutoCap], it reports
 // whether all servers serve the version; it returns false if there are none. It waits until the
 // servers are known, and for at most [DefaultAskTimeout] if neither ctx nor [WithTimeout] sets a
 // deadline. The fleet may change between the answer and the message; [Variants] leave no such gap.
-// An error means that the target or the options are wrong, or that the servers are not known.
+// An error means that the target or the options are wrong, or that discovery did not list the
+// servers in time.
 func (c *Client) CanSendVersion(ctx context.Context) (bool, error) { return c.engine.CanSend(ctx) }
 
 // CanSendVersionOf is [Client.CanSendVersion] for another version than the client's. It returns
@@ -49,8 +50,8 @@ func (c *Client) CanSendVersionOf(ctx context.Context, version string) (bool, er
 	return c.engine.CanSendVersion(ctx, version)
 }
 
-// CapReason explains a version cap; see [rpc.CapReason]. Its method [rpc.CapReason.String] says
-// it in a sentence.
+// CapReason explains a version cap; see [rpc.CapReason]. Its method [rpc.CapReason.String] puts the
+// explanation into one sentence.
 type CapReason = rpc.CapReason
 
 // The rules that set a cap; see package rpc for what each means.

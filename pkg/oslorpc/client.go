@@ -63,7 +63,7 @@ func WithFanout(fanout bool) ClientOption {
 
 // WithTimeout bounds each operation: a call from discovery to the reply, a cast or a fanout until
 // it is accepted, a multicall for each wait for an item. The deadline of ctx holds as well; the
-// earlier of the two applies. 0 expires at once, as upstream.
+// earlier of the two applies. 0 expires at once, as in oslo.messaging.
 func WithTimeout(d time.Duration) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Timeout, s.HasTimeout = d, true })
 }
@@ -75,24 +75,25 @@ func WithDefaultTimeout() ClientOption {
 	return clientOption(func(s *client.Settings) { s.Timeout, s.HasTimeout = 0, false })
 }
 
-// WithRetry sets how often a message that no server took is offered again. Each of the n retries
-// offers it to all servers that may take it. 0 does not wait for servers. A negative n, the
-// default, retries until the deadline. The option never makes a message run twice.
+// WithRetry sets how often the client retries a message that no server accepted. Each of the n
+// retries tries all servers that may accept it. With 0, the client tries the known servers once and
+// does not wait for others. A negative n, the default, retries until the deadline. The option never
+// makes a message run twice.
 func WithRetry(n int) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Retry = n })
 }
 
-// WithFailFast makes a message fail at once, instead of at the deadline, when there is no server to
-// take it, when no server accepts connections, or when discovery cannot be read and nothing is
-// known yet. It waits at most three seconds for the first answer of discovery. Unlike WithRetry(0),
-// it still waits for servers that are full. (Upstream: the option at_least_once.)
+// WithFailFast makes a message fail at once, instead of at the deadline, when no server can accept
+// it, when no server accepts connections, or when discovery cannot be read and no servers are known
+// yet. It waits at most three seconds for the first answer of discovery. Unlike WithRetry(0), it
+// still waits for servers that are full. (Upstream: the option at_least_once.)
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *client.Settings) { s.FailFast = failFast })
 }
 
-// WithLossyCasts makes Cast succeed when no server took the message, as casts do with a broker.
-// [NoInstance], [Refused], [Unreachable] and [Untrusted] are then logged, Cast returns nil, and the
-// message is lost. It is for programs that cannot act on the error.
+// WithLossyCasts makes [Client.Cast] succeed when no server accepted the message, as casts do with
+// a broker. [NoInstance], [Refused], [Unreachable] and [Untrusted] are then logged, Cast returns
+// nil, and the message is lost. It is for programs that cannot act on the error.
 func WithLossyCasts(lossy bool) ClientOption {
 	return clientOption(func(s *client.Settings) { s.LossyCasts = lossy })
 }

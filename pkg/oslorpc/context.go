@@ -48,6 +48,7 @@ func ContextFrom(ctx context.Context) RequestContext { return msgcontext.Dict(ct
 //	}
 func Stopping(ctx context.Context) <-chan struct{} { return dispatch.Stopping(ctx) }
 
-// MessageFrom returns the message that a method runs for: what it asks for, who sent it, and its
-// metadata. Pass the method's ctx, or a context derived from it. For any other ctx, it returns nil.
+// MessageFrom returns the message that a method runs for: its target and method, its sender, and
+// its metadata. Pass the method's ctx, or a context derived from it. For any other ctx, it returns
+// nil.
 func MessageFrom(ctx context.Context) *Message { return dispatch.MessageFrom(ctx) }

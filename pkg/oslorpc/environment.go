@@ -15,19 +15,21 @@ import (
 // The environment variables that [Open] reads. Blanks around their values are ignored. An empty
 // variable counts as not set.
 const (
-	// TransportURLVariable has the transport URL. It applies if the program gives none.
+	// TransportURLVariable names the variable with the transport URL. It applies if the program
+	// passes an empty URL to [Open].
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
-	// ExchangeVariable has the default exchange. It applies if neither the URL nor the program gives
-	// one.
+	// ExchangeVariable names the variable with the default exchange. It applies if neither the URL
+	// nor the program sets one.
 	ExchangeVariable = "OSLORPC_EXCHANGE"
-	// ZoneVariable has the zone of the program. It applies if neither the URL nor the program gives
-	// one; see [WithZone].
+	// ZoneVariable names the variable with the zone of the program. It applies if neither the URL
+	// nor the program sets one; see [WithZone].
 	ZoneVariable = "OSLORPC_ZONE"
-	// carrierVariable has the carrier. It applies if neither the URL nor the program gives one.
+	// carrierVariable names the variable with the carrier. It applies if neither the URL nor the
+	// program sets one.
 	carrierVariable = "OSLORPC_CARRIER"
 )
 
-// defaultURL selects the programs of one user on one machine.
+// defaultURL connects programs of the same user on the same machine.
 const defaultURL = "local://"
 
 // orEnvironment returns the transport URL to use, without the blanks around it. A variable that was
@@ -40,8 +42,8 @@ func orEnvironment(text string) string {
 // variable returns an environment variable without the blanks around it.
 func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// setPlace decides the default exchange and the zone. The URL has precedence because it is written
-// for one fleet.
+// setPlace sets the default exchange and the zone. The URL has precedence over the program's
+// options, because operators write it for one fleet.
 func (c *config) setPlace(ofURL map[string]string) error {
 	c.exchange = cmp.Or(ofURL[exchangeParameter], c.exchange, variable(ExchangeVariable), rpc.DefaultExchange)
 	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {
@@ -51,7 +53,7 @@ func (c *config) setPlace(ofURL map[string]string) error {
 	return rpc.ValidateZone(c.zone)
 }
 
-// common are the parameters of a transport URL that every scheme has.
+// common are the URL parameters that every scheme accepts.
 var common = append(security.Parameters(), exchangeParameter, zoneParameter, carrierParameter)
 
 const (
@@ -60,8 +62,8 @@ const (
 	carrierParameter  = "carrier"
 )
 
-// setCarrier decides what carries small messages. The URL has precedence. Tests use the environment
-// variable to run with every carrier.
+// setCarrier sets the carrier of small messages. The URL has precedence over the program's options.
+// Tests set the environment variable to run with every carrier.
 func (c *config) setCarrier(ofURL string) error {
 	c.carries = cmp.Or(rpc.Carrier(ofURL), c.carries, rpc.Carrier(variable(carrierVariable)), rpc.CarrierAuto)
 	switch c.carries {
@@ -91,7 +93,8 @@ func (c *config) setTrust(parameters map[string]string, mesh *connect.Native) (e
 	return err
 }
 
-// cutCommon removes the parameters that every scheme takes from a transport URL, and returns them.
+// cutCommon removes the parameters that every scheme accepts from a transport URL, and returns
+// them.
 func cutCommon(text string) (rest string, values map[string]string, err error) {
 	rest, query, _ := strings.Cut(text, "?")
 	var others []string

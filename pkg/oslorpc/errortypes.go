@@ -13,11 +13,12 @@ import (
 //
 // The exported fields travel as JSON, under their JSON names. Give a field that must not travel the
 // tag `json:"-"`. In two cases the caller gets a [RemoteError] alone: the error arrives without its
-// fields, because they exceed 3 KiB or the sender does not know the type; or E cannot take the
-// fields, which is also logged.
+// fields, because they exceed 3 KiB or the sender does not know the type; or the fields cannot be
+// decoded into E, which is also logged.
 //
-// If an error wraps others, the outermost one with a registered type counts. [Open] returns an
-// error if a name is used twice or begins with "oslorpc.", or if E cannot be encoded as JSON.
+// If an error wraps others, the outermost error of a registered type determines the name. [Open]
+// returns an error if a name is used twice or begins with "oslorpc.", or if E cannot be encoded as
+// JSON.
 func WithErrorType[E error](name string) TransportOption {
 	return transportOption(func(c *config) { c.errors.AddType(name, reflect.TypeFor[E]()) })
 }

@@ -7,7 +7,8 @@ type Executor string
 
 // The executors.
 const (
-	// ExecutorPool, the default, runs up to [WithWorkers] messages at once, each on its own goroutine.
+	// ExecutorPool, the default, runs up to [WithWorkers] messages at once, each on its own
+	// goroutine.
 	ExecutorPool = Executor(host.Pool)
 	// ExecutorBlocking runs one message at a time, in the order of arrival, on the goroutine that
 	// calls [Server.Run]. It ignores [WithWorkers]. Such a server cannot use [Server.Start], which
@@ -21,9 +22,9 @@ func WithExecutor(executor Executor) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Executor, c.Execute = host.Executor(executor), nil })
 }
 
-// WithExecutorFunc has execute decide where methods run. Execute must call each function that it
-// gets exactly once, on any goroutine, and should not wait for the call to end. The limits of the
-// server still apply: execute has at most [WithWorkers] functions at a time, and other messages
+// WithExecutorFunc lets execute decide where methods run. Execute must call each function that it
+// receives exactly once, on any goroutine, and should not wait for the call to end. The limits of
+// the server still apply: execute has at most [WithWorkers] functions at a time, and other messages
 // wait in the server's queue. Execute is called concurrently. If it panics, the message fails and
 // the panic is logged.
 func WithExecutorFunc(execute func(run func())) ServerOption {

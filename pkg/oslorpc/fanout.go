@@ -12,16 +12,16 @@ import (
 // meanwhile, and servers that were replaced (nothing listens at their address, and another process
 // has their name).
 type Report struct {
-	// Accepted are the servers that took the message.
+	// Accepted are the servers that accepted the message.
 	Accepted []FanoutResult
 	// Skipped are servers that do not run the message because they drain, have another version, or
 	// lack the method.
 	Skipped []FanoutResult
-	// Failed are servers that did not take the message for any other reason.
+	// Failed are servers that did not accept the message for any other reason, or may not have.
 	Failed []FanoutResult
-	// Uncertain is the reason why the list of servers may be out of date. Servers that came after the
-	// last read of discovery did not get the message then. It is nil if discovery could be read when
-	// the list was made.
+	// Uncertain is the reason why the list of servers may be out of date. If it is not nil, servers
+	// that registered after the last successful read of discovery did not get the message. It is
+	// nil if discovery could be read when the list was made.
 	Uncertain error
 }
 
@@ -30,10 +30,10 @@ type FanoutResult struct {
 	// Instance is the server.
 	Instance Instance
 	// Unlisted is true if discovery no longer lists the server. The message was still sent to it,
-	// because its connection is up, or because discovery lost its data.
+	// because it is still connected, or because discovery lost its data.
 	Unlisted bool
 	// Err is nil if the server accepted the message. If it is not nil, the server may still have
-	// accepted the message; [SafeToRetry] tells.
+	// accepted the message; [SafeToRetry] reports whether it provably did not.
 	Err error
 }
 
@@ -48,7 +48,7 @@ func (r *Report) Err() error {
 	return errors.Join(all...)
 }
 
-// Fanout has every server on the topic run a method, and does not wait for the methods. It returns
+// Fanout runs a method on every server on the topic, and does not wait for the methods. It returns
 // when each server has accepted the message or failed. The server in the client's target is
 // ignored.
 //

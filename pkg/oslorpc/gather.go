@@ -15,8 +15,8 @@ type Reply[R any] struct {
 	Instance Instance
 	// Value is the result of the method. It is the zero R if there is an error.
 	Value R
-	// Skipped is true if the server does not run the message because it drains, has another version,
-	// or lacks the method. The error says which.
+	// Skipped is true if the server does not run the message because it drains, has another
+	// version, or lacks the method. The error says which.
 	Skipped bool
 	// Unlisted has the same meaning as in [FanoutResult].
 	Unlisted bool
@@ -34,28 +34,29 @@ type gatherOption func(*client.Gathering)
 
 func (o gatherOption) applyGather(g *client.Gathering) { o(g) }
 
-// WithStall ends a [Gather] early. When no reply comes for d, the outstanding replies are canceled
-// and yielded as errors of kind [Timeout]. The time that the body of the range takes does not
-// count. 0 or less, the default, waits until the deadline.
+// WithStall ends a [Gather] early. When no reply arrives for d, the outstanding messages are
+// canceled, and their replies are errors of kind [Timeout]. Time spent in the body of the range
+// does not count. 0 or less, the default, waits until the deadline.
 func WithStall(d time.Duration) GatherOption {
 	return gatherOption(func(g *client.Gathering) { g.Stall = d })
 }
 
-// WithAudience calls tell with the servers that should reply, ordered by name, before the message
-// is sent to any of them. Skipped servers are included. The goroutine that ranges calls tell.
+// WithAudience calls tell once with the servers that should reply, ordered by name, before the
+// message is sent to any of them. Skipped servers are included. Tell runs on the goroutine that
+// ranges over the replies.
 func WithAudience(tell func(audience []Instance)) GatherOption {
 	return gatherOption(func(g *client.Gathering) { g.Tell = tell })
 }
 
-// Gather has every server on the topic run a method, all at the same time, and yields their replies
-// as they come. The set of servers is fixed when the range begins. Each server is yielded exactly
+// Gather runs a method on every server on the topic at the same time, and yields the replies as
+// they arrive. The set of servers is fixed when the range begins. Each server is yielded exactly
 // once: with its result, or with its error, which does not end the range. Servers that cannot serve
 // the version of the message are yielded as errors with Skipped. If no server is on the topic,
 // there are no replies and no error. An error that is not about one server, such as an invalid
 // target or unreachable discovery, is the only reply and has a Total of 0.
 //
-// The sequence is lazy and can be used once, as with [Multicall]. To break out of the range, for
-// example with the first good reply, cancels the outstanding messages, at the servers too. The
+// The sequence is lazy and can be used once, as with [Multicall]. Breaking out of the range, for
+// example after the first good reply, cancels the outstanding messages, also at the servers. The
 // server in the client's target is ignored. A held server replies after its release. Draining
 // servers are not asked.
 //

@@ -21,8 +21,8 @@ const (
 	StateStopping = rpc.StateStopping // only in [Transport.Info]
 )
 
-// Instances returns all instances that discovery lists now, in all exchanges, ordered by exchange,
-// topic, server and id.
+// Instances returns all instances that discovery currently lists, in all exchanges, ordered by
+// exchange, topic, server and id.
 func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	list, err := t.registry.List(ctx)
 	if err != nil {
@@ -32,8 +32,8 @@ func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	return list, nil
 }
 
-// Ping returns the round-trip time to an instance, over an open connection. A ping does not pass
-// through the server's queue.
+// Ping returns the round-trip time to an instance. It connects first if necessary; the time to
+// connect does not count. A ping does not pass through the server's queue.
 func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error) {
 	return t.clients.Ping(ctx, i)
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/client"
 )
 
-// Multicall has one server run a method and yields its results as they come. A method that does not
-// stream yields one result.
+// Multicall runs a method on one server and yields its results as they arrive. A method that does
+// not stream yields one result.
 //
 // The sequence is lazy: the message is sent when the range begins. It can be used once: a second
-// range yields an error and does not run the method again. To break out of the range cancels the
-// method's context at the server. A slow consumer holds the method back. A failure is yielded last,
-// with the zero T, after the items that were made before it.
+// range yields an error and does not run the method again. Breaking out of the range cancels the
+// method's context at the server. A slow consumer slows the method down. A failure is yielded last,
+// with the zero T, after the items that the method yielded before it.
 //
 // [WithTimeout], or [DefaultCallTimeout], bounds each wait for an item. The deadline of ctx bounds
 // the whole sequence.

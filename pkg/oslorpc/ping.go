@@ -9,7 +9,7 @@ import (
 const PingMethod = discovery.PingMethod
 
 // WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the default namespace.
-// It takes any arguments, serves any version, and returns "pong". (Upstream: the option
+// It accepts any arguments, serves any version, and returns "pong". (Upstream: the option
 // rpc_ping_enabled.) An endpoint that lists a method of that name has precedence. No access policy
 // hides the method. [Endpoint.Fallback] never gets a ping, with or without this option. Nothing
 // else changes: the server is not listed as implementing version 1.0, and other messages are

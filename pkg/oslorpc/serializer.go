@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/host"
 )
 
-// Serializer converts between a program's values and the values that travel. It can wrap objects
+// Serializer converts between a program's values and the values in messages. It can wrap objects
 // with their version, encrypt, or add to the request context. It must be safe for concurrent use.
 // Embed [NoSerializer] to implement only some of the operations.
 //
@@ -18,22 +18,22 @@ import (
 // error, and the method does not run. An error about a result is a [BadResult] error. Errors of
 // methods do not pass through a serializer.
 type Serializer interface {
-	// SerializeEntity encodes a value for sending: an argument at the client, where ctx is the context
-	// of the call, or a result at the server, where ctx is the context of the handler.
+	// SerializeEntity encodes a value for sending: an argument at the client, where ctx is the
+	// context of the call, or a result at the server, where ctx is the context of the method.
 	SerializeEntity(ctx context.Context, entity any) (any, error)
-	// DeserializeEntity is the inverse, for a result at the client and an argument at the server. At
-	// the server, ctx carries the request context that DeserializeContext returned.
+	// DeserializeEntity is the inverse, for a result at the client and an argument at the server.
+	// At the server, ctx carries the request context that DeserializeContext returned.
 	DeserializeEntity(ctx context.Context, entity any) (any, error)
-	// SerializeContext encodes the request context for sending. The dict is empty if there is none. It
-	// must not be changed.
+	// SerializeContext encodes the request context for sending. The dict is empty if there is none.
+	// It must not be changed.
 	SerializeContext(ctx context.Context, dict RequestContext) (RequestContext, error)
-	// DeserializeContext returns the request context of the handler for what arrived. The dict is
-	// empty if nothing arrived. It must not be changed.
+	// DeserializeContext decodes a received request context for the method. The dict is empty if
+	// none was received. It must not be changed.
 	DeserializeContext(ctx context.Context, dict RequestContext) (RequestContext, error)
 }
 
-// NoSerializer returns everything unchanged. A client or server without a serializer behaves the
-// same, at no cost.
+// NoSerializer returns everything unchanged. It behaves like a client or server without a
+// serializer. Embed it in a [Serializer] that implements only some of the operations.
 type NoSerializer struct{}
 
 // SerializeEntity returns the entity.

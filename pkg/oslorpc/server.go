@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/host"
 )
 
-// Server offers endpoints under a topic and a server name. The servers of a transport share its
+// Server offers endpoints under a topic and a server name. The servers of a transport share one
 // listener. Several processes may have servers of the same name. A Server is safe for concurrent
 // use.
 type Server struct{ hosted *host.Server }
@@ -18,7 +18,8 @@ type serverOption func(*host.ServerConfig)
 
 func (o serverOption) applyServer(c *host.ServerConfig) { o(c) }
 
-// WithWorkers sets how many messages a server runs at once. The default is 64, as upstream.
+// WithWorkers sets how many messages a server runs at once. The default is 64, as in
+// oslo.messaging.
 func WithWorkers(n int) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Limits.Workers = n })
 }
@@ -31,9 +32,10 @@ func WithQueue(messages, bytes int) ServerOption {
 }
 
 // WithHold starts the server held, until [Server.Release]: it accepts messages into its queue but
-// runs none. Messages for any server avoid it. [Server.Start] waits until the server has seen
-// itself in discovery. The exceptions are static://, gateway://, and consul:// with a dc, which may
-// be another datacenter than the server's.
+// runs none. A message that names no server goes to a held server only if no other server can serve
+// it. [Server.Start] waits until the server has seen itself in discovery. The exceptions are
+// static://, gateway://, and consul:// with a dc, which may be another datacenter than the
+// server's.
 func WithHold() ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Hold = true })
 }

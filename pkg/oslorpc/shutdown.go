@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Shutdown stops all servers at the same time, each as [Server.Stop] does, and releases everything
-// else. Starts in progress fail. So do operations that still run when the servers have stopped, and
-// operations that begin later. A Shutdown or Close during another joins it; a later one does
-// nothing. In a method of one of the servers, with the method's ctx, Shutdown returns at once and
-// goes on in the background.
+// Shutdown stops all servers at the same time, each as [Server.Stop] does, and then closes
+// connections and discovery. Starts in progress fail. So do operations that still run when the
+// servers have stopped, and operations that begin later. A Shutdown or Close during another joins
+// it; a later one does nothing. In a method of one of the servers, with the method's ctx, Shutdown
+// returns at once and goes on in the background.
 //
 // Shutdown returns at the latest when ctx ends. An error says that a server was stopped by force.
 // If Shutdown cannot reach discovery to withdraw the servers, it logs that and returns no error:
@@ -35,8 +35,8 @@ func (t *Transport) stop(ctx context.Context) error {
 	return err
 }
 
-// release releases everything but the servers. The first ctx to end forces the release for all
-// callers.
+// release closes everything except the servers: connections, certificates and the registry. The
+// first ctx to end forces the release for all callers.
 func (t *Transport) release(ctx context.Context) {
 	t.releasing.Do(func() {
 		go func() {

@@ -3,7 +3,7 @@ package oslorpc
 import "context"
 
 // Release ends the hold of a server that was made with [WithHold]. The server runs the waiting
-// messages in the order of arrival, and takes new ones as an active server. If it is not held,
+// messages in the order of arrival, and accepts new ones as an active server. If it is not held,
 // Release does nothing.
 //
 // An error of kind [Invalid] means that the server does not run. Any other error means that the
@@ -14,9 +14,10 @@ func (s *Server) Release(ctx context.Context) error {
 }
 
 // Drain keeps messages for any server, and fanouts, away from the server. Messages by its name
-// still reach it. It goes on with the messages that it accepted. Drain lasts until [Server.Resume]
-// or the end of the next Stop. It returns when discovery was updated. Clients learn of it within
-// moments, and send as before until then. It returns the same errors as [Server.Release].
+// still reach it. It still runs the messages that it accepted. Drain lasts until [Server.Resume] or
+// the end of the next Stop. It returns when discovery was updated. Clients learn of the change
+// within moments, and may still send to the server until then. It returns the same errors as
+// [Server.Release].
 func (s *Server) Drain(ctx context.Context) error {
 	return s.hosted.Drain(ctx)
 }

@@ -4,7 +4,7 @@ import "github.com/oslorpc/oslorpc/internal/endpoint"
 
 // StructMethods are the methods of a Go value for an [Endpoint], as [Methods] makes them. It is
 // immutable. Each of its methods returns a changed copy, so that calls can be chained in any order.
-// They take the names of Go methods:
+// Their arguments are names of Go methods:
 //
 //	oslorpc.Methods(Ports{}).Omit("Close").Since("1.1", "Get", "List").Expect("Get", ErrNoPort)
 //
@@ -21,11 +21,11 @@ type StructMethods struct{ built endpoint.Struct }
 //	func (v V) M(ctx context.Context, args A) error
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
-// A method that takes a context but has another shape is an error at the server's start, which
-// names the method. To avoid the error, leave the method out with [StructMethods.Omit]. Methods
-// that v has from an embedded type of another package are not checked. Methods without a context
-// are left out. It is also an error if v has no method of the shape, or two methods with the same
-// name in messages. Reflection makes a call about a microsecond slower than with [Func].
+// A method that takes a context but has another shape causes an error at the server's start. The
+// error names the method. To avoid the error, leave the method out with [StructMethods.Omit].
+// Methods that v has from an embedded type of another package are not checked. Methods without a
+// context are left out. It is also an error if v has no method of the shape, or two methods with
+// the same name in messages. Reflection makes a call about a microsecond slower than with [Func].
 func Methods(v any) StructMethods { return StructMethods{endpoint.Of(v)} }
 
 // Rename gives a Go method another name in messages, in place of its name in snake case.

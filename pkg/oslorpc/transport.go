@@ -29,9 +29,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Transport connects a program to other programs. It holds the discovery and the connections. A
-// program has one transport, or one for each fleet that it belongs to. It is safe for concurrent
-// use.
+// Transport connects a program to other programs. It owns the connection to discovery and the
+// connections to other processes. A program has one transport, or one for each fleet that it
+// belongs to. It is safe for concurrent use.
 //
 // All clients of a transport share one connection to each remote process. All its servers share one
 // listener.
@@ -42,8 +42,8 @@ type Transport struct {
 	host     *host.Host
 	closed   atomic.Bool
 
-	// released is closed when everything is released, not only the servers. ReleaseCtx ends when a
-	// caller stops waiting for the release.
+	// released is closed when connections and registry are closed, too. ReleaseCtx ends when the
+	// first caller stops waiting for the release.
 	releasing    sync.Once
 	released     chan struct{}
 	releaseCtx   context.Context //nolint:containedctx // The release is not one caller's.
@@ -91,10 +91,10 @@ func WithDefaultExchange(exchange string) TransportOption {
 	return transportOption(func(c *config) { c.exchange = exchange })
 }
 
-// WithCarrier sets what carries the small calls and casts of the transport's clients; see
-// [rpc.Carrier]. The transport URL's parameter carrier overrides it. If neither gives a carrier,
-// the environment variable OSLORPC_CARRIER applies, and then [rpc.CarrierAuto]. Every carrier gives
-// the same guarantees. A session costs about half as much per message as an RPC, and lets the
+// WithCarrier sets how small calls and casts of the transport's clients travel; see [rpc.Carrier].
+// The transport URL's parameter carrier overrides it. If neither gives a carrier, the environment
+// variable OSLORPC_CARRIER applies, and then [rpc.CarrierAuto]. The delivery guarantees are the
+// same with every carrier. A session costs about half as much per message as an RPC, and lets the
 // client learn the outcome of messages whose connection was lost.
 func WithCarrier(carrier rpc.Carrier) TransportOption {
 	return transportOption(func(c *config) { c.carries = carrier })
@@ -102,7 +102,7 @@ func WithCarrier(carrier rpc.Carrier) TransportOption {
 
 // WithZone says where the program runs, such as an availability zone. Its servers announce the
 // zone, and its clients prefer the servers of their own zone. A message for any server goes to
-// another zone only if no server in this zone can take it, because none is registered, is
+// another zone only if no server in this zone can accept it, because none is registered, is
 // reachable, has room, or implements the version. Messages for a named server and for all servers
 // do not depend on zones.
 //
@@ -138,21 +138,21 @@ func WithTrust(c trust.Config) TransportOption {
 	return transportOption(func(o *config) { o.trust = c })
 }
 
-// WithLimits bounds what the transport takes from its peers, and what it sends them. Zero fields
-// have their defaults. [Open] refuses a negative limit.
+// WithLimits bounds what the transport accepts from its peers, and what it sends to them. A zero
+// field means its default. [Open] refuses a negative limit.
 func WithLimits(l rpc.Limits) TransportOption {
 	return transportOption(func(c *config) { c.limits = l })
 }
 
 // WithStopGrace sets how long a stopping server goes on accepting messages after it withdrew its
-// registration. In that time clients learn that it leaves. A refused message goes to another
-// server; the grace avoids that detour. The default is half a second.
+// registration. Meanwhile, clients learn that it leaves. A refused message goes to another server;
+// the grace avoids that detour. The default is half a second.
 func WithStopGrace(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopGrace = d })
 }
 
 // DefaultStopTimeout is how long [Server.Run] waits for a stopping server. It is below Kubernetes'
-// default: Kubernetes kills a container 30 seconds after it told it to stop.
+// default: Kubernetes kills a container 30 seconds after it sent the signal to stop.
 const DefaultStopTimeout = 25 * time.Second
 
 // WithStopTimeout bounds the stops that no ctx bounds: when the ctx of [Server.Run] ends, and when
@@ -187,9 +187,9 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // Open returns the transport for a URL, which says how programs find each other:
 //
 //	local://                    the programs of one user on one machine; needs no daemon
-//	local:///dir                the same, by way of this directory
-//	consul://host:8500?dc=…     by way of the Consul agent there, or one of several: h1:8500,h2:8500
-//	gateway://host:8600         by way of the gateway there, or one of several: g1:8600,g2:8600
+//	local:///dir                the same, for programs that use this directory
+//	consul://host:8500?dc=…     through the Consul agent at this address, or one of several: h1:8500,h2:8500
+//	gateway://host:8600         through the gateway at this address, or one of several: g1:8600,g2:8600
 //	static://topic=host:port,…  at fixed addresses
 //	memory://name               within this process, for tests
 //
@@ -197,10 +197,10 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // add another kind of registry.
 //
 // An empty URL stands for the environment variable [TransportURLVariable], and if that is empty,
-// for local://. Every scheme takes the parameters exchange and zone: ?exchange=NAME sets the
+// for local://. Every scheme accepts the parameters exchange and zone: ?exchange=NAME sets the
 // default exchange, and ?zone=NAME the zone; see [WithZone].
 //
-// Open connects to nothing yet. Close the transport after use.
+// Open does not connect to anything yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
 		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout, log: slog.Default(),
@@ -266,7 +266,7 @@ func (c *config) transport(known registry.Registry) *Transport {
 	return t
 }
 
-// unbounded is the context for operations that take no time.
+// unbounded is the context for operations that cannot block.
 var unbounded = context.Background()
 
 // apply applies an option.
@@ -280,13 +280,13 @@ func (c *config) apply(o TransportOption) {
 	}
 }
 
-// String returns where the transport looks for servers, for people: "Consul at 127.0.0.1:8500".
+// String describes where the transport looks for servers, such as "Consul at 127.0.0.1:8500".
 func (t *Transport) String() string { return discovery.Name(t.registry) }
 
 // DefaultExchange returns the exchange of targets that name none.
 func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
-// check returns an error if options contradict each other, and completes the others.
+// check returns an error for invalid options, and sets defaults for options that are not set.
 func (c *config) check() error {
 	hosting := c.hosting(nil, nil)
 	if err := hosting.CheckAdvertise(); err != nil {

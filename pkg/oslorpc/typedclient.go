@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
 
-// Generated stubs work on a client.
+// Generated stubs accept a *Client as their connection.
 var _ grpc.ClientConnInterface = (*Client)(nil)
 
 // Invoke sends a message of a typed service, a program's own protobuf service. Generated stubs call
@@ -29,9 +29,9 @@ var _ grpc.ClientConnInterface = (*Client)(nil)
 //
 // A method whose delivery is a cast or a fanout returns when the message is accepted; see
 // [FanoutReport]. Deadlines are as for [Call] and [Client.Cast]. [WithFailFast], or the call option
-// grpc.WaitForReady, says whether the message waits for a server that takes it. Every error is both
-// an [*Error] and a gRPC status: the status that the method returned, or the status for the error's
-// kind.
+// grpc.WaitForReady, says whether the message waits for a server that accepts it. Every error is
+// both an [*Error] and a gRPC status: the status that the method returned, or the status for the
+// error's kind.
 func (c *Client) Invoke(ctx context.Context, path string, args, reply any, options ...grpc.CallOption) error {
 	call := &client.TypedCall{Path: path, Message: args, Result: reply}
 	translate(call, options)
@@ -50,7 +50,7 @@ type fanoutReport struct {
 	report *Report
 }
 
-// translate puts call options into a message. The engine handles the options that it knows. The
+// translate copies call options into a message. The engine handles the options that it knows. The
 // other options stay as they are.
 func translate(call *client.TypedCall, options []grpc.CallOption) {
 	for _, o := range options {
@@ -58,7 +58,7 @@ func translate(call *client.TypedCall, options []grpc.CallOption) {
 		case fanoutReport:
 			call.Report = func(r *client.Report) { *o.report = *newReport(r) }
 			continue
-		case grpc.StaticMethodCallOption: // of no effect: the engine knows its methods
+		case grpc.StaticMethodCallOption: // ignored: it has no effect on a message
 			continue
 		case grpc.FailFastCallOption:
 			call.FailFast = &o.FailFast

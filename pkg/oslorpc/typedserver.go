@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/host"
 )
 
-// A server takes what generated code registers.
+// Generated code can register services with a *Server.
 var _ grpc.ServiceRegistrar = (*Server)(nil)
 
 // RegisterService adds a typed service, a program's own protobuf service, next to the endpoints.
@@ -15,10 +15,11 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 //
 // The options of the service (oslorpc/v1/options.proto) give its namespace and version. Without
 // options, these are the service's full name and 1.0. Its messages pass through the server's queue,
-// are admitted or refused, and run on its workers, as all others. A method whose delivery is a cast
-// or a fanout is answered when its message is accepted. The interceptors of [WithServerOptions] see
-// the service's own methods, before a message is queued. A status that a method returns arrives
-// unchanged. Other errors, and panics, arrive as a [*RemoteError], as from any method.
+// can be refused, and run on the server's workers, as all other messages. A method whose delivery
+// is a cast or a fanout is answered when its message is accepted. The interceptors of
+// [WithServerOptions] see the service's own methods, before a message is queued. A status that a
+// method returns arrives unchanged. Other errors, and panics, arrive as a [*RemoteError], as from
+// any method.
 //
 // A server can offer a service only once. Its access policy does not apply to typed services.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
@@ -34,8 +35,8 @@ func WithServices(register func(grpc.ServiceRegistrar)) ServerOption {
 
 // WithServiceVersion makes the server offer a typed service, by its full protobuf name, at an
 // earlier version than the service's options say, of the same major version. It is for a server
-// that has the new code and is not ready for it, for example while its data migrates. Methods that
-// appeared later are not offered.
+// that has the new code but must not offer it yet, for example while its data migrates. Methods
+// that appeared later are not offered.
 func WithServiceVersion(service, version string) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.OfferAt(service, version) })
 }

@@ -20,7 +20,7 @@ import (
 // first message is sent.
 //
 // In a server stream, the only message goes to another server when a server refuses it, as a call
-// does. A client stream is not begun again: a refusal is an error for which [SafeToRetry] is true.
+// does. A client stream is never restarted: a refusal is an error for which [SafeToRetry] is true.
 //
 // [WithTimeout], or [DefaultCallTimeout], bounds finding a server and opening the stream. The
 // deadline of ctx bounds the whole stream.
@@ -46,7 +46,8 @@ func (s typedStream) SendMsg(message any) error { return withStatus(s.engine.Sen
 // RecvMsg waits until the stream is open, and receives a message.
 func (s typedStream) RecvMsg(message any) error { return withStatus(s.engine.Receive(message)) }
 
-// CloseSend says that no message follows. It opens a stream that sent no message.
+// CloseSend tells the server that no message follows. It also opens the stream if no message was
+// sent.
 func (s typedStream) CloseSend() error { return withStatus(s.engine.CloseSend()) }
 
 // Header waits until the stream is open, and returns the server's headers once they arrive.

@@ -12,8 +12,8 @@ type Variant struct {
 func At(version string, args any) Variant { return Variant{Version: version, Args: args} }
 
 // Variants are the forms in which a message may be sent, in order of preference. They can be the
-// args of [Call], [Client.Cast], [Client.Fanout], [Multicall] or [Gather]. They replace upstream's
-// sequence of can_send_version questions:
+// args of [Call], [Client.Cast], [Client.Fanout], [Multicall] or [Gather]. They replace a chain of
+// can_send_version checks in oslo.messaging:
 //
 //	oslorpc.Call[string](ctx, c, "resize", oslorpc.Variants{
 //		oslorpc.At("1.2", resize12{Disk: d, Flavor: f}),

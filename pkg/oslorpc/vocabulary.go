@@ -7,8 +7,9 @@ import (
 
 // The names of package rpc, for programs that import only this package.
 type (
-	// Target is the receiver of a message; see [rpc.Target]. It has the methods [rpc.Target.String],
-	// [rpc.Target.Validate], [rpc.Target.ValidateClient] and [rpc.Target.ValidateServer].
+	// Target is the receiver of a message; see [rpc.Target]. It has the methods
+	// [rpc.Target.String], [rpc.Target.Validate], [rpc.Target.ValidateClient] and
+	// [rpc.Target.ValidateServer].
 	Target = rpc.Target
 	// Version is a version of an interface; see [rpc.Version]. It has the methods
 	// [rpc.Version.Compare], [rpc.Version.Serves] and [rpc.Version.String].
@@ -19,8 +20,8 @@ type (
 	// Kind says what went wrong; see [rpc.Kind]. A kind is an error itself, for [errors.Is]. It has
 	// the methods [rpc.Kind.Name] and [rpc.Kind.String].
 	Kind = rpc.Kind
-	// RemoteError is a failure of the remote method itself; see [rpc.RemoteError]. It wraps the error
-	// value that [WithErrorValue] or [WithErrorType] registered, if any.
+	// RemoteError is a failure of the remote method itself; see [rpc.RemoteError]. It wraps the
+	// error value that [WithErrorValue] or [WithErrorType] registered, if any.
 	RemoteError = rpc.RemoteError
 )
 
@@ -51,16 +52,15 @@ const (
 // [rpc.KindOf].
 func KindOf(err error) Kind { return rpc.KindOf(err) }
 
-// SafeToRetry reports whether the message behind an error provably did not run; see
-// [rpc.SafeToRetry].
+// SafeToRetry reports whether err proves that the message did not run; see [rpc.SafeToRetry].
 func SafeToRetry(err error) bool { return rpc.SafeToRetry(err) }
 
-// IsNotDelivered reports whether an error means that no server took the message; see
+// IsNotDelivered reports whether err means that no server accepted the message; see
 // [rpc.IsNotDelivered].
 func IsNotDelivered(err error) bool { return rpc.IsNotDelivered(err) }
 
-// Raw is JSON text that is sent or delivered unchanged. As arguments, it is the text of an object.
-// It must be valid JSON. Only the reader at the other end checks it.
+// Raw is JSON text that is sent or delivered unchanged. As arguments, it must be a JSON object. It
+// is not checked before it is sent; the receiver refuses invalid JSON.
 type Raw = payload.Raw
 
 // Opt is a keyword argument that may be absent. Its zero value is absent, which differs from the
@@ -72,8 +72,8 @@ type Opt[T any] = payload.Opt[T]
 // Some returns an Opt that is present.
 func Some[T any](v T) Opt[T] { return payload.Some(v) }
 
-// Extra is a map[string]any. Embedded in the struct of the arguments, it takes the keyword
-// arguments that the struct does not name. Embedded in a struct within arguments, it takes the
+// Extra is a map[string]any. Embedded in the struct of the arguments, it receives the keyword
+// arguments that the struct does not name. Embedded in a struct within arguments, it receives the
 // members that this struct does not name. Numbers in it are int64 if they are written as integers
 // that fit, *big.Int if they are larger, and float64 otherwise.
 type Extra = payload.Extra

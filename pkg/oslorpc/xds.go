@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// setXDS prepares for addresses of static:// that a control plane of xDS resolves. The control
-// plane chooses the server by headers, so each message carries them and has a stream of its own.
+// setXDS sets up static:// URLs whose addresses an xDS control plane resolves. The control plane
+// chooses the server by headers, so each message is sent as an RPC of its own with these headers.
 func (c *config) setXDS(url string) error {
 	if !strings.HasPrefix(url, "static://") || !strings.Contains(url, "=xds://") {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// AutoCap is the text of a cap that follows the live fleet: the latest version that all its servers
-// implement.
+// AutoCap is the text of a cap that follows the running servers: the latest version that all of
+// them implement.
 const AutoCap = "auto"
 
 // Cap is the latest version that a client may send: an upper bound, set while the servers are older
@@ -36,7 +36,7 @@ func ParseCap(s string, aliases map[string]string) (Cap, error) {
 	case named:
 		v, err := ParseVersion(text)
 		if err != nil {
-			return Cap{}, fmt.Errorf("version cap: the alias %q stands for something else: %w", s, err)
+			return Cap{}, fmt.Errorf("version cap: the alias %q does not stand for a version: %w", s, err)
 		}
 		return Cap{kind: fixedCap, alias: s, version: v}, nil
 	case s == AutoCap:
@@ -44,7 +44,7 @@ func ParseCap(s string, aliases map[string]string) (Cap, error) {
 	}
 	v, err := ParseVersion(s)
 	if err != nil {
-		return Cap{}, fmt.Errorf("version cap: it is neither %q nor %s: %w", AutoCap, knownAliases(aliases), err)
+		return Cap{}, fmt.Errorf("version cap %q is neither %q nor %s: %w", s, AutoCap, knownAliases(aliases), err)
 	}
 	return Cap{kind: fixedCap, version: v}, nil
 }
@@ -56,15 +56,15 @@ func knownAliases(aliases map[string]string) string {
 	return "one of the aliases " + strings.Join(slices.Sorted(maps.Keys(aliases)), ", ")
 }
 
-// Allows reports whether the cap lets a message of this version through. A fixed cap does if a
-// server that implements exactly the cap could serve the message: a lower minor version passes,
-// another major version does not. [AutoCap] forbids nothing.
+// Allows reports whether the cap allows a message of version v. A fixed cap allows it if a server
+// that implements exactly the cap could serve it: the major version is the same, and the minor
+// version is not later. [AutoCap] forbids nothing.
 func (c Cap) Allows(v Version) bool { return c.kind != fixedCap || c.version.Serves(v) }
 
 // IsAuto reports whether the cap is [AutoCap].
 func (c Cap) IsAuto() bool { return c.kind == autoCap }
 
-// Version returns the version of a fixed cap. Ok is false for other caps.
+// Version returns the version of a fixed cap. For other caps, ok is false.
 func (c Cap) Version() (v Version, ok bool) { return c.version, c.kind == fixedCap }
 
 // Alias returns the name that stood for the version. It is empty if the cap was a version.

@@ -73,7 +73,7 @@ func TestParseCapRefusesWhatIsNoVersion(t *testing.T) {
 			t.Errorf("%q: want an error and no cap, got %v, %v", text, c, err)
 			continue
 		}
-		if got := err.Error(); !strings.HasPrefix(got, "version cap: ") || !strings.Contains(got, "major.minor") {
+		if got := err.Error(); !strings.HasPrefix(got, "version cap ") || !strings.Contains(got, "major.minor") {
 			t.Errorf("%q: the message does not say what to do: %s", text, got)
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// CapRule says what sets a version cap.
+// CapRule says where a version cap comes from.
 type CapRule string
 
-// The rules.
+// The possible values of [CapRule].
 const (
 	// CapRuleNone: the client has no cap.
 	CapRuleNone CapRule = "none"
@@ -32,11 +32,11 @@ const (
 	CapKnown CapState = "known"
 	// CapNoInstance: the cap is automatic, and no server implements the namespace.
 	CapNoInstance CapState = "no instance"
-	// CapNoCommonVersion: the cap is automatic, and a server implements only other major versions of
-	// the namespace.
+	// CapNoCommonVersion: the cap is automatic, and a server implements only other major versions
+	// of the namespace.
 	CapNoCommonVersion CapState = "no common version"
-	// CapUnreported: the cap is automatic, and a server does not report what it implements. Servers at
-	// static addresses never do.
+	// CapUnreported: the cap is automatic, and a server does not report what it implements. Servers
+	// at static addresses never do.
 	CapUnreported CapState = "unreported"
 )
 
@@ -52,17 +52,17 @@ type CapReason struct {
 	State CapState
 	// Version is the cap. It is set only if the state is [CapKnown].
 	Version Version
-	// Holders are the servers that keep an automatic cap low. They implement no later version, or only
-	// another major version, or do not report what they implement.
+	// Holders are the servers that keep an automatic cap low. They implement no later version, or
+	// only another major version, or do not report what they implement.
 	Holders []Instance
 	// Since is when an automatic cap took its present value. This process observes a cap from the
-	// client's first message or question on. Since is zero if the time is not known.
+	// first time that the client uses it. Since is zero if the time is not known.
 	Since time.Time
-	// Next is the value to which an automatic cap rises when the holders leave or are upgraded. It is
-	// nil if there is no such value.
+	// Next is the value to which an automatic cap rises when the holders leave or are upgraded. It
+	// is nil if there is no such value.
 	Next *Version
-	// Zone says where messages for any server go. It is nil if the client has no zone, names a server,
-	// or sends to all servers.
+	// Zone says where messages for any server go. It is nil if the client has no zone, names a
+	// server, or sends to all servers.
 	Zone *ZoneReason
 }
 

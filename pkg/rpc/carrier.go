@@ -1,23 +1,23 @@
 package rpc
 
-// Carrier says what carries small calls and casts from a client to a process. Every carrier sends
-// each large message, multicall and stream as an RPC of its own. A process that takes no sessions
-// still gets every message: an RPC carries it.
+// Carrier says how small calls and casts travel from a client to a process: in a session, which is
+// one stream for many messages, or as one gRPC call (an RPC) each. Large messages, multicalls and
+// streams are always RPCs. So are all messages to a process that does not accept sessions.
 type Carrier string
 
 // The carriers.
 const (
-	// CarrierAuto opens a session with each process that announces that it takes sessions. It sends
-	// each message to other processes as an RPC. It is the default.
+	// CarrierAuto, the default, opens a session with each process that announces that it accepts
+	// sessions. It sends messages to other processes as RPCs.
 	CarrierAuto Carrier = "auto"
-	// CarrierSession tries to open a session with each process as soon as it is connected, even if the
-	// process does not announce sessions. The first messages wait briefly for the session.
+	// CarrierSession tries to open a session with each process as soon as it is connected, even if
+	// the process does not announce sessions. The first messages wait briefly for the session.
 	CarrierSession Carrier = "session"
-	// CarrierUnary is an RPC for each message.
+	// CarrierUnary sends each message as an RPC.
 	CarrierUnary Carrier = "unary"
-	// CarrierRouted is an RPC for each message, with headers that say which server the message is for:
+	// CarrierRouted sends each message as an RPC, with headers that name the receiver:
 	// oslorpc-exchange, oslorpc-topic, oslorpc-server and oslorpc-version. Proxies at layer 7 can
-	// route and authorize by these headers; see docs/mesh.md. Servers refuse headers that contradict
-	// the message.
+	// route and authorize by these headers; see docs/mesh.md. Servers refuse headers that
+	// contradict the message.
 	CarrierRouted Carrier = "routed"
 )

@@ -2,9 +2,9 @@ package rpc
 
 import "unicode"
 
-// IsControl reports whether r controls how the text around it is shown: a C0 or C1 control
+// IsControl reports whether r changes how the text around it is displayed: a C0 or C1 control
 // character, DEL, a control of text direction, or a line separator. Names must not have such
-// characters, because they can rewrite what a terminal or a log shows.
+// characters, because they can falsify what a terminal or a log displays.
 func IsControl(r rune) bool {
 	if unicode.IsControl(r) {
 		return true

@@ -15,15 +15,15 @@ type Kind uint8
 
 // The kinds. errors.proto lists the gRPC status code of each.
 const (
-	// Unknown is an error that is not of this family.
+	// Unknown is the kind of an error that is not an [Error]; see [KindOf].
 	Unknown Kind = iota
-	// InvalidTarget: the target is incomplete or malformed, or the operation has no meaning for it.
+	// InvalidTarget: the target is incomplete or malformed, or the operation does not support it.
 	InvalidTarget
 	// VersionCapExceeded: the client's version cap forbids the message.
 	VersionCapExceeded
 	// UnsupportedVersion: no server implements the namespace at a compatible version.
 	UnsupportedVersion
-	// NoSuchMethod: a compatible endpoint is there but has no such method.
+	// NoSuchMethod: a server has a compatible endpoint, but the endpoint lacks the method.
 	NoSuchMethod
 	// BadArguments: the arguments do not fit the method: unknown, missing, or of the wrong type.
 	BadArguments
@@ -32,20 +32,22 @@ const (
 	BadResult
 	// TooLarge: the request or the result exceeds the size limit.
 	TooLarge
-	// AccessDenied: the caller may not do this. NotStarted says whether the method had run when access
-	// was denied.
+	// AccessDenied: the caller is not allowed to do this. [Error.NotStarted] is true if the method
+	// provably did not run.
 	AccessDenied
-	// NoInstance: there is no receiver: no server is on the topic, or the named server is not there.
+	// NoInstance: there is no receiver: discovery lists no server on the topic, or not the named
+	// server.
 	NoInstance
-	// Refused: every server refused the message, because it is full, it is stopping, or an interceptor
-	// refused.
+	// Refused: every server refused the message, because it is full, it is stopping, or an
+	// interceptor refused.
 	Refused
-	// Unreachable: servers are listed, but the client can connect to none of them; or discovery itself
-	// cannot be reached.
+	// Unreachable: servers are listed, but the client can connect to none of them; or discovery
+	// itself cannot be reached.
 	Unreachable
 	// Timeout: the deadline passed after the message was sent. It matches context.DeadlineExceeded.
 	Timeout
-	// MonitorTimeout: the heartbeats of a monitored call stopped. It matches context.DeadlineExceeded.
+	// MonitorTimeout: the heartbeats of a monitored call stopped. It matches
+	// context.DeadlineExceeded.
 	MonitorTimeout
 	// OutcomeUnknown: the connection was lost after the message was sent. The method may have run.
 	OutcomeUnknown
@@ -55,9 +57,9 @@ const (
 	Canceled
 	// Invalid: the program used the library wrongly, or its configuration is malformed.
 	Invalid
-	// Untrusted: servers are listed, but this client and they do not trust each other, so nothing was
-	// sent. Either the TLS handshake fails for a reason that another attempt cannot cure, or the
-	// certificate does not prove the identity of the intended server.
+	// Untrusted: servers are listed, but this client and they do not trust each other, so nothing
+	// was sent. Either the TLS handshake fails for a reason that another attempt cannot cure, or
+	// the certificate does not prove the identity of the intended server.
 	Untrusted
 )
 
@@ -112,13 +114,14 @@ type Error struct {
 	Message string
 	// Target is the receiver of the message. It is zero if the error is not about a message.
 	Target Target
-	// Method is the method asked for, if any.
+	// Method is the name of the called method, if any.
 	Method string
-	// Server and InstanceID name the instance that the error is about: the instance that answered, or
-	// the last one that the message was sent to. They are empty if the error is about no instance.
+	// Server and InstanceID name the instance that the error is about: the instance that answered,
+	// or the last one that the message was sent to. They are empty if the error is about no
+	// instance.
 	Server, InstanceID string
-	// Addr is the address at which the client reached that instance. It is empty in a server's errors,
-	// and if there is no instance.
+	// Addr is the address at which the client reached that instance. It is empty in a server's
+	// errors, and if there is no instance.
 	Addr string
 	// Path is the place within the arguments or the result, as a JSON pointer such as
 	// "/volumes/3/size".
@@ -201,7 +204,7 @@ func (e *Error) place() string {
 	}
 }
 
-// withTarget joins what an error is about with the target.
+// withTarget appends a separator and the target's fields to what, unless either text is empty.
 func withTarget(what, sep string, t Target) string {
 	words := t.words()
 	if what == "" || words == "" {
@@ -233,15 +236,15 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// SafeToRetry reports whether the message behind err provably did not run, because it was never
-// sent, or because a server refused it before running it. Sending it again cannot make it run
-// twice. False means "not known"; it does not mean that the message ran.
+// SafeToRetry reports whether err proves that the message did not run: it was never sent, or it was
+// refused before it ran. Sending it again cannot make it run twice. False means "not known"; it
+// does not mean that the message ran.
 func SafeToRetry(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.NotStarted
 }
 
-// IsNotDelivered reports whether err means that no server took the message: [NoInstance],
+// IsNotDelivered reports whether err means that no server accepted the message: [NoInstance],
 // [Refused], [Unreachable] or [Untrusted].
 func IsNotDelivered(err error) bool {
 	switch KindOf(err) {
@@ -263,16 +266,17 @@ type RemoteError struct {
 	Stack []string
 	// Hops are the servers that the error passed through. The first is the server where it arose.
 	Hops []string
-	// Data are the error's fields as JSON text. It is empty if the error has no fields, if the server
-	// has not registered the type, or if the fields exceed the size limit of an error.
+	// Data are the error's fields as JSON text. It is empty if the error has no fields, if the
+	// server has not registered the type, or if the fields exceed the size limit of an error.
 	Data string
 	// Rebuilt is an error of the Go type that the program registered under Type. errors.Is and
-	// errors.As find it. It is nil if no type is registered, or if the type cannot be built from Data.
+	// errors.As find it. It is nil if no type is registered, or if the type cannot be built from
+	// Data.
 	Rebuilt error
 }
 
-// Error returns the type and the message. It leaves out a type that says nothing, such as the type
-// of an error from errors.New.
+// Error returns the type and the message. It leaves out the type "error", which errors from
+// errors.New have, because it says nothing.
 func (e *RemoteError) Error() string {
 	if e.Type == "error" {
 		return e.Message

@@ -3,7 +3,7 @@ package rpc
 // Proof says how a process proved its identity.
 type Proof string
 
-// The proofs.
+// The possible values of [Proof].
 const (
 	// ProofNone means that nothing was proved: the peer may be anyone who can connect.
 	ProofNone Proof = ""
@@ -38,8 +38,8 @@ func (i Identity) String() string {
 	return i.Names[0]
 }
 
-// Key returns the text that distinguishes the identity from others: its most specific name. It is
-// empty for a process that proved nothing.
+// Key returns a text that is the same for the same identity, for use as a map key: the most
+// specific name. It is empty for a process that proved nothing.
 func (i Identity) Key() string {
 	if len(i.Names) == 0 {
 		return ""

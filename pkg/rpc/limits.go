@@ -5,44 +5,46 @@ import (
 	"time"
 )
 
-// Limits bound what a process takes from its peers. A zero field stands for its default, so the
+// Limits bound what a process accepts from its peers. A zero field stands for its default, so the
 // zero value is all defaults. docs/limits.md says how each limit is counted and what a peer sees
 // when it exceeds one.
 type Limits struct {
 	// MessageSize bounds, in bytes, the arguments with the request context of a message, and each
-	// result. The default is 16 MiB: gRPC's own 4 MiB are too small for what Neutron's agents ask for
-	// when they start. The limit applies both to what a program sends and to what it receives.
+	// result. The default is 16 MiB: gRPC's own default of 4 MiB is too small for the results that
+	// Neutron's agents request when they start. The limit applies both to what a program sends and
+	// to what it receives.
 	MessageSize int
-	// DecodedSize bounds, in bytes, a message after a server has decoded it to values. The default is
-	// 128 MiB. The server estimates this size from the text before it decodes anything.
+	// DecodedSize bounds, in bytes, a message after a server has decoded it to values. The default
+	// is 128 MiB. The server estimates this size from the text before it decodes anything.
 	DecodedSize int
-	// Depth is how deep the arguments of a message may be nested: 1000 levels by default.
+	// Depth is the maximum nesting of the arguments of a message: 1000 levels by default.
 	Depth int
-	// HeaderSize bounds, in bytes, the headers of a message. The default is 8 KiB, and the minimum is
-	// 2 KiB. gRPC servers in other languages accept 8 KiB, and many accept no more. The request
+	// HeaderSize bounds, in bytes, the headers of a message. The default is 8 KiB, and the minimum
+	// is 2 KiB. gRPC servers in other languages accept 8 KiB, and many accept no more. The request
 	// context and the order key of a typed message travel in headers. So does the metadata that a
-	// program adds to any message. HTTP/2 adds 32 bytes to the name and the value of each header, and
-	// binary values grow by a third. 1 KiB is reserved for the headers of the library and of gRPC. A
-	// message whose headers are larger fails with [TooLarge] and is not sent. Raise the limit only if
-	// every server and every proxy on the way accepts as much. A server accepts 8 KiB more than this,
-	// so that a client that sends slightly too much gets a clear error.
+	// program adds to any message. HTTP/2 adds 32 bytes to the name and the value of each header,
+	// and binary values grow by a third. 1 KiB is reserved for the headers of the library and of
+	// gRPC. A message whose headers are larger fails with [TooLarge] and is not sent. Raise the
+	// limit only if every server and every proxy on the way accepts as much. A server accepts 8 KiB
+	// more than this, so that a client that sends slightly too much gets a clear error.
 	HeaderSize int
-	// Streams is how many RPCs one connection may have open at a server: 1000 by default. gRPC clients
-	// hold further RPCs back until one ends.
+	// Streams is how many RPCs one connection may have open at a server: 1000 by default. gRPC
+	// clients hold further RPCs back until one ends.
 	Streams int
 	// Memory bounds, in bytes, the memory that peers can make a process use, including the garbage
-	// collector's share: 512 MiB by default. A quarter is for requests, a quarter for answers that are
-	// not read yet, and a quarter for decoded messages. Messages that do not fit wait.
+	// collector's share: 512 MiB by default. A quarter is for requests, a quarter for answers that
+	// are not read yet, and a quarter for decoded messages. Messages that do not fit wait.
 	Memory int64
-	// CallerShare is the part of the memory and of a server's queue that one caller may take, in
-	// percent: 50 by default. 100 sets no limit. A caller is an identity, or a connection that proved
-	// none.
+	// CallerShare is the part of the memory and of a server's queue that one caller may use, in
+	// percent: 50 by default. 100 sets no limit. A caller is an identity, or a connection without
+	// an identity; see [Identity].
 	CallerShare int
-	// CallerWorkers is the part of a server's workers that one caller may take, in percent: 75 by
+	// CallerWorkers is the part of a server's workers that one caller may use, in percent: 75 by
 	// default. 100 sets no limit.
 	CallerWorkers int
-	// CallerRate is how many messages per second one caller may send, averaged over two seconds. The
-	// default is no limit. All connections from one address that proved no identity count together.
+	// CallerRate is how many messages per second one caller may send, averaged over two seconds.
+	// The default is no limit. All connections from one address that proved no identity count
+	// together.
 	CallerRate int
 	// CallerStreams is how many RPCs one caller may have open: 2000 by default. All connections
 	// from one address that proved no identity count together.
@@ -50,24 +52,24 @@ type Limits struct {
 	// Connections is how many connections a process accepts: 65,536 by default, and at most three
 	// quarters of the file descriptors that it may have.
 	Connections int
-	// CallerConnections is how many connections one caller may have: 1000 by default, and at most half
-	// of Connections. All connections from one address that proved no identity count together.
+	// CallerConnections is how many connections one caller may have: 1000 by default, and at most
+	// half of Connections. All connections from one address that proved no identity count together.
 	CallerConnections int
-	// CallTime bounds how long a message whose sender waits may take, from its arrival to its end: a
-	// call, a multicall or a typed stream, but no cast. At that time, or at an earlier deadline of the
-	// sender, the context of the method ends. The default is no limit: without a deadline, a sender
-	// may wait forever.
+	// CallTime bounds how long a message whose sender waits may take, from its arrival to its end:
+	// a call, a multicall or a typed stream, but no cast. At that time, or at an earlier deadline
+	// of the sender, the context of the method ends. The default is no limit: without a deadline, a
+	// sender may wait forever.
 	CallTime time.Duration
-	// Progress is how long a peer may make no progress while it leaves a message unfinished, or leaves
-	// an answer unread that holds back others: 10 seconds by default.
+	// Progress is how long a peer may make no progress while it leaves a message unfinished, or
+	// leaves an answer unread that holds back others: 10 seconds by default.
 	Progress time.Duration
 	// SessionGrace is how long the methods of a session run on after its connection was lost: 10
-	// seconds by default. If the client connects again in that time, it gets their results and nothing
-	// is lost. Afterwards the contexts of the methods end. A caller that gives up ends them at once.
-	// Results are kept for a minute after the loss, or for SessionGrace if that is longer.
+	// seconds by default. If the client connects again in that time, it gets their results and
+	// nothing is lost. Afterwards the contexts of the methods end. A caller that gives up ends them
+	// at once. Results are kept for a minute after the loss, or for SessionGrace if that is longer.
 	SessionGrace time.Duration
-	// Handshake bounds the time in which a connection must complete TLS and send the first frames of
-	// HTTP/2: 5 seconds by default.
+	// Handshake bounds the time in which a connection must complete TLS and send the first frames
+	// of HTTP/2: 5 seconds by default.
 	Handshake time.Duration
 }
 

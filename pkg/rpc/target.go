@@ -38,7 +38,7 @@ type Target struct {
 }
 
 // String returns the text that oslo.messaging prints: the given fields, in a fixed order. It quotes
-// a name that Validate refuses, so that the name cannot pass for other text in a log.
+// a name that Validate refuses, so that the name cannot be mistaken for other text in a log.
 func (t Target) String() string {
 	var b strings.Builder
 	b.WriteString("<Target ")
@@ -166,8 +166,8 @@ func badName(s string) string {
 	return ""
 }
 
-// isPlain reports whether s is a valid name of ASCII characters only, as nearly all names are. It
-// is a fast path.
+// isPlain reports whether s is a valid name of printable ASCII characters only. Nearly all names
+// are, and this check is faster than the full one.
 func isPlain(s string) bool {
 	if len(s) > maxName {
 		return false
@@ -188,7 +188,8 @@ func plain(name string) string {
 	return name
 }
 
-// word returns a name for the middle of a sentence. It quotes a name that is more than one word.
+// word returns a name for use within a sentence. It quotes a name that contains spaces or
+// punctuation.
 func word(name string) string {
 	if badName(name) != "" || strings.ContainsAny(name, " ,;:()") {
 		return quote(name)
@@ -196,7 +197,8 @@ func word(name string) string {
 	return name
 }
 
-// quote quotes text from any peer, and shortens a long one.
+// quote quotes text, and shortens it if it is longer than a name may be. A peer may have chosen the
+// text.
 func quote(s string) string {
 	if len(s) > maxName {
 		return fmt.Sprintf("%.64q...", s)

@@ -9,11 +9,11 @@ import (
 // Version is the version of an interface. The zero value is 0.0. An absent version means
 // [DefaultVersion].
 type Version struct {
-	// Major changes when versions are not compatible.
+	// Major changes when a version is not compatible with the previous one.
 	Major uint32
-	// Minor rises when a version can do more.
+	// Minor rises when a compatible version adds something.
 	Minor uint32
-	// Revision rises when a version can do more within the same minor version.
+	// Revision rises when a version adds something within the same minor version. It is usually 0.
 	Revision uint32
 }
 
@@ -70,7 +70,8 @@ func badVersion(s string) error {
 		"in decimal numbers below 2^32 without leading zeros", quote(s))
 }
 
-// String returns the version as ParseVersion reads it, without a revision of 0.
+// String formats the version for ParseVersion, as "major.minor", or as "major.minor.revision" if
+// the revision is not 0.
 func (v Version) String() string {
 	if v.Major < fewVersions && v.Minor < fewVersions && v.Revision == 0 {
 		return texts[v.Major][v.Minor]

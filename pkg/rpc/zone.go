@@ -12,18 +12,18 @@ func ValidateZone(zone string) error {
 	return nil
 }
 
-// ZoneReason explains where messages for any server go.
+// ZoneReason explains whether messages that name no server stay in the client's zone.
 type ZoneReason struct {
 	// Zone is the zone of the client.
 	Zone string
-	// Near is how many servers in the zone can serve the messages. Ready is how many of them are
-	// expected to take one now.
+	// Near is how many servers in the zone can serve the messages. Ready is how many of those are
+	// expected to accept a message now.
 	Near, Ready int
-	// Far is how many servers elsewhere can serve the messages.
+	// Far is how many servers outside the zone can serve the messages.
 	Far int
 }
 
-// String explains it in one sentence.
+// String returns the explanation in one sentence.
 func (r *ZoneReason) String() string {
 	switch {
 	case r.Ready > 0:
