@@ -25,7 +25,7 @@ export function float(value: number): Float {
   return new Float(value);
 }
 
-/** Returns the error about a place in a payload. */
+/** Returns the error for a value in a payload, at the JSON pointer `path`. */
 export function misfit(kind: Kind, path: string, why: string): RPCError {
   return new RPCError(kind, path ? `at ${path}: ${why}` : why, {
     path,

@@ -38,7 +38,7 @@ const words: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: REFUSES,
 };
 
-/** Returns why connecting or asking failed, without the kind or the code of the error. */
+/** Returns in plain words why a connection or a request failed. */
 export function reasonOf(e: unknown): string {
   if (e instanceof RPCError) {
     return e.detail;

@@ -73,7 +73,7 @@ func parseAddress(address string) (string, error) {
 	if path, found := strings.CutPrefix(address, "unix:"); found {
 		path, err := url.PathUnescape(path)
 		if err != nil || !strings.HasPrefix(path, "/") {
-			return "", fmt.Errorf("address %q is not unix: and an absolute path", address)
+			return "", fmt.Errorf("address %q is malformed: write unix: and an absolute path", address)
 		}
 		return "unix:" + path, nil
 	}

@@ -175,9 +175,9 @@ class RemoteError(Error):
     """The method ran and failed.
 
     ``type`` is the name of the error's type at the server, and ``remote_message`` is its text.
-    ``stack`` has the lines of its stack, and ``hops`` the servers that it passed through, beginning
-    with the one where it arose. ``data`` has its fields as JSON text, if its type is registered at
-    the server.
+    ``stack`` has the lines of its stack, and ``hops`` names the servers that it passed through,
+    beginning with the one that raised it. ``data`` has its fields as JSON text, if its type is
+    registered at the server.
     """
 
     def __init__(

@@ -138,7 +138,9 @@ class Topic:
         return not self._zone or e.instance.zone == self._zone
 
     def preferred(self, entries: list[Entry]) -> list[Entry]:
-        """Return the entries that this client prefers: all, or a few of many."""
+        """Return the entries that this client prefers: all of them in a small fleet, and _FEW of
+        them in a large one.
+        """
         if len(entries) <= _MANY:
             return entries
 

@@ -177,7 +177,7 @@ def metadata(m: pb.Message) -> dict[str, str]:
 def of_headers(headers: Iterable[tuple[str, Any]] | None) -> dict[str, str]:
     """Return the metadata in the headers of an RPC.
 
-    It has only the text values of programs, as in Go.
+    Binary values, and the headers of gRPC and of the protocol, are left out, as in Go.
     """
     return {
         k: v

@@ -186,7 +186,7 @@ def _decode(text: str) -> Any:
 
 
 def failure(kind: Kind, path: str, why: str) -> Error:
-    """Return the error about a place in a payload."""
+    """Return the error for a value in a payload, at the JSON pointer ``path``."""
     where = f"at {path}: " if path else ""
     return Error(kind, where + why, path=path, safe_to_retry=kind is Kind.BAD_ARGUMENTS)
 

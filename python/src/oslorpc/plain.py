@@ -78,7 +78,7 @@ def unbound(address: str) -> str:
 
 
 def reason(e: Exception | None) -> str:
-    """Return why connecting or asking failed, without the number and the kind of an error."""
+    """Return in plain words why a connection or a request failed."""
     if isinstance(e, Error):
         return e.message
     if isinstance(e, socket.gaierror):

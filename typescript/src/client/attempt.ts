@@ -11,7 +11,10 @@ import { refusedStream } from "./session.js";
 
 const STATUS = "grpc-status";
 const { NGHTTP2_CANCEL } = http2.constants;
-/** A server's timer may fire before its caller's for the same deadline, by so many milliseconds. */
+/**
+ * How much earlier than the caller's timer the server's may fire for the same deadline, in
+ * milliseconds.
+ */
 const EARLY = 50;
 
 /**

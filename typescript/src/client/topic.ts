@@ -135,7 +135,10 @@ export class Topic {
     return performance.now() - (this.#recent.get(server) ?? -Infinity) < RECENT;
   }
 
-  /** Returns the entries that this client prefers: all, or a few of many. */
+  /**
+   * Returns the entries that this client prefers: all of them in a small fleet, and FEW of them in
+   * a large one.
+   */
   preferred(entries: readonly Entry[]): readonly Entry[] {
     if (entries.length <= MANY) {
       return entries;

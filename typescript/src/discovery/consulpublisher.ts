@@ -175,7 +175,7 @@ export class Publisher {
     return Math.min(this.#ttl / 3, LOOK_EVERY);
   }
 
-  /** Passes the check of the process, and returns whether the check exists. */
+  /** Sets the process's TTL check to passing, and returns whether the check exists. */
   async #update(check: string): Promise<boolean> {
     const sent = performance.now();
     const note = `${basename(process.argv[1] ?? "node")}, process ${process.pid}, is alive`;

@@ -7,17 +7,17 @@ const PROCESS = /^oslorpc-.*-[A-Z2-7]{26}\.json$/s;
 const TEMPORARY = /^oslorpc-.*-[A-Z2-7]{26}\.json\.[0-9]*\.tmp$/s;
 const SOCKET = /^[0-9a-f]{8}\.sock$/;
 
-/** Whether a name is one that processes' files have. */
+/** Whether a file name has the form for files of processes. */
 export function isProcessFile(name: string): boolean {
   return PROCESS.test(name);
 }
 
-/** Whether a name is one that temporary files have. */
+/** Whether a file name has the form for temporary files. */
 export function isTemporary(name: string): boolean {
   return TEMPORARY.test(name);
 }
 
-/** Whether a name is one that servers' sockets have. */
+/** Whether a file name has the form for sockets of servers. */
 export function isSocketName(name: string): boolean {
   return SOCKET.test(name);
 }

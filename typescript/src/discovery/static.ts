@@ -119,7 +119,7 @@ function address(text: string): string {
   if (text.startsWith("unix:")) {
     const path = decodeURIComponent(text);
     if (!path.startsWith("unix:/")) {
-      throw new TypeError(`address "${path}" is not unix: and an absolute path`);
+      throw new TypeError(`address "${path}" is malformed: write unix: and an absolute path`);
     }
     return path;
   }

@@ -78,8 +78,8 @@ export class Needs {
   }
 
   /**
-   * Returns two versions: what a message needs without droppable parts at or above a limit, and
-   * what it needs without any droppable parts.
+   * Returns two versions that a message needs: `version` if all droppable parts of version `limit`
+   * or later are dropped, and `floor` if all droppable parts are.
    */
   #message(m: ReflectMessage, limit: Version, anys: number): Need {
     if (m.desc.typeName === AnySchema.typeName) {
@@ -114,8 +114,8 @@ export class Needs {
     if (!this.drops(rule)) {
       return { version, floor };
     }
-    // The field is dropped, because of itself or because of a part of it that must not be dropped
-    // alone.
+    // The field is dropped, either because it is too new itself, or because it has a part that is
+    // too new and cannot be dropped alone.
     return { version: later(limit, floor) ? version : ALWAYS, floor: ALWAYS };
   }
 

@@ -154,7 +154,7 @@ class Loop:
         self._wake.set()
 
     def end(self, wait: float | None = None) -> None:
-        """End the loop. With ``wait``, wait up to so many seconds for its thread."""
+        """End the loop. If ``wait`` is given, wait up to ``wait`` seconds for its thread to end."""
         self._ended = True
         self._wake.set()
         if wait and self._thread is not threading.current_thread():

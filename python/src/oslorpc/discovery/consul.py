@@ -331,7 +331,7 @@ class _Publisher:
         return min(self._ttl / 3, _LOOK_EVERY) * random.uniform(0.8, 1.0)
 
     def _update(self, check: str, note: str) -> bool:
-        """Pass the check of the process, and return whether the check exists."""
+        """Set the process's TTL check to passing, and return whether the check exists."""
         sent = time.monotonic()
         body = {"Status": "passing", "Output": note}
         try:

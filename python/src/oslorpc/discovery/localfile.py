@@ -16,17 +16,17 @@ _SOCKET = re.compile(r"[0-9a-f]{8}\.sock")
 
 
 def is_process_file(name: str) -> bool:
-    """Whether a name is one that processes' files have."""
+    """Whether a file name has the form for files of processes."""
     return _PROCESS.fullmatch(name) is not None
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a name is one that temporary files have."""
+    """Whether a file name has the form for temporary files."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_socket(name: str) -> bool:
-    """Whether a name is one that servers' sockets have."""
+    """Whether a file name has the form for sockets of servers."""
     return _SOCKET.fullmatch(name) is not None
 
 

@@ -79,7 +79,7 @@ def _parse(entry: str, exchange: str) -> Instance:
     if address.startswith("unix:"):
         address = urllib.parse.unquote(address, errors="strict")
         if not address.startswith("unix:/"):
-            raise ValueError(f'address "{address}" is not unix: and an absolute path')
+            raise ValueError(f'address "{address}" is malformed: write unix: and an absolute path')
     else:
         try:
             split_addr(address)

@@ -62,8 +62,8 @@ class Needs:
         return rule.drop and rule.since > self.base
 
     def below(self, m: Any, limit: Version, anys: int) -> tuple[Version, Version]:
-        """Return two versions: what a message needs without droppable parts at or above a limit,
-        and what it needs without any droppable parts.
+        """Return two versions that a message needs: one if all droppable parts of version ``limit``
+        or later are dropped, and one if all droppable parts are.
 
         ``anys`` is the current nesting of google.protobuf.Any.
         """
@@ -108,8 +108,8 @@ class Needs:
             floor = max(floor, f.rule.since)
         if not self.drops(f.rule):
             return version, floor
-        # The field is dropped, because of itself or because of a part of it that must not be
-        # dropped alone.
+        # The field is dropped, either because it is too new itself, or because it has a part that
+        # is too new and cannot be dropped alone.
         return (version if floor < limit else ALWAYS), ALWAYS
 
 
