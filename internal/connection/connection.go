@@ -3,10 +3,11 @@ package connection
 
 import "time"
 
-// MinPing is the minimum interval at which a server must allow pings of clients.
+// MinPing is the interval of keepalive pings that a server must allow its clients. Clients must not
+// ping more often.
 const MinPing = 5 * time.Second
 
-// SizeSlack is the maximum size of a message besides its payloads. gRPC's own limits exceed ours by
-// this much. So a message that is too large gets our error, which says what to do and whether the
-// method ran.
+// SizeSlack is the maximum size, in bytes, of a message without its payloads. GRPC's size limits
+// are this much higher than this library's. So a message that is too large gets an error of this
+// library, which says what to do and whether the method ran.
 const SizeSlack = 1 << 20

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// Dialing returns why connecting or listening failed, for a text that names the address already.
+// Dialing returns the reason why connecting or listening failed, without the address, for a text
+// that names the address already.
 func Dialing(err error) string {
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("the name %s cannot be resolved (%s): check it, and DNS", lookup.Name, lookup.Err)

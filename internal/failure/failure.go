@@ -20,12 +20,12 @@ func With(err error, change func(e *rpc.Error)) error {
 	return &changed
 }
 
-// Name adds the target and the method of a message to an error.
+// Name returns a copy of an error with the target and the method of a message.
 func Name(err error, target rpc.Target, method string) error {
 	return With(err, func(e *rpc.Error) { e.Target, e.Method = target, method })
 }
 
-// NotStarted marks an error that occurred before anything was sent.
+// NotStarted returns a copy of an error that says that the method did not run.
 func NotStarted(err error) error {
 	return With(err, func(e *rpc.Error) { e.NotStarted = true })
 }
@@ -35,7 +35,8 @@ func Invalid(format string, args ...any) error {
 	return &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf(format, args...), NotStarted: true}
 }
 
-// Text returns the text of an error without its kind, for use in a text that names another kind.
+// Text returns the message of an *rpc.Error without its kind, target and method, for use in the
+// text of another error. For other errors, it returns err.Error().
 func Text(err error) string {
 	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Message != "" {
 		return e.Message

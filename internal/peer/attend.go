@@ -18,19 +18,19 @@ import (
 )
 
 const (
-	// lookTime is how often the pool looks at its peers.
+	// lookTime is the interval at which the pool checks its connected peers.
 	lookTime = 250 * time.Millisecond
-	// quietTime is how long a peer with outstanding messages may be silent before it is probed.
+	// quietTime is how long a peer with outstanding messages may send nothing before it is probed.
 	quietTime = time.Second
 	// probeTime is how long a peer has to answer a probe. A busy program still answers in
 	// milliseconds.
 	probeTime = time.Second
-	// wantedTime is how long a peer that is down counts as wanted after a message for it.
+	// wantedTime is how long after a message for a peer that is down its back-off is shortened.
 	wantedTime = 3 * time.Second
 )
 
-// attend adds a connected peer to the attended ones. While there are any, a goroutine of the pool
-// looks at all of them.
+// attend adds a peer to the peers that the pool checks regularly. While there are any, one
+// goroutine of the pool checks all of them.
 func (p *Pool) attend(peer *Peer) {
 	p.attending.Lock()
 	defer p.attending.Unlock()
@@ -73,18 +73,19 @@ func (p *Pool) look(leave <-chan struct{}) {
 	}
 }
 
-// attention is the state of a peer for the pool's goroutine. Only that goroutine uses it, except
+// attention is what the pool's goroutine records about a peer. Only that goroutine uses it, except
 // for probing and answered.
 type attention struct {
 	line  *line
 	reads uint64
-	heard time.Time // when it last saw that something had come, or that nothing was owed
+	heard time.Time // when it last noticed new data from the peer, or that no answer was outstanding
 
 	probing  atomic.Bool
 	answered atomic.Bool // a probe was answered
 }
 
-// look probes a peer that owes an answer. It shortens the back-off of a wanted peer that is down.
+// look checks a peer: it probes a connected peer that does not answer, and shortens the back-off of
+// a peer that is down and wanted.
 func (p *Peer) look(now time.Time) {
 	switch h := carrier.Health(p.health.Load()); {
 	case h == carrier.Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):
@@ -97,7 +98,8 @@ func (p *Peer) look(now time.Time) {
 	}
 }
 
-// listen probes a peer that was silent for too long, and records that a silent peer has answered.
+// listen probes a connected peer that has sent nothing for too long, and records that a silent peer
+// sends data again.
 func (p *Peer) listen(now time.Time, h carrier.Health) {
 	a, l := &p.watch, p.sight.line.Load()
 	spoke := a.spoke(l)
@@ -114,7 +116,7 @@ func (p *Peer) listen(now time.Time, h carrier.Health) {
 	}
 }
 
-// spoke reports whether data came from the peer since the last call.
+// spoke reports whether the peer has sent data since the last call.
 func (a *attention) spoke(l *line) bool {
 	spoke := a.answered.Swap(false) || l != a.line
 	a.line = l
@@ -125,7 +127,7 @@ func (a *attention) spoke(l *line) bool {
 	return spoke
 }
 
-// probe finds out whether the peer answers. One probe runs at a time.
+// probe starts to find out whether the peer answers, unless a probe is already running.
 func (p *Peer) probe() {
 	if p.watch.probing.Swap(true) {
 		return
@@ -142,8 +144,8 @@ func (p *Peer) probe() {
 	})
 }
 
-// ask asks the peer for its health. Any reply counts as an answer, and so does any other data that
-// arrives: only silence matters.
+// ask makes a health check of the peer. Any reply shows that the peer is alive, even an error, and
+// so does any other data from it. Without any, the peer is marked silent.
 func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 	l := p.sight.line.Load()
 	var before uint64
@@ -167,8 +169,8 @@ func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 	}
 }
 
-// asked sends the question over a connection. Sent is false if it could not be sent, for example
-// because all streams are in use.
+// asked makes the health check on a connection, within probeTime. Sent is false if the request
+// could not be sent, for example because all streams are in use.
 func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -183,7 +185,7 @@ func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
 	}
 }
 
-// greets reports whether the peer accepts another connection and sends its HTTP/2 preface on it.
+// greets reports whether the peer accepts a second connection and sends its HTTP/2 preface on it.
 func (p *Peer) greets(ctx context.Context) bool {
 	conn, err := p.pool.dial(p.key, &sight{})
 	if err != nil {

@@ -23,7 +23,7 @@ func (b *bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[strin
 	info, _ := credentials.RequestInfoFromContext(ctx)
 	m, ok := ctx.Value(meantKey{}).(*meant)
 	if !ok && info.Method == healthpb.Health_Check_FullMethodName {
-		return nil, nil // a probe says nothing, and any answer will do: the server need not be the one that is meant
+		return nil, nil // a probe sends no information, so it needs no token: even an error is an answer
 	}
 	if b.socket || isEncrypted(info.AuthInfo) {
 		return map[string]string{header.Authorization: "Bearer " + b.token()}, nil

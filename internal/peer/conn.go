@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// Conn is a connection to an address for RPCs that are not messages, such as questions to a
-// gateway. It is not monitored, and the server need not prove its name.
+// Conn is a connection to an address for RPCs that are not messages, such as those for a gateway's
+// own services. It is not probed, and the server need not prove its name.
 type Conn struct {
 	*grpc.ClientConn
 
@@ -17,7 +17,7 @@ type Conn struct {
 	sight sight
 }
 
-// Connection returns a connection to an address, which need not be made yet.
+// Connection returns a connection to an address. GRPC connects at the first use.
 func (c Config) Connection(addr string) (*Conn, error) {
 	conn := &Conn{addr: addr}
 	var err error
@@ -25,8 +25,9 @@ func (c Config) Connection(addr string) (*Conn, error) {
 	return conn, err
 }
 
-// Why returns a sentence that says why the process at the address cannot be reached. It begins with
-// who. It is empty if the connection does not tell, or if there is one.
+// Why returns a sentence that says why the process at the address cannot be reached. The sentence
+// begins with who, a name for the process. Why returns an empty string if the process is connected,
+// or the reason is not known.
 func (c *Conn) Why(who string) string {
 	why := c.sight.why()
 	if l := c.sight.line.Load(); l != nil && l.greeted.Load() && why.at.Before(l.begun) {

@@ -25,17 +25,18 @@ import (
 // Config says how to connect to peers. The zero value connects over the network, without
 // encryption.
 type Config struct {
-	// Dial replaces the network; nil for none.
+	// Dial makes the connections; nil for [DialNetwork].
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Credentials secure the connections; nil for none.
 	Credentials credentials.TransportCredentials
-	// Identity says which certificate the other end must have for the server of an RPC, which
-	// [Meaning] sets; nil for any. With an [identity.Naming], each topic of a process has its own
-	// connection.
+	// Identity is the rule for the certificate that the other end must have; nil for any
+	// certificate. It depends on the intended server of an RPC, which [Meaning] sets. If the rule
+	// is an [identity.Naming], each topic of a process has its own connection.
 	Identity identity.Rule
 	// Token returns the bearer token to send with each RPC; nil for none.
 	Token func() string
-	// Expiry is how long discovery lists a process that died, at most, if it is known; errors say so.
+	// Expiry is the maximum time for which discovery lists a process that died, for error texts; 0
+	// if it is not known.
 	Expiry time.Duration
 	// Log gets warnings about servers that do not prove their names; nil for none.
 	Log *slog.Logger
@@ -50,28 +51,29 @@ type Config struct {
 // connection.MinPing.
 var Keepalive = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}
 
-// connectParams limit an attempt to about a second, so that a caller can go elsewhere. They also
-// reconnect soon to a process that restarts at its old address.
+// connectParams limit an attempt to connect to about a second, so that a message can go to another
+// instance. The short back-off reconnects soon to a process that restarts at its old address.
 var connectParams = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second},
 	MinConnectTimeout: time.Second,
 }
 
-// streamWindow and connWindow are how many bytes of an answer, and of all answers on a connection,
-// may be in transit to this end. They do not grow: to learn how much they should, gRPC would send a
-// ping after most answers, which costs as much as a small call.
+// streamWindow and connWindow are HTTP/2's flow control windows, in bytes: how much of one answer,
+// and of all answers on a connection, may be in transit to this end. They are constant. To adapt
+// them, gRPC would send a ping after most answers, which costs as much as a small call.
 const streamWindow, connWindow = 1 << 20, 4 << 20
 
-// attemptTime bounds two times that gRPC lets grow with the back-off: to connect to one address,
-// and to wait for the peer's preface. Otherwise an attempt that began during a network outage would
-// wait for a TCP retransmission long after the network is back.
+// attemptTime bounds how long connecting to an address may take, and then how long the peer's
+// preface may take. GRPC's own limits grow with the back-off: an attempt that began during a
+// network outage could wait for a TCP retransmission long after the network is back.
 const attemptTime = 3 * time.Second
 
-// dialer connects to a process. It reports what happens to a sight.
+// dialer returns a connection to a process, which gRPC makes at first use. S observes the attempts
+// to connect.
 type dialer func(key carrier.Key, s *sight) (*grpc.ClientConn, error)
 
-// naming returns how to ask a process for the certificate of a topic, or nil if one certificate
-// serves all topics.
+// naming returns the rule for the server name with which a connection asks a process for the
+// certificate of a topic. It returns nil if a process has one certificate for all topics.
 func (c Config) naming() identity.Naming {
 	naming, _ := c.Identity.(identity.Naming)
 	return naming
@@ -97,7 +99,7 @@ func (c Config) dialer(v *verifier) dialer {
 			grpc.WithTransportCredentials(watching),
 			grpc.WithKeepaliveParams(Keepalive),
 			grpc.WithConnectParams(connectParams),
-			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
+			grpc.WithIdleTimeout(0), // never idle: servers end idle connections, and gRPC would resolve the name anew
 			steered(addr),
 			grpc.WithStaticStreamWindowSize(streamWindow),
 			grpc.WithStaticConnWindowSize(connWindow),
@@ -105,7 +107,7 @@ func (c Config) dialer(v *verifier) dialer {
 		if v != nil {
 			ours = append(ours, grpc.WithPerRPCCredentials(&verified{v, addr}))
 		}
-		if c.Token != nil { // after what verifies that the server may have it
+		if c.Token != nil { // after the verifier, so that only a verified server gets the token
 			ours = append(ours, grpc.WithPerRPCCredentials(&bearer{c.Token, strings.HasPrefix(addr, "unix:")}))
 		}
 		if naming != nil {
@@ -117,18 +119,18 @@ func (c Config) dialer(v *verifier) dialer {
 		// gRPC reads a target as a URL. A path, or the zone of an IPv6 address, may contain characters
 		// with a meaning there.
 		target := "passthrough:///" + url.PathEscape(addr)
-		if strings.HasPrefix(addr, "unix:") { // a path is no name of a host
+		if strings.HasPrefix(addr, "unix:") { // the default authority would be the path, which is not a valid one
 			if conn, err := grpc.NewClient(target, slices.Concat(ours, []grpc.DialOption{grpc.WithAuthority("localhost")}, c.Options)...); err == nil {
 				return conn, nil
-			} // credentials that name the server allow no other name
+			} // credentials with a server name of their own refuse another authority
 		}
 		return grpc.NewClient(target, slices.Concat(ours, c.Options)...)
 	}
 }
 
-// steered returns the options for the service configuration of a connection. A control plane of xDS
-// chooses servers by a service configuration, which may also retry RPCs. Retries are turned off,
-// because only delivery knows whether they are safe.
+// steered returns the option that keeps a service configuration from retrying RPCs, because only
+// package delivery knows whether a retry is safe. An xDS control plane needs its service
+// configuration to choose servers, so only the retries are turned off for it.
 func steered(addr string) grpc.DialOption {
 	if connection.IsXDS(addr) {
 		return grpc.WithDisableRetry()
@@ -136,7 +138,7 @@ func steered(addr string) grpc.DialOption {
 	return grpc.WithDisableServiceConfig()
 }
 
-// dialing wraps dial so that the sight learns why it fails.
+// dialing wraps dial, and records why it fails.
 func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, addr)
@@ -148,7 +150,7 @@ func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) fu
 }
 
 // DialNetwork connects to "host:port", or to "unix:" followed by a path. The name lookup may take
-// as long as ctx allows; connecting may not.
+// as long as ctx allows, but connecting at most attemptTime.
 func DialNetwork(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/security"
 )
 
-// Settings that errors refer to. Each is the name of a flag, of a parameter of the transport URL
-// and, after OSLORPC_, of an environment variable.
+// Advice at the end of errors. Each names a setting and, in brackets, its flag, environment
+// variable and parameter of the transport URL.
 const (
 	lookAtCA     = "check ca (--ca, OSLORPC_CA, ?ca=)"
 	lookAtCert   = "check cert and key (--cert, --key, OSLORPC_CERT, OSLORPC_KEY, ?cert=&key=)"
@@ -33,7 +33,8 @@ const (
 )
 
 // distrust returns why this client and a server do not trust each other, as the end of a sentence
-// that begins with the server. It is empty if err has another cause, which may be temporary.
+// whose subject is the server. It returns an empty string if err has another cause, which may be
+// temporary.
 func distrust(err error) string {
 	var (
 		unsafe    *security.PlaintextError
@@ -110,8 +111,9 @@ const (
 	alertRequired    tls.AlertError = 116
 )
 
-// alerted returns the meaning of an alert from a server. The type of an alert is not exported, only
-// its text.
+// alerted returns the meaning of a TLS alert from a server, as the end of a sentence whose subject
+// is the server. It returns an empty string if the cause may be temporary. The error of a received
+// alert has an unexported type, so alerted compares texts.
 func alerted(alert error) string {
 	is := func(some ...tls.AlertError) bool {
 		for _, a := range some {
@@ -136,14 +138,14 @@ func alerted(alert error) string {
 		return "has no certificate for the name that this client asks for: " + lookAtName
 	case is(alertHandshake):
 		return "refused the TLS handshake, perhaps since it requires a certificate of its clients: " + lookAtCert
-	case is(alertInternal, alertCanceled): // it may pass
+	case is(alertInternal, alertCanceled): // the cause may be temporary
 		return ""
 	default:
 		return fmt.Sprintf("refused the TLS handshake (%v): %s, and %s", alert, lookAtCA, lookAtCert)
 	}
 }
 
-// described says which certificate is meant.
+// described describes a certificate by its names and its issuer, for error texts.
 func described(c *x509.Certificate) string {
 	if c == nil {
 		return "the certificate cannot be read"
@@ -154,7 +156,7 @@ func described(c *x509.Certificate) string {
 	return fmt.Sprintf("it is for %s, by %q", names(c), c.Issuer.String())
 }
 
-// names lists the names in a certificate for people: a few of them.
+// names lists the first few names in a certificate, for error texts.
 func names(c *x509.Certificate) string {
 	const few = 4
 	var list []string
@@ -192,11 +194,12 @@ func answersTLS(ctx context.Context, dial func(context.Context, string) (net.Con
 	defer conn.Close()
 	first := &firstRead{Conn: conn}
 	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}} //nolint:gosec // It ends before it proves anything.
-	_ = tls.Client(first, config).HandshakeContext(ctx)                         // it fails, since it gets no answer
+	_ = tls.Client(first, config).HandshakeContext(ctx)                         // it fails: firstRead returns no data
 	return isTLS(first.got)
 }
 
-// firstRead is a connection that ends with what comes first, which it keeps.
+// firstRead is a connection that keeps the first data that it receives, and returns io.EOF in place
+// of all data.
 type firstRead struct {
 	net.Conn
 

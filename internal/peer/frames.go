@@ -15,18 +15,19 @@ const (
 // frames parses the HTTP/2 frames of incoming data, in pieces of any size. The zero value is for
 // the beginning of a connection.
 type frames struct {
-	begun  bool // there was a frame
+	begun  bool // a frame has begun
 	header [frameHeader]byte
-	has    int // bytes of the header
-	left   int // bytes of the frame that are still to come
+	has    int // how many bytes of the header have come
+	left   int // how many bytes of the frame are still to come
 
-	settings bool // it is a frame of settings
+	settings bool // the current frame is a SETTINGS frame, and not an acknowledgement
 	setting  [settingSize]byte
-	part     int // bytes of the setting
+	part     int // how many bytes of the setting have come
 }
 
 // follow parses a piece of data. It calls set for each setting, and settled at the end of each
-// SETTINGS frame. It returns false if the data is not HTTP/2, which begins with such a frame.
+// SETTINGS frame. It returns false if the connection does not begin with a SETTINGS frame, as
+// HTTP/2 does.
 func (f *frames) follow(b []byte, set func(id uint16, value uint32), settled func()) bool {
 	for len(b) > 0 {
 		if f.left == 0 {
@@ -50,7 +51,8 @@ func (f *frames) follow(b []byte, set func(id uint16, value uint32), settled fun
 	return true
 }
 
-// begin takes in a header that is complete.
+// begin starts a frame whose header is complete. It returns false for a first frame that is not
+// SETTINGS.
 func (f *frames) begin() (ok bool) {
 	h := &f.header
 	f.left, f.has = int(h[0])<<16|int(h[1])<<8|int(h[2]), 0
@@ -59,7 +61,7 @@ func (f *frames) begin() (ok bool) {
 	return ok
 }
 
-// take takes in a part of a frame.
+// take processes a part of a frame's payload.
 func (f *frames) take(b []byte, set func(id uint16, value uint32)) {
 	for f.settings && len(b) > 0 {
 		n := copy(f.setting[f.part:], b)

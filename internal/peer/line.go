@@ -13,12 +13,12 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// burst is how many unanswered messages a peer may have, after which others are preferred. It
-// limits how many messages a peer that freezes gets before it is found to be silent. A healthy peer
-// acknowledges most messages at once, because gRPC measures its connections.
+// burst is how many messages may be outstanding at a peer without any data from it before the peer
+// counts as busy, so that others are preferred. It limits how many messages a frozen peer gets
+// before it is found to be silent.
 const burst = 2
 
-// alertTime is how long a client waits for the reason of a server that hangs up.
+// alertTime is how long a client waits for the TLS alert of a server that closed the connection.
 const alertTime = 50 * time.Millisecond
 
 // line observes one connection to a peer. Its methods are safe for concurrent use.
@@ -27,21 +27,22 @@ type line struct {
 
 	sight *sight
 	begun time.Time
-	// encrypted finds out whether the process at the address speaks TLS. It is nil if this end does.
+	// encrypted asks the process at the address, on another connection, whether it speaks TLS. It
+	// is nil if this client uses TLS.
 	encrypted func(context.Context) bool
 	// reads counts the reads that returned data.
 	reads atomic.Uint64
-	// heard is how many messages had been sent when something came last.
+	// heard is how many messages had been sent to the peer when it last sent data.
 	heard atomic.Int64
 	// limit is how many streams the peer allows at a time.
 	limit atomic.Int64
 
-	frames  frames      // only reading touches it
-	strange bool        // what came first is not HTTP/2
-	greeted atomic.Bool // the first frame came, and is what HTTP/2 begins with
+	frames  frames      // only Read uses it
+	strange bool        // the connection did not begin with HTTP/2
+	greeted atomic.Bool // the peer sent its preface, a complete SETTINGS frame
 	closed  atomic.Bool
-	lost    atomic.Bool // it ended after the peer greeted, and not by this end
-	failed  atomic.Bool // it ended before the peer greeted, and the sight knows why
+	lost    atomic.Bool // it ended after the peer's preface, and this end did not close it
+	failed  atomic.Bool // it ended before the peer's preface, and its fault is recorded
 	late    *time.Timer // ends an attempt to connect that takes too long
 }
 
@@ -52,13 +53,13 @@ func newLine(conn net.Conn, s *sight) *line {
 	l.late = time.AfterFunc(attemptTime, func() {
 		if !l.greeted.Load() {
 			l.closed.Store(true)
-			_ = l.Conn.Close() // gRPC notices
+			_ = l.Conn.Close() // gRPC then ends the attempt
 		}
 	})
 	return l
 }
 
-// Read records that data came.
+// Read records incoming data, and why the connection ended.
 func (l *line) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	if n > 0 {
@@ -78,9 +79,9 @@ func (l *line) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write records why the peer does not take the client's first data. With TLS 1.3, a client ends its
-// handshake before the server checks the client's certificate. When a write fails, the alert of a
-// server that rejects the certificate may have arrived.
+// Write records why the server rejected the client, if a write fails before the server's preface.
+// With TLS 1.3, a client ends its handshake before the server checks the client's certificate. When
+// a write fails, the alert of a server that rejects the certificate may have arrived.
 func (l *line) Write(b []byte) (int, error) {
 	n, err := l.Conn.Write(b)
 	if err != nil && !l.greeted.Load() && !l.closed.Load() {
@@ -99,8 +100,8 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// fail records in the sight why the connection ended before the peer sent its preface. The first
-// fault is the cause; later ones are its consequences.
+// fail records why the connection ended before the peer sent its preface. Only the first fault
+// counts, since later ones are its consequences.
 func (l *line) fail(f fault) {
 	if !l.failed.Swap(true) {
 		l.sight.failed(f)
@@ -110,7 +111,7 @@ func (l *line) fail(f fault) {
 // unfinished returns the fault of a connection that ended before the peer sent its preface.
 func (l *line) unfinished(err error) fault {
 	switch {
-	case l.closed.Load(), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe): // by us
+	case l.closed.Load(), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe): // this end closed it
 		return fault{trouble: hung}
 	case errors.Is(err, io.EOF):
 		return fault{trouble: hungUp}
@@ -123,19 +124,19 @@ func (l *line) unfinished(err error) fault {
 	return fault{trouble: hungUp, err: err}
 }
 
-// hear records a sign of life of the peer.
+// hear records that the peer sent data: no message that was sent before counts as unanswered.
 func (l *line) hear() {
 	l.heard.Store(l.sight.sent())
 }
 
-// owes reports whether messages are outstanding at the peer, and nothing came from it since the
-// last one was sent.
+// owes reports whether more than burst messages are outstanding at the peer, and the peer has sent
+// nothing since the last message was sent. Sent is the number of messages ever sent to it.
 func (l *line) owes(sent, outstanding int64) bool {
 	return outstanding > burst && sent > l.heard.Load()
 }
 
-// follow parses incoming data. HTTP/2 begins with settings, which say how many streams may be
-// opened. A peer may change this limit later.
+// follow parses incoming data, for the peer's limit of streams. HTTP/2 begins with a SETTINGS
+// frame, which has the limit; later SETTINGS frames may change it.
 func (l *line) follow(b []byte) {
 	if l.strange {
 		return
@@ -175,8 +176,8 @@ func (l *line) settled() {
 	}
 }
 
-// sight observes the attempts to connect to a peer, and the connection. It is safe for concurrent
-// use.
+// sight observes the connection of a gRPC client connection: the attempts to connect, their faults,
+// and the latest connection. It is safe for concurrent use.
 type sight struct {
 	peer *Peer // nil for a connection that only probes
 	line atomic.Pointer[line]
@@ -185,7 +186,7 @@ type sight struct {
 	last fault // of the last attempt that ended
 }
 
-// sent returns how many messages were ever sent.
+// sent returns how many RPCs were ever made to the peer.
 func (s *sight) sent() int64 {
 	if s.peer == nil {
 		return 0
@@ -206,8 +207,8 @@ func (s *sight) why() fault {
 	return s.last
 }
 
-// watched are credentials that show a sight the connections that they secure. Above them, a
-// connection carries HTTP/2 in clear.
+// watched are credentials that also pass each secured connection to a sight. At that point, the
+// sight sees decrypted HTTP/2.
 type watched struct {
 	credentials.TransportCredentials
 
@@ -215,7 +216,7 @@ type watched struct {
 	encrypted func(context.Context) bool
 }
 
-// ClientHandshake secures a connection.
+// ClientHandshake secures a connection, and returns a [line] that observes it.
 func (w *watched) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := w.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// meant is the intended server of an RPC, and why the RPC was not sent.
+// meant is the intended server of an RPC. Refuse is why the RPC was not sent; nil if it was.
 type meant struct {
 	server identity.Server
 	mu     sync.Mutex
@@ -25,14 +25,14 @@ type meant struct {
 
 type meantKey struct{}
 
-// Meaning returns the context of an RPC for a server. Where connections have an identity template,
-// the RPC is sent only if the other end proved to be that server.
+// Meaning returns the context for an RPC to an intended server. If Config.Identity is set, gRPC
+// sends the RPC only if the certificate of the other end is that server's.
 func Meaning(ctx context.Context, s identity.Server) context.Context {
 	return context.WithValue(ctx, meantKey{}, &meant{server: s})
 }
 
-// Refused returns why an RPC with a context of Meaning was not sent. It returns nil if the RPC was
-// sent, or not sent for another reason.
+// Refused returns why an RPC with a context of Meaning was not sent, if the other end did not prove
+// to be the intended server or must not get the token. It returns nil in all other cases.
 func Refused(ctx context.Context) *rpc.Error {
 	m, ok := ctx.Value(meantKey{}).(*meant)
 	if !ok {
@@ -50,7 +50,8 @@ type verifier struct {
 	log  *slog.Logger
 
 	mu sync.RWMutex
-	// proven are the servers that certificates have proved to be. Few of them share a connection.
+	// proven has the pairs of certificate and server that Check has accepted, so that each is
+	// checked once.
 	proven map[proof]struct{}
 }
 
@@ -59,7 +60,7 @@ type proof struct {
 	server      identity.Server
 }
 
-// maxProofs bounds what a verifier remembers.
+// maxProofs bounds the pairs that a verifier remembers. When it is reached, all are forgotten.
 const maxProofs = 4096
 
 // verifier returns the verifier of all connections, or nil if servers need not prove their names.
@@ -74,7 +75,8 @@ func (c Config) verifier() *verifier {
 	return &verifier{rule: c.Identity, log: lograte.New(log)}
 }
 
-// verified are the connections to an address. GRPC asks it before it sends anything.
+// verified verifies the connections to an address. GRPC calls it for each RPC before it sends the
+// RPC.
 type verified struct {
 	*verifier
 
@@ -86,7 +88,7 @@ func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 	info, _ := credentials.RequestInfoFromContext(ctx)
 	m, ok := ctx.Value(meantKey{}).(*meant)
 	if !ok {
-		if info.Method == healthpb.Health_Check_FullMethodName { // a probe says nothing
+		if info.Method == healthpb.Health_Check_FullMethodName { // a probe sends no information
 			return nil, nil
 		}
 		return nil, fmt.Errorf("with an identity template, an interceptor must pass on the context that it got: %s is meant for no server", info.Method)
@@ -95,7 +97,7 @@ func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 	if err == nil {
 		return nil, nil
 	}
-	// Other servers may take the message, and then its sender hears nothing of this one.
+	// Log it: if another server takes the message, its sender gets no error about this one.
 	v.log.WarnContext(ctx, "a server did not prove its name", "server", m.server.Name, "topic", m.server.Topic, "exchange", m.server.Exchange,
 		"address", v.addr, "reason", err.Error(), "advice", "check the certificate of that server, and what registered in discovery")
 	m.mu.Lock()
@@ -108,8 +110,8 @@ func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 // RequireTransportSecurity implements [credentials.PerRPCCredentials].
 func (v *verified) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
 
-// Proves reports whether a connection with the given credentials may also carry a message for
-// another server than the RPC was checked for.
+// Proves reports whether the other end of a connection, whose credentials are info, has proved to
+// be s. A stream that was checked for one server may then also carry messages for s.
 func (p *Peer) Proves(info credentials.AuthInfo, s identity.Server) bool {
 	v := p.pool.verifier
 	return v == nil || v.proves(s, info)

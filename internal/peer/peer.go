@@ -1,5 +1,6 @@
-// Package peer has the gRPC connections of a process to other processes. There is one for each
-// remote process, shared by all topics that it serves. A connection is made at first use.
+// Package peer keeps the gRPC connections of a process to other processes: one for each remote
+// process, shared by all topics that it serves, unless each topic has its own certificate. A
+// connection is made at first use.
 package peer
 
 import (
@@ -20,17 +21,18 @@ import (
 type Peer struct {
 	key  carrier.Key
 	pool *Pool
-	// holders is how many callers have the peer from the pool. The pool's lock guards it.
+	// holders is how many callers got the peer from the pool and have not put it back. The pool's
+	// lock guards it.
 	holders int
 	// health is the state of the connection, or Silent. Busy is computed on request.
 	health atomic.Int32
 	// refs counts the pool's reference and the running RPCs. The connection is closed when it falls to
 	// zero.
 	refs     atomic.Int64
-	kept     atomic.Int64 // streams that are no places for RPCs
-	uses     atomic.Int64 // RPCs ever
-	hastened atomic.Int64 // when the back-off was last ended, in Unix nanoseconds
-	wanted   atomic.Int64 // when a message last wanted it connected while it was down, in Unix nanoseconds
+	kept     atomic.Int64 // streams that are open without an RPC of a caller; see Keep
+	uses     atomic.Int64 // how many RPCs were ever made
+	hastened atomic.Int64 // when the back-off was last ended early, in Unix nanoseconds
+	wanted   atomic.Int64 // when Connect was last called while the peer was down, in Unix nanoseconds
 	sight    sight
 	queue    queue
 	watch    attention
@@ -68,7 +70,7 @@ func (p *Peer) Health() carrier.Health {
 	return h
 }
 
-// Outstanding returns how many RPCs run.
+// Outstanding returns how many RPCs are running.
 func (p *Peer) Outstanding() int64 { return p.refs.Load() - 1 }
 
 // Acquire keeps the connection open until Release. It returns false if the peer was dropped from
@@ -93,7 +95,7 @@ func (p *Peer) Release() {
 	}
 }
 
-// leave drops a reference. If a message began to wait in the meantime, leave wakes it.
+// leave drops a reference. If a message waits for a stream, and one is free now, leave wakes it.
 func (p *Peer) leave() {
 	if p.refs.Add(-1) == 0 {
 		p.close()
@@ -153,8 +155,8 @@ func (p *Peer) Connect(ctx context.Context) error {
 		case h == carrier.Down && (before != carrier.Down || p.sight.why().isNow()):
 			return errDown
 		case h == carrier.Idle && (told || p.sight.line.Load() != line && conn.GetState() == connectivity.Idle):
-			return errLost // and nothing connects it again
-		case h == carrier.Idle: // or on a busy machine nothing has happened yet
+			return errLost // nothing else would connect it again
+		case h == carrier.Idle: // never connected, or on a busy machine gRPC has not begun yet
 			conn.Connect()
 		}
 		if told, err = wait(ctx, changed); err != nil {
@@ -168,8 +170,8 @@ var (
 	errLost = errors.New("the connection was closed as soon as it was made")
 )
 
-// hasten ends the back-off of a wanted peer, at most once a second, because the peer may be back
-// long before the back-off ends.
+// hasten ends gRPC's back-off early, at most once a second, because the peer may be back long
+// before the back-off ends.
 func (p *Peer) hasten(conn *grpc.ClientConn) {
 	now := time.Now().UnixNano()
 	if last := p.hastened.Load(); now-last > int64(time.Second) && p.hastened.CompareAndSwap(last, now) {
@@ -177,15 +179,16 @@ func (p *Peer) hasten(conn *grpc.ClientConn) {
 	}
 }
 
-// now returns the health, and a channel that is closed at its next change. Both are read together.
+// now returns the health, and a channel that is closed at its next change. It reads both at once.
+// The error is net.ErrClosed if the peer is closed.
 func (p *Peer) now() (carrier.Health, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.Health(), p.changed, p.closedError()
 }
 
-// blink is how long Connect waits for a change at a time, because it may miss a change that is
-// undone at once.
+// blink is the interval at which Connect looks at the health even without a change, because it may
+// miss a change that is undone at once.
 const blink = 200 * time.Millisecond
 
 func wait(ctx context.Context, changed <-chan struct{}) (told bool, err error) {
@@ -201,8 +204,8 @@ func wait(ctx context.Context, changed <-chan struct{}) (told bool, err error) {
 	}
 }
 
-// follow keeps the health in step with the connection, and restores the connection of a peer that
-// is in use.
+// follow updates the health when the state of the connection changes, and restores the connection
+// of a peer that is in use.
 func (p *Peer) follow(ctx context.Context, conn *grpc.ClientConn) {
 	var usesWhenReady int64
 	for state := connectivity.Idle; conn.WaitForStateChange(ctx, state); {
@@ -245,8 +248,8 @@ func (p *Peer) up() bool {
 	return h == carrier.Ready || h == carrier.Silent
 }
 
-// set records the health, and wakes waiting callers even if it has not changed, because it may have
-// changed in between.
+// set records the health and wakes waiting callers. It wakes them even if the health has the same
+// value as before, because it may have had another value in between.
 func (p *Peer) set(h carrier.Health) {
 	p.mu.Lock()
 	p.tell(h)
@@ -285,8 +288,8 @@ func (p *Peer) close() {
 	if conn != nil {
 		p.pool.forget(p)
 		stop()
-		_ = conn.Close() // it can only say that it is closed
+		_ = conn.Close() // its only error is that it is already closed
 		p.running.Wait()
 	}
-	p.set(carrier.Down) // views from before may still have it
+	p.set(carrier.Down) // older views may still refer to the peer
 }

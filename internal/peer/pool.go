@@ -13,20 +13,21 @@ type Pool struct {
 	dial     dialer
 	expiry   time.Duration // zero if it is not known
 	verifier *verifier     // nil if servers need not prove their names
-	named    bool          // the topics of a process have connections of their own
+	named    bool          // each topic of a process has its own connection
 
 	mu    sync.Mutex
 	peers map[carrier.Key]*Peer
 
-	// attended are the connected peers. Leave ends the goroutine that looks at them.
+	// attending guards attended, the peers that have a connection, and leave, which ends the
+	// goroutine that checks them.
 	attending sync.Mutex
 	attended  map[*Peer]struct{}
 	leave     chan struct{}
 
 	readying sync.Mutex
 	ready    chan struct{} // closed when a peer became ready
-	told     time.Time     // when it was last closed
-	telling  bool          // it will be closed soon
+	told     time.Time     // when a ready channel was last closed
+	telling  bool          // a timer will close ready
 }
 
 // NewPool returns a pool.
@@ -100,8 +101,8 @@ func (p *Pool) Put(peer *Peer) {
 	}
 }
 
-// tellTime is the maximum time until callers that wait for peers learn that one is ready. It limits
-// how often they are told when many peers come back at once.
+// tellTime is the minimum interval between two wake-ups of the callers that wait for any peer to
+// become ready. Many peers may become ready at once.
 const tellTime = 10 * time.Millisecond
 
 // BecameReady returns a channel that is closed when a peer becomes ready after this call, or begins

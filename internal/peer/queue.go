@@ -51,8 +51,8 @@ func (p *Peer) full() bool {
 
 // pass gives the stream of an ended RPC to the message that has waited longest. It is not enough to
 // free the stream and wake that message: a newer message, often from the goroutine of the ended
-// RPC, would usually be faster. Pass returns false if no message waits, or if the peer now allows
-// fewer streams.
+// RPC, would usually get the stream first. Pass returns false if no message waits, or if the peer
+// now allows fewer streams.
 func (p *Peer) pass() bool {
 	return p.queue.length.Load() > 0 && p.Outstanding() <= p.Capacity() && p.queue.next(true)
 }
@@ -69,8 +69,8 @@ func (p *Peer) Capacity() int64 {
 // Line identifies the connection to the peer: the value changes when another connection is made.
 func (p *Peer) Line() any { return p.sight.line.Load() }
 
-// Keep adds n to the streams that are open without an RPC of a caller, and so are no places for
-// RPCs.
+// Keep adds n, which may be negative, to the number of streams that are open without an RPC of a
+// caller, such as sessions. They reduce Capacity.
 func (p *Peer) Keep(n int64) { p.kept.Add(n) }
 
 // queue holds the messages that wait for a stream, in order of arrival. Its zero value is empty.
@@ -83,12 +83,13 @@ type queue struct {
 // waiter is a message in a queue.
 type waiter struct {
 	turn  chan struct{} // closed when it leaves the queue
-	given bool          // it has a stream; set before its turn comes
+	given bool          // it left the queue with a stream; set before turn is closed
 }
 
-// wait puts a message into the queue and waits for its turn, if reason still returns true once it
-// is in the queue. If given is true, the message has a stream, even if there is an error. Otherwise
-// it may try to take one.
+// wait puts a message into the queue and waits for its turn, for at most patience. It does not wait
+// if reason returns false once the message is in the queue. If given is true, the message has a
+// stream, even if there is an error. If given is false and there is no error, it may try to take a
+// stream.
 func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() bool) (given bool, err error) {
 	w := &waiter{turn: make(chan struct{})}
 	q.mu.Lock()
@@ -110,8 +111,8 @@ func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() 
 	}
 }
 
-// leave takes a message out of the queue. If its turn came in the meantime without a stream, the
-// next message gets the turn.
+// leave removes a message that gives up from the queue. If the message was woken in the meantime to
+// try to take a stream, leave wakes the next one instead.
 func (q *queue) leave(w *waiter) (given bool) {
 	q.mu.Lock()
 	i := slices.Index(q.waiting, w)
@@ -126,8 +127,8 @@ func (q *queue) leave(w *waiter) (given bool) {
 	return w.given
 }
 
-// next gives the first message a stream, or lets it try to take one. It returns false if the queue
-// is empty.
+// next wakes the first message of the queue. If given is true, that message gets the stream of the
+// caller; otherwise it tries to take one. Next returns false if the queue is empty.
 func (q *queue) next(given bool) bool {
 	if q.length.Load() == 0 {
 		return false
@@ -145,7 +146,7 @@ func (q *queue) next(given bool) bool {
 	return true
 }
 
-// all lets all messages try to take a stream, because the peer may allow more now.
+// all wakes all messages of the queue to try to take a stream, because the peer may allow more now.
 func (q *queue) all() {
 	if q.length.Load() == 0 {
 		return

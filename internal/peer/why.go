@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// trouble is what is wrong with a peer.
+// trouble is the reason why a peer cannot be reached, or does not answer.
 type trouble uint8
 
 const (
@@ -26,8 +26,8 @@ const (
 	absent             // nothing listens at its address
 	lost               // nothing answers at its address
 	hung               // it accepts connections and sends nothing
-	hungUp             // it closes connections before it greets
-	foreign            // what it sends is not HTTP/2
+	hungUp             // it closes connections before it sends its preface
+	foreign            // it sends something other than HTTP/2
 	mistrusted         // one end does not trust the other, and trying again does not help
 	undialed           // connecting failed in another way
 )
@@ -35,14 +35,14 @@ const (
 // fault is why an attempt to connect failed.
 type fault struct {
 	trouble trouble
-	err     error // what there is to say beyond the trouble; may be nil
+	err     error // the details; may be nil
 	// distrust says why one end does not trust the other, as the end of a sentence.
 	distrust string
 	at       time.Time // when it was noticed
 }
 
-// isNow reports whether a lack of trust was found a moment ago. Waiting for another attempt to
-// connect is then useless.
+// isNow reports whether the fault is a lack of trust that was found within the last second. Then
+// there is no point in waiting for another attempt to connect.
 func (f fault) isNow() bool { return f.trouble == mistrusted && time.Since(f.at) < time.Second }
 
 func dialFault(ctx context.Context, err error) fault {
@@ -71,8 +71,8 @@ func handshakeFault(ctx context.Context, err error) fault {
 	}
 }
 
-// unreadyFault returns the fault of a client that has no certificate yet. If it was refused one,
-// trying again does not help.
+// unreadyFault returns the fault if this client has no certificate yet. If the source refused to
+// give it one, trying again does not help.
 func unreadyFault(err *security.NotReadyError) fault {
 	if errors.Is(err, rpc.Invalid) {
 		return fault{trouble: mistrusted, distrust: fmt.Sprintf("was not connected to: %v", err), err: err}
@@ -85,10 +85,11 @@ func timedOut(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// Absent reports whether nothing listened at the peer's address when it was last tried.
+// Absent reports whether nothing listened at the peer's address at the last attempt to connect.
 func (p *Peer) Absent() bool { return p.Health() == carrier.Down && p.sight.why().trouble == absent }
 
-// Mistrusted reports whether one end does not trust the other, so that no connection comes soon.
+// Mistrusted reports whether the last attempt to connect failed because one end does not trust the
+// other, so that waiting does not help.
 func (p *Peer) Mistrusted() bool {
 	return p.Health() == carrier.Down && p.sight.why().trouble == mistrusted
 }
@@ -111,7 +112,7 @@ func (p *Peer) Explain(server string, err error) (rpc.Kind, string) {
 	return rpc.Unreachable, sentence(who(server), p.key.Addr, why, err)
 }
 
-// who names a server, which may have no name.
+// who returns words for a server, whose name may be empty, as the subject of a sentence.
 func who(server string) string {
 	if server == "" {
 		return "the server"
@@ -146,8 +147,8 @@ func sentence(who, addr string, why fault, err error) string {
 	}
 }
 
-// pending returns the fault of an attempt to connect that has not ended: the peer accepted the
-// connection a while ago, and has not sent its preface.
+// pending returns the fault of a current attempt to connect: hung if the peer accepted the
+// connection quietTime ago and has not sent its preface. Otherwise it returns the zero fault.
 func (s *sight) pending() fault {
 	if l := s.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
 		return fault{trouble: hung}

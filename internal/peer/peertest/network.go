@@ -51,7 +51,7 @@ func (n *Network) Lose(addr string) {
 	h.Partition()
 }
 
-// Find reverses Lose. What was sent meanwhile arrives.
+// Find reverses Lose. Data that was sent in the meantime then arrives.
 func (n *Network) Find(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,7 +96,7 @@ func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return n.network.Dial(ctx, addr)
 }
 
-// count counts an attempt to connect, and returns how long it must take.
+// count counts an attempt to connect, and returns its delay.
 func (n *Network) count(addr string) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -107,8 +107,8 @@ func (n *Network) count(addr string) time.Duration {
 	return n.delays[addr]
 }
 
-// Serve runs a gRPC server at an address until stop is called, which kills the server. Register
-// adds the services. It may be nil.
+// Serve runs a gRPC server at an address until stop is called, which ends the server and its
+// connections. Register adds the services. It may be nil.
 func (n *Network) Serve(addr string, register func(grpc.ServiceRegistrar), options ...grpc.ServerOption) (stop func()) {
 	pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true})
 	s := grpc.NewServer(append([]grpc.ServerOption{pings}, options...)...)
