@@ -21,16 +21,18 @@ import (
 // before the gateway is given to a transport.
 func (g *Gateway) TakeServers() { g.takes = true }
 
-// Announcer updates discovery with the process's announcements.
+// Announcer publishes the instances of the gateway's process in discovery, including those that
+// Beside returns.
 type Announcer interface {
-	// Announce returns when discovery has what Beside returns now. Settle updates discovery in the
-	// background.
+	// Announce returns when discovery has the instances that Beside returns now. Settle updates
+	// discovery in the background.
 	Announce(ctx context.Context) error
 	Settle()
 }
 
-// Know returns the registry for the clients of the gateway: the registry of the transport, plus the
-// attached servers. It is called once, before Dial.
+// Know returns the registry for the gateway's clients: known, which is the registry of the
+// transport, plus the attached servers. Names is the rule for the name that an attached server must
+// prove; nil for none. Know is called once, before Dial.
 func (g *Gateway) Know(known registry.Registry, names identity.Rule, log *slog.Logger) registry.Registry {
 	if !g.takes {
 		return known
@@ -43,8 +45,8 @@ func (g *Gateway) Know(known registry.Registry, names identity.Rule, log *slog.L
 	return g.attached.Registry(known)
 }
 
-// Dial connects the clients of the gateway to an address. It reaches an attached process through
-// its stream, and others over the network.
+// Dial connects the gateway's clients to an address. It reaches an attached process through that
+// process's stream, and others over the network.
 func (g *Gateway) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if g.attached != nil && attached.IsAddr(addr) {
 		return g.attached.Dial(ctx, addr)
@@ -52,8 +54,8 @@ func (g *Gateway) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return peer.DialNetwork(ctx, addr)
 }
 
-// Connect sets the carrier that reaches attached processes, and the announcer of their servers. It
-// is called before Open.
+// Connect sets the carrier that connects to attached processes, and the announcer of their servers.
+// It is called before Open.
 func (g *Gateway) Connect(c carrier.Carrier, a Announcer) {
 	g.announcer = a
 	if g.attached != nil {
@@ -61,7 +63,8 @@ func (g *Gateway) Connect(c carrier.Carrier, a Announcer) {
 	}
 }
 
-// Beside returns the attached servers as the process announces them.
+// Beside returns the instances of the attached servers as the gateway's process announces them:
+// with its own boot id and address.
 func (g *Gateway) Beside(bootID, addr string) []rpc.Instance {
 	if g.attached == nil {
 		return nil
@@ -69,8 +72,8 @@ func (g *Gateway) Beside(bootID, addr string) []rpc.Instance {
 	return g.attached.Beside(bootID, addr)
 }
 
-// known returns an instance that is attached, or of a watched topic. It returns false if the
-// instance is not known.
+// known returns an instance that is attached, or is on a watched topic. It returns false for any
+// other id.
 func (g *Gateway) known(id string) (rpc.Instance, bool) {
 	if g.attached != nil {
 		if i, ok := g.attached.Instance(id); ok {
@@ -80,8 +83,8 @@ func (g *Gateway) known(id string) (rpc.Instance, bool) {
 	return g.clients.Instance(id)
 }
 
-// Attach answers the RPC of a process that attaches its servers. Allow returns why a server must
-// not be attached.
+// Attach answers the RPC of a process that attaches its servers. Allow returns an error for a
+// server that must not be attached.
 func (g *Gateway) Attach(stream attached.Stream, allow func(*rpc.Instance) error) error {
 	if g.attached == nil {
 		return status.Error(codes.Unimplemented, "this gateway accepts no attached servers: start it with --attach")
@@ -92,7 +95,8 @@ func (g *Gateway) Attach(stream attached.Stream, allow func(*rpc.Instance) error
 // moveTime is how long attached processes have to attach to another gateway.
 const moveTime = 3 * time.Second
 
-// detach makes the attached processes move to other gateways, and withdraws those that stay.
+// detach makes the attached processes attach to other gateways, for up to moveTime. It withdraws
+// the processes that stay from discovery.
 func (g *Gateway) detach(ctx context.Context) {
 	if g.attached == nil {
 		return

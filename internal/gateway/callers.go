@@ -11,7 +11,7 @@ import (
 // maxCallers bounds the callers that are remembered. When it is exceeded, all are forgotten.
 const maxCallers = 4096
 
-// callers caches encoded callers, because most messages come from callers that sent others before.
+// callers caches encoded callers, because most callers send many messages.
 type callers struct {
 	mu      sync.RWMutex
 	encoded map[callerKey]string
@@ -23,7 +23,7 @@ type callerKey struct {
 	named             bool
 }
 
-// caller returns the sender of a message, encoded for servers.
+// caller returns the encoded Caller message that tells servers who sent a message.
 func (g *Gateway) caller(m *intake.Message) string {
 	from := m.Origin.Peer()
 	names := from.Identity.Names

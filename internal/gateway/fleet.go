@@ -20,7 +20,8 @@ func (g *Gateway) List(ctx context.Context) ([]rpc.Instance, error) {
 	return g.registry.List(ctx)
 }
 
-// Watch implements [intake.Forwarder]. It also watches the topic for messages, which may follow.
+// Watch implements [intake.Forwarder]. The gateway also begins to watch the topic itself, because
+// messages for it may follow.
 func (g *Gateway) Watch(topic registry.Topic, notify func(registry.Update)) (stop func(), err error) {
 	if g.watches.Add(1) > maxWatches {
 		g.watches.Add(-1)
@@ -67,8 +68,8 @@ func (g *Gateway) Info(ctx context.Context, q *intake.Inspection) (proto.Message
 	return g.clients.Describe(ctx, i, q.Requests)
 }
 
-// instance returns an instance that a question is about. If its topic is not watched yet, it asks
-// discovery.
+// instance returns the instance with an id. If it is on no watched topic, instance lists all
+// instances in discovery.
 func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error) {
 	if i, ok := g.known(id); ok {
 		return i, nil
@@ -85,8 +86,8 @@ func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error)
 	return rpc.Instance{}, gone(id)
 }
 
-// gone returns the error about an unknown instance. The instance may exist: the gateway may not
-// have heard of it yet.
+// gone returns the error about an unknown instance. The error does not say that the instance has
+// stopped: discovery may not list it yet.
 func gone(id string) *rpc.Error {
 	e := refusal.New(refusal.Declined)
 	e.Message = fmt.Sprintf("the gateway knows no instance %.80q, or none any more", id)

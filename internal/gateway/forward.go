@@ -33,9 +33,9 @@ func (g *Gateway) Meant(m *intake.Message) (rpc.Instance, error) {
 	return meant, g.loops(m, &meant)
 }
 
-// loops returns an error for a message that runs in a circle: this gateway, or another one,
-// forwarded it before. A message for a receiver that is attached to this gateway may come from
-// another one.
+// loops returns an error for a message that gateways forward in a circle. A gateway forwards a
+// message of another gateway only if the receiver is attached to it, and never a message that it
+// forwarded before.
 func (g *Gateway) loops(m *intake.Message, meant *rpc.Instance) error {
 	if len(m.Gateways) == 0 {
 		return nil
@@ -62,7 +62,7 @@ func agrees(m *intake.Message, i rpc.Instance) bool {
 func errNoTopic(m *intake.Message) error {
 	e := &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: "a gateway does not know on which topic the service " + m.Typed.Service +
 		" is: send the header oslorpc-topic, or oslorpc-instance with the id of an instance that is listed"}
-	if m.InstanceID != "" { // the sender knows it from discovery, so it was there
+	if m.InstanceID != "" { // the sender has the id from discovery, so the instance existed
 		return gone(m.InstanceID)
 	}
 	return e
@@ -80,7 +80,7 @@ func (g *Gateway) request(m *intake.Message, mode carrier.Mode) *carrier.Request
 		r.Missed = *m.Missed
 	}
 	if m.Monitored {
-		r.Silence = 2 * m.Heartbeat // a carrier asks for a sign of life every half of it
+		r.Silence = 2 * m.Heartbeat // carriers ask for heartbeats at half this interval
 	}
 	if len(r.Metadata) == 0 {
 		r.Metadata = nil
@@ -91,7 +91,7 @@ func (g *Gateway) request(m *intake.Message, mode carrier.Mode) *carrier.Request
 	return r
 }
 
-// pass forwards a message that has one answer.
+// pass forwards a message that has exactly one answer.
 func (g *Gateway) pass(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error) {
 	if err := g.enter(); err != nil {
 		return carrier.Reply{}, err
@@ -168,7 +168,7 @@ func (g *Gateway) toAll(ctx context.Context, r *carrier.Request, each func(intak
 	defer func() { g.exit(err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var broken error // the sender takes no more; the copies are waited for all the same
+	var broken error // the error of each; later outcomes are awaited, but not passed on
 	err = g.clients.ForwardAll(ctx, r, func(a delivery.Answer[carrier.Reply]) {
 		if broken == nil {
 			of := intake.Copy{Instance: a.Entry.Instance, Result: cmp.Or(a.Value.Result, "null"), Skipped: a.Skipped, Err: a.Err}

@@ -1,9 +1,9 @@
 // Package gateway forwards messages: it gives a fleet a single address.
 //
-// A [Gateway] gets the messages that are for no server of its own process. The intake hands them
-// over after the gate, the interceptors and the limits of the process. The gateway forwards them
-// through the client half of the same transport, without decoding their contents. It keeps no state
-// whose loss matters.
+// A [Gateway] receives the messages for servers of other processes from the intake of its process,
+// after the policy, the interceptors and the limits have allowed them. It forwards them through the
+// client half of the same transport, without decoding their contents. It keeps no state whose loss
+// matters.
 package gateway
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Topic is the topic of the gateways.
+// Topic is the topic on which gateways announce themselves.
 const Topic = "gateway"
 
 // ballast is roughly how many bytes of messages arrive between two garbage collections.
@@ -34,7 +34,7 @@ type Gateway struct {
 	exchange string
 	trust    *security.Trust
 	intake   *intake.Intake
-	// takes says that servers may attach. Attached are these servers; nil if none may.
+	// takes is true if servers may attach. Attached has these servers; nil if none may attach.
 	takes     bool
 	attached  *attached.Servers
 	announcer Announcer
@@ -51,13 +51,13 @@ type Gateway struct {
 	watches   atomic.Int64
 
 	mu      sync.Mutex // guards what follows
-	running int        // messages that are forwarded and not answered
+	running int        // messages that were forwarded and have no answer yet
 	refuses bool
-	idle    chan struct{} // closed when none is, once it refuses
+	idle    chan struct{} // closed when refuses is true and running is 0
 }
 
 // Option is a TransportOption of package oslorpc that makes the process of the transport a gateway.
-// The type is here, so that it is not part of that package's interface.
+// The type is in this package to keep it out of that package's public API.
 type Option interface {
 	// Gateway returns the gateway.
 	Gateway() *Gateway
@@ -70,10 +70,10 @@ func New() *Gateway {
 	return &Gateway{leaving: make(chan struct{}), idle: make(chan struct{})}
 }
 
-// OwnProcess says that the process does nothing but forward. Its heap is then nearly empty, so
-// garbage would be collected after each 4 MiB of messages. The ballast counts as heap and delays
-// collections. It is never touched, so the system need not provide the memory. Without it,
-// collections took a third of the gateway's processor time.
+// OwnProcess reduces garbage collections in a process that does nothing but forward. The heap of
+// such a process is nearly empty, so Go would collect garbage after each 4 MiB of messages, which
+// took a third of its processor time. OwnProcess allocates a ballast that counts as heap and so
+// delays collections. The ballast is never touched, so the system need not provide memory for it.
 func (g *Gateway) OwnProcess() { g.ballast = make([]byte, ballast) }
 
 // Bind sets how the gateway reaches the fleet. It is called once, before Open. Exchange is the
@@ -82,14 +82,15 @@ func (g *Gateway) Bind(clients *client.Transport, registry registry.Registry, ex
 	g.clients, g.registry, g.exchange, g.trust = clients, registry, exchange, trust
 }
 
-// Open sets the intake through which messages arrive. It is called before the first message.
+// Open sets the intake from which messages come. It is called once, before the first message.
 func (g *Gateway) Open(in *intake.Intake) { g.intake = in }
 
 // Intake returns the intake, for messages that arrive by other ways than gRPC. It is valid once the
 // gateway was opened.
 func (g *Gateway) Intake() *intake.Intake { return g.intake }
 
-// Leave says that the process begins to stop. Watching clients then move to another gateway.
+// Leave announces that the process begins to stop, so that watching clients and attached servers
+// move to another gateway.
 func (g *Gateway) Leave() {
 	g.leaves.Do(func() {
 		close(g.leaving)
@@ -103,7 +104,7 @@ func (g *Gateway) Leave() {
 func (g *Gateway) Leaving() <-chan struct{} { return g.leaving }
 
 // Stop refuses messages from now on. It returns when all forwarded messages are answered, or when
-// ctx ends.
+// ctx ends, with the cause of that end.
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.Leave()
 	g.detach(ctx)
@@ -139,7 +140,7 @@ func (g *Gateway) enter() error {
 	return nil
 }
 
-// exit counts a message that was answered with err.
+// exit counts a message that was forwarded and answered with err.
 func (g *Gateway) exit(err error) {
 	g.forwarded.Add(1)
 	if err != nil && rpc.KindOf(err) != rpc.Remote {

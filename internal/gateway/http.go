@@ -12,7 +12,7 @@ import (
 
 // HTTP is the HTTP side of a gateway.
 type HTTP struct {
-	// Addr is the address that it listens on.
+	// Addr is the address of its listener.
 	Addr net.Addr
 
 	server *httpfront.Server
@@ -47,7 +47,7 @@ func (g *Gateway) ServeHTTP(ctx context.Context, address string, c httpfront.Con
 	return h, nil
 }
 
-// Leave makes it refuse further messages, so that their senders use another gateway.
+// Leave refuses further messages, so that their senders use another gateway.
 func (h *HTTP) Leave() { h.server.Leave() }
 
 // Shutdown refuses further messages and returns when all messages in progress are answered. When

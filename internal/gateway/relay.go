@@ -14,10 +14,10 @@ type relayed struct {
 	waiter  intake.Waiter
 }
 
-// Begin implements [intake.Forwarder].
+// Begin implements [intake.Relayer].
 func (g *Gateway) Begin(ctx context.Context, m *intake.Message, cast bool, w intake.Waiter) intake.Begun {
 	if g.enter() != nil {
-		return nil // it is refused the usual way
+		return nil // Call and Cast return the error
 	}
 	mode := carrier.Call
 	if cast {

@@ -17,19 +17,19 @@ import (
 // fields, in order. When it is encoded, they are written again.
 func newRaw() proto.Message { return &emptypb.Empty{} }
 
-// closeTime is how long the gateway waits, after a client's first message, for the end of the
-// client's side. A client that sends only one message ends its side together with it. Then another
-// server can get the message if one refuses it.
+// closeTime is how long the gateway waits, after a client's first message, for the end of what the
+// client sends. A client of a unary method ends its side right after its only message. Knowing
+// that, the gateway can send the message to another server if the first one refuses it.
 const closeTime = 5 * time.Millisecond
 
-// part is what a client sent.
+// part is one message of a client's stream, or the stream's end.
 type part struct {
 	message proto.Message
 	err     error // io.EOF at the end
 }
 
-// Stream implements [intake.Forwarder]. If the program does not know the service of a message, it
-// does not know which sides stream. So both sides may send any number of messages here.
+// Stream implements [intake.Forwarder]. The gateway's program need not know the service of a
+// message, and so which side sends more than one message. So both sides may send any number here.
 func (g *Gateway) Stream(ctx context.Context, m *intake.Message, stream intake.Stream) (err error) {
 	if err := g.enter(); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (g *Gateway) Stream(ctx context.Context, m *intake.Message, stream intake.S
 	return passItems(to, stream)
 }
 
-// receive receives what the client sends, until the client's side or ctx ends.
+// receive passes the client's messages to parts, until the client's side or ctx ends.
 func receive(ctx context.Context, stream intake.Stream, parts chan<- part) {
 	for {
 		p := part{message: newRaw()}
@@ -72,8 +72,9 @@ func receive(ctx context.Context, stream intake.Stream, parts chan<- part) {
 	}
 }
 
-// begin takes the first message of the client, if the client sends one at once, and the part that
-// follows soon; nil for none.
+// begin waits for the client's first part. If that is a message, begin puts it into t and waits up
+// to closeTime for the next part. It returns a part that was received and is not in t; nil for
+// none. It clears t.ClientStreams if the client sent exactly one message.
 func begin(ctx context.Context, t *carrier.Typed, parts <-chan part) (next *part, err error) {
 	var first part
 	select {
@@ -82,7 +83,7 @@ func begin(ctx context.Context, t *carrier.Typed, parts <-chan part) (next *part
 		return nil, ctx.Err()
 	}
 	if first.err != nil {
-		return &first, nil // it sends none
+		return &first, nil // the client sends no message
 	}
 	t.Message = first.message
 	soon := time.NewTimer(closeTime)
@@ -96,7 +97,8 @@ func begin(ctx context.Context, t *carrier.Typed, parts <-chan part) (next *part
 	}
 }
 
-// send forwards what the client sends after the beginning. Errors show when items are received.
+// send forwards the client's parts, next first. It ignores errors, since the receiving side gets
+// them, too.
 func send(ctx context.Context, to carrier.Stream, next *part, parts <-chan part) {
 	for {
 		var p part
@@ -123,7 +125,7 @@ func send(ctx context.Context, to carrier.Stream, next *part, parts <-chan part)
 	}
 }
 
-// passItems forwards what the server sends, with its metadata.
+// passItems forwards the server's items, header and trailer to the client.
 func passItems(from carrier.Stream, stream intake.Stream) error {
 	headed := false
 	for {
@@ -132,7 +134,7 @@ func passItems(from carrier.Stream, stream intake.Stream) error {
 		if !headed {
 			headed = true
 			if header, headerErr := from.Header(); headerErr == nil {
-				_ = stream.SetHeader(header) // it fails if the client is gone, which sending tells
+				_ = stream.SetHeader(header) // if the client is gone, Send returns the error
 			}
 		}
 		if err != nil {

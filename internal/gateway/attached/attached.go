@@ -1,10 +1,10 @@
-// Package attached serves processes that cannot be dialled, and attach to a gateway instead. Such a
-// process opens a stream to the gateway. The stream carries one connection, over which the gateway
-// is the client of the process's servers.
+// Package attached is the gateway's side of servers in processes that cannot be dialled. Such a
+// process opens a stream to the gateway. The stream carries one connection, on which the gateway is
+// the client of the process's servers.
 //
-// [Servers] answers the RPC, gives the connections to the gateway's own clients, and adds the
-// instances to the discovery of these clients, from the moment they are attached until the stream
-// ends. The gateway announces the instances as its own; see [Servers.Beside].
+// [Servers] answers the RPC, provides the connections to the gateway's own clients, and adds the
+// instances to the registry of these clients while they are attached. The gateway announces the
+// instances with its own address; see [Servers.Beside].
 //
 // Locks are taken in this order: the lock of the gateway's host, the lock of [Servers], the locks
 // of views.
@@ -26,9 +26,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says which servers a gateway accepts. Its fields are required, unless they say otherwise.
+// Config is the configuration of [Servers]. Its fields are required, unless they say otherwise.
 type Config struct {
-	// Announce makes discovery publish the result of Beside now. Settle does so in the background.
+	// Announce publishes the result of Beside in discovery, and returns when that is done. Settle
+	// does the same in the background.
 	Announce func(ctx context.Context) error
 	Settle   func()
 	// Identity is the rule for the name that each server must prove; nil accepts any.
@@ -51,17 +52,17 @@ type Servers struct {
 
 	mu      sync.Mutex // guards what follows
 	carrier carrier.Carrier
-	bootID  string // of the gateway, once it announced something
+	bootID  string // the gateway's boot id; empty until Beside is called
 	closing chan struct{}
 	left    bool // closing is closed
 	hidden  bool // nothing is announced any more
-	// streams has the attached processes. Processes has those among them that serve anything, by
-	// their boot ids.
+	// streams has all processes with an open stream. Processes has those that have published
+	// servers, by their boot ids.
 	streams   map[*process]bool
 	processes map[string]*process
 	// changed is closed, and replaced, at each change of the attached instances.
 	changed chan struct{}
-	views   map[*view]bool
+	views   map[*view]bool // the current watches
 }
 
 // New returns the attached servers of a gateway, of which there are none yet.
@@ -94,7 +95,8 @@ const scheme = "attached:"
 func IsAddr(addr string) bool { return strings.HasPrefix(addr, scheme) }
 
 // Dial returns the connection to an attached process. It returns each connection only once. If no
-// such process is attached, the error is ECONNREFUSED, as for an address where no program listens.
+// such process is attached, or its connection was returned before, the error is ECONNREFUSED, as
+// for an address where no program listens.
 func (s *Servers) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	s.mu.Lock()
 	p := s.processes[strings.TrimPrefix(addr, scheme)]
@@ -105,7 +107,8 @@ func (s *Servers) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return p.tunnel, ctx.Err()
 }
 
-// Beside returns the instances that the gateway announces as its own.
+// Beside returns the instances of all attached servers with the boot id and the address of the
+// gateway, which announces them.
 func (s *Servers) Beside(bootID, addr string) []rpc.Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +132,7 @@ func (s *Servers) instances() (list []rpc.Instance) {
 	return list
 }
 
-// tell makes all views deliver the current instances. The lock is held.
+// tell delivers the current instances to all watches. The lock is held.
 func (s *Servers) tell() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -154,13 +157,13 @@ func (s *Servers) Instance(id string) (rpc.Instance, bool) {
 
 // Process describes an attached process.
 type Process struct {
-	// Peer is the process with the identity that it proved.
+	// Peer is the other end of its stream, with the identity that it proved.
 	Peer rpc.Peer
 	// Instances are its servers.
 	Instances []rpc.Instance
 }
 
-// List returns the attached processes that serve anything, in a stable order.
+// List returns the attached processes that have published servers, ordered by boot id.
 func (s *Servers) List() []Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,8 +193,8 @@ func (s *Servers) Hide() {
 	s.hidden = true
 }
 
-// Leave calls TellClosing. It returns when all processes have left for another gateway, or when ctx
-// ends. Processes that have not left are still served.
+// Leave calls TellClosing, and returns when all processes have left, or when ctx ends. Processes
+// that have not left are still served.
 func (s *Servers) Leave(ctx context.Context) {
 	s.TellClosing()
 	for {

@@ -30,11 +30,11 @@ type process struct {
 	allow   func(*rpc.Instance) error
 	// publications has room for one publication that waits while another is handled.
 	publications chan *pb.AttachPublish
-	// ended is closed when nothing more is sent into the tunnel. Aborted ends the tunnel when it is
-	// closed.
+	// ended is closed when the gateway has sent its last data through the tunnel. Aborted is closed
+	// when the tunnel is ended by force.
 	ended, aborted chan struct{}
 	aborting       sync.Once
-	taken          chan struct{} // closed when the connection was handed out
+	taken          chan struct{} // closed when Dial has returned the connection
 
 	sending sync.Mutex // guards sends
 
@@ -45,8 +45,8 @@ type process struct {
 	link      carrier.Link
 }
 
-// Attach answers the RPC of a process. It returns when the process has left. Allow returns an error
-// for a server that the process may not attach.
+// Attach answers the RPC of a process that attaches its servers. It returns when the stream has
+// ended. Allow returns an error for a server that the process may not attach.
 func (s *Servers) Attach(stream Stream, allow func(*rpc.Instance) error) error {
 	peer, _ := inbound.SenderOf(stream.Context()).Peer()
 	return s.attach(stream, peer, allow)
@@ -92,7 +92,7 @@ func (p *process) end() error {
 func (p *process) answer(err error) {
 	m := &pb.AttachPublished{BootId: p.servers.gatewayID()}
 	if err != nil {
-		m.Status, _ = proto.Marshal(rpcstatus.Encode(err, nil).Proto()) // it is a message of ours
+		m.Status, _ = proto.Marshal(rpcstatus.Encode(err, nil).Proto()) // it cannot fail: Encode makes valid UTF-8
 	}
 	p.send(&pb.AttachResponse{Frame: &pb.AttachResponse_Published{Published: m}})
 }
@@ -100,7 +100,7 @@ func (p *process) answer(err error) {
 func (p *process) send(m *pb.AttachResponse) {
 	p.sending.Lock()
 	defer p.sending.Unlock()
-	_ = p.stream.Send(m) // Receive learns of the end of the stream, too
+	_ = p.stream.Send(m) // if the stream has ended, Receive returns the error
 }
 
 // Send implements [tunnel.Stream].
@@ -149,7 +149,7 @@ func (p *process) End() { close(p.ended) }
 // Abort implements [tunnel.Stream].
 func (p *process) Abort() { p.aborting.Do(func() { close(p.aborted) }) }
 
-// take takes the connection. It returns false if the connection was taken before.
+// take marks the connection as returned by Dial. It returns false if it was returned before.
 func (p *process) take() bool {
 	p.servers.mu.Lock()
 	defer p.servers.mu.Unlock()
@@ -161,10 +161,12 @@ func (p *process) take() bool {
 	return true
 }
 
-// connectTime is how long a process may take to answer as a server.
+// connectTime is how long a process may take, once it has attached, to accept the gateway's gRPC
+// connection.
 const connectTime = 5 * time.Second
 
-// connect connects the gateway to the process, as a client connects to a server that it dials.
+// connect connects the gateway's clients to the process through its stream. It returns when the
+// gRPC connection is ready.
 func (p *process) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()

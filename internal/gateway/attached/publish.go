@@ -17,7 +17,7 @@ func invalid(format string, args ...any) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: fmt.Sprintf(format, args...)}
 }
 
-// enter admits the stream of a process that serves nothing yet.
+// enter admits the stream of a process, which has published no servers yet.
 func (s *Servers) enter(p *process) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *Servers) enter(p *process) error {
 	return nil
 }
 
-// leave removes everything that a process serves, at once.
+// leave removes a process whose stream has ended, with its instances.
 func (s *Servers) leave(p *process) {
 	s.mu.Lock()
 	delete(s.streams, p)
@@ -66,7 +66,8 @@ func (s *Servers) gatewayID() string {
 	return s.bootID
 }
 
-// publish handles the list of servers that a process publishes.
+// publish handles a publication, which lists all servers of a process. It returns when discovery
+// has them. On an error, the previous list stays.
 func (s *Servers) publish(ctx context.Context, p *process, m *pb.AttachPublish) error {
 	list, err := s.read(p, m)
 	if err != nil {
@@ -158,8 +159,9 @@ func (s *Servers) allow(p *process, i *rpc.Instance) error {
 	return nil
 }
 
-// put sets the instances of a process. Views do not deliver them yet. IsNew is true for the first
-// publication of a stream; the stream then replaces an earlier stream of the same process.
+// put sets the instances of a process, and returns the previous ones. Watches get them only with
+// show. IsNew is true for the first publication of a stream, which then replaces an earlier stream
+// of the same process.
 func (s *Servers) put(p *process, list []rpc.Instance) (before []rpc.Instance, isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,14 +207,14 @@ func (s *Servers) unique(list []rpc.Instance, boot string) error {
 	return nil
 }
 
-// show makes the views deliver the current instances.
+// show delivers the current instances to all watches.
 func (s *Servers) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell()
 }
 
-// revert returns to the instances that a process served before.
+// revert restores the previous instances of a process, after a publication failed.
 func (s *Servers) revert(p *process, before []rpc.Instance, isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Registry returns a registry for the clients of the gateway. It has the instances of outer, except
-// those that the gateway itself announces, and the attached instances.
+// Registry returns a registry for the gateway's clients. It has the attached instances, and the
+// instances of outer, except those that this gateway itself announced.
 func (s *Servers) Registry(outer registry.Registry) registry.Registry {
 	return &merged{Registry: outer, servers: s}
 }
@@ -35,8 +35,9 @@ func (r *merged) List(ctx context.Context) ([]rpc.Instance, error) {
 	return r.servers.merge(list, r.servers.instances()), nil
 }
 
-// merge returns the instances listed by the other registry and the attached ones. While an instance
-// moves between gateways, it may be in both lists; then the attached one counts. The lock is held.
+// merge returns the attached instances and those that the outer registry listed, without this
+// gateway's own announcements. While an instance moves between gateways, it may be in both lists;
+// then only the attached one is returned. The lock is held.
 func (s *Servers) merge(listed, attached []rpc.Instance) []rpc.Instance {
 	here := make(map[string]bool, len(attached))
 	for _, i := range attached {
@@ -57,12 +58,13 @@ type view struct {
 	topic   registry.Topic
 	watch   *registry.Watch
 
-	known  bool // the other registry has said something
+	known  bool // the outer registry has sent an update
 	listed []rpc.Instance
-	failed error // why the other registry cannot be read
+	failed error // why the outer registry cannot be read; nil if it can
 }
 
-// Watch implements [registry.Registry]. It reports changes of attached instances at once.
+// Watch implements [registry.Registry]. It sends an update for each change of the outer registry,
+// and at once for each change of the attached instances.
 func (r *merged) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	s := r.servers
 	v := &view{servers: s, topic: topic, watch: registry.StartWatch(notify)}
@@ -79,7 +81,7 @@ func (r *merged) Watch(topic registry.Topic, notify func(registry.Update)) (stop
 	}
 }
 
-// update handles an update of the other registry.
+// update handles an update of the outer registry.
 func (v *view) update(u registry.Update) {
 	v.servers.mu.Lock()
 	defer v.servers.mu.Unlock()
@@ -90,15 +92,16 @@ func (v *view) update(u registry.Update) {
 	v.send(u.Reset)
 }
 
-// deliver sends the current instances to the watch. The lock is held.
+// deliver sends the current instances to the watch, unless the outer registry has not sent an
+// update yet. The lock is held.
 func (v *view) deliver() {
 	if v.known {
 		v.send(false)
 	}
 }
 
-// send sends the current instances, and after them the error of the other registry, if any. The
-// lock is held.
+// send sends the current instances to the watch, and after them the error of the outer registry, if
+// there is one. The lock is held.
 func (v *view) send(reset bool) {
 	var attached []rpc.Instance
 	for _, i := range v.servers.instances() {

@@ -14,11 +14,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// delivery is a way to deliver messages.
+// delivery describes how requests of one delivery, such as call or fanout, are answered.
 type delivery struct {
 	// toAll is true if every server gets a copy.
 	toAll bool
-	// timeout is the deadline for requests without the parameter.
+	// timeout applies to requests without the parameter timeout; 0 means that there is no bound.
 	timeout time.Duration
 	answer  func(*exchange) error
 }
@@ -35,7 +35,7 @@ var deliveries = map[rpc.Delivery]*delivery{
 const (
 	// callTimeout equals oslo.messaging's rpc_response_timeout.
 	callTimeout = 60 * time.Second
-	// castTimeout is how long to look for servers that accept the message.
+	// castTimeout is how long a cast or a fanout may take until servers accept the message.
 	castTimeout = 30 * time.Second
 )
 
@@ -65,7 +65,7 @@ func (f *front) deliver(w http.ResponseWriter, r *http.Request, d *delivery) {
 	}
 }
 
-// waited adds to the error of a message that timed out how long its sender waited, like clients do.
+// waited adds the time since begun to the error of a message that timed out, as clients do.
 func waited(begun time.Time, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) || rpc.KindOf(err) == rpc.MonitorTimeout {
 		return err
@@ -127,7 +127,7 @@ func (e *exchange) cast() error {
 	return nil
 }
 
-// report is the response to a fanout.
+// report is the body of the response to a fanout.
 type report struct {
 	// Accepted has the names of the servers that accepted the message. Failed has the other
 	// servers.
@@ -170,7 +170,8 @@ func (e *exchange) document(v any) error {
 type reply struct {
 	Server string          `json:"server"`
 	Result json.RawMessage `json:"result,omitempty"`
-	// Skipped is true if the server drains, or cannot serve the message, and so missed nothing.
+	// Skipped is true if the message was not meant for the server, because it drains or cannot
+	// serve the message.
 	Skipped bool     `json:"skipped,omitempty"`
 	Error   *problem `json:"error,omitempty"`
 }

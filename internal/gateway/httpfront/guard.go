@@ -43,8 +43,9 @@ func (f *front) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// share answers preflight requests of allowed origins, and tells browsers to give the front's
-// responses to pages of these origins. It reports whether the request is answered.
+// share implements CORS for the allowed origins: it answers their preflight requests, and sets the
+// headers by which browsers let their pages read responses. It reports whether the request is
+// answered.
 func (f *front) share(w http.ResponseWriter, r *http.Request) (answered bool) {
 	origin := r.Header.Get("Origin")
 	if len(f.origins) > 0 {
@@ -65,8 +66,9 @@ func (f *front) share(w http.ResponseWriter, r *http.Request) (answered bool) {
 	return true
 }
 
-// checkHost refuses requests that reach a loopback address under a foreign name. Anyone can make a
-// name point there, and browsers would treat a page under that name as a page of the front.
+// checkHost refuses requests to a loopback address whose Host header is a foreign name. An attacker
+// can make such a name resolve to that address (DNS rebinding), and browsers would then treat the
+// attacker's page as a page of the front.
 func (f *front) checkHost(r *http.Request) error {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if local == nil || r.TLS != nil {
@@ -127,7 +129,7 @@ func (f *front) identify(r *http.Request) (rpc.Peer, error) {
 	return from, nil
 }
 
-// timed is a response writer that bounds each write.
+// timed is a response writer that bounds the time of each write.
 type timed struct {
 	http.ResponseWriter
 
@@ -145,7 +147,7 @@ func (t *timed) Write(b []byte) (int, error) {
 // Unwrap gives http.ResponseController access to the underlying writer.
 func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-// names returns the sorted keys of a map, for people.
+// names returns the sorted keys of a map as a list for error texts.
 func names[V any](m map[string]V) string {
 	list := make([]string, 0, len(m))
 	for name := range m {

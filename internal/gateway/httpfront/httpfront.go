@@ -1,11 +1,11 @@
-// Package httpfront accepts messages for a fleet over HTTP, as JSON, so a client needs only curl or
-// fetch. The keyword arguments are the body of a request, and the result is the body of the
-// response; the front changes neither. Errors are problem details (RFC 9457) with the kind of the
-// error and whether the message may be sent again.
+// Package httpfront accepts messages for a fleet over HTTP as JSON, so that a client needs only
+// curl or fetch. The body of a request is the JSON object of the keyword arguments, and the body of
+// the response is the result; the front changes neither. Errors are problem details (RFC 9457),
+// with the kind of the error and whether the message may be sent again.
 //
 // The package turns requests into messages of an [intake.Intake], as the gRPC services do, and
-// errors into problems. It makes no other decisions: the gate, the interceptors, the limits and the
-// forwarder of the process work as for other messages.
+// errors into problems. The policy, the interceptors, the limits and the forwarder of the process
+// apply as they do to other messages.
 package httpfront
 
 import (
@@ -93,8 +93,8 @@ func New(c Config) (*Handler, error) {
 	return &Handler{Handler: f.guarded(f.routes()), front: f}, nil
 }
 
-// Stop makes the handler refuse new messages, so that their senders send them elsewhere. Running
-// ones continue.
+// Stop makes the handler refuse new messages, so that their senders send them elsewhere. Requests
+// in progress continue.
 func (h *Handler) Stop() { h.front.stopping.Store(true) }
 
 // routes returns the handler of all paths.

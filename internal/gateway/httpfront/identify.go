@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Proofs returns a function that returns the identity which the sender of a request proves: by a
-// certificate, and by a bearer token if tokens are verified. The same proofs count as for gRPC.
+// Proofs returns a function for Config.Identify. It accepts the same proofs as gRPC: the client's
+// certificate and, if tokens is not nil, a bearer token.
 func Proofs(trust *security.Trust, tokens *inbound.Tokens) func(*http.Request) (rpc.Identity, error) {
 	return func(r *http.Request) (rpc.Identity, error) {
 		var proved rpc.Identity

@@ -95,7 +95,7 @@ func (f *front) ask(ctx context.Context, q *intake.Inspection) (endpoints []rpc.
 	return endpoints, nil
 }
 
-// distinct returns instances that differ in what they implement, at most maxAsked.
+// distinct returns at most maxAsked instances, one for each list of implemented interfaces.
 func distinct(list []rpc.Instance) (some []rpc.Instance) {
 	for _, i := range list {
 		same := func(j rpc.Instance) bool { return slices.Equal(i.Implemented, j.Implemented) }
@@ -106,8 +106,9 @@ func distinct(list []rpc.Instance) (some []rpc.Instance) {
 	return some
 }
 
-// newest returns the endpoint with the highest version that can serve the wanted version, or the
-// highest of all if wanted is zero. It skips typed services, which do not accept JSON.
+// newest returns the endpoint of a namespace with the highest version that can serve the wanted
+// version, or with the highest version if wanted is zero. It skips typed services, which do not
+// accept JSON. It returns nil if there is none.
 func newest(endpoints []rpc.EndpointInfo, namespace string, wanted rpc.Version) (best *rpc.EndpointInfo) {
 	for n := range endpoints {
 		e := &endpoints[n]
@@ -133,7 +134,7 @@ func atVersion(v rpc.Version) string {
 	return " at version " + v.String()
 }
 
-// interfacesOf names the interfaces that endpoints offer.
+// interfacesOf lists the interfaces that endpoints offer, for error texts.
 func interfacesOf(endpoints []rpc.EndpointInfo) string {
 	seen := map[string]bool{}
 	for _, e := range endpoints {

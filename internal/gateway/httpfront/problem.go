@@ -30,7 +30,7 @@ var statuses = map[rpc.Kind]int{
 	rpc.MonitorTimeout:     http.StatusGatewayTimeout,
 	rpc.OutcomeUnknown:     http.StatusBadGateway,
 	rpc.Remote:             http.StatusInternalServerError,
-	rpc.Canceled:           499, // as nginx has it; the client is gone, and only logs show it
+	rpc.Canceled:           499, // nginx's "client closed request"; the client is gone and does not see it
 	rpc.Invalid:            http.StatusBadRequest,
 	rpc.Unknown:            http.StatusInternalServerError,
 }
@@ -50,7 +50,8 @@ type problem struct {
 	Method      string `json:"method,omitempty"`
 	Topic       string `json:"topic,omitempty"`
 	Path        string `json:"path,omitempty"`
-	// Implemented is what is implemented in place of a version that is not.
+	// Implemented lists the interfaces that the server offers, if the version of the message is not
+	// among them.
 	Implemented []versionDocument `json:"implemented,omitempty"`
 	Remote      *remote           `json:"remote,omitempty"`
 }
@@ -64,7 +65,7 @@ type remote struct {
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// mistake is a request that the front itself refuses. It reached no server.
+// mistake is the error for a request that the front itself refuses. The message reached no server.
 type mistake struct {
 	status int
 	title  string
@@ -109,7 +110,7 @@ func statusOf(k rpc.Kind) int {
 // text returns the problem as JSON.
 func (p *problem) text() []byte {
 	b, err := marshal(p)
-	if err != nil { // the data of a remote error is no JSON, which problemOf rules out
+	if err != nil { // only for a remote error whose data is not JSON, which problemOf rules out
 		panic(err)
 	}
 	return b

@@ -61,7 +61,7 @@ var headers = []string{"traceparent", "tracestate", "baggage"}
 // contextHeader is the header with the request context of a message.
 const contextHeader = "Oslorpc-Context"
 
-// read returns the message of a request, as far as the request can be parsed.
+// read parses a request into a message. On an error, the message has the parts that were parsed.
 func (f *front) read(w http.ResponseWriter, r *http.Request) (*message, error) {
 	m := &message{metadata: rpc.Metadata{}}
 	m.ID, m.Method, m.Caller = rand.Text(), r.PathValue("method"), r.UserAgent()
@@ -128,7 +128,7 @@ func (f *front) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error)
 			detail: fmt.Sprintf("the body must not be compressed, and its encoding is %q", encoding), header: http.Header{"Accept-Encoding": {"identity"}}}
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(f.WriteTimeout)) // a connection without deadlines is a test's
+	_ = control.SetReadDeadline(time.Now().Add(f.WriteTimeout)) // it fails only in tests
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.MaxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -43,13 +43,13 @@ func (s *Server) Serve(l net.Listener) error {
 // Leave makes the handler refuse new messages; see [Handler.Stop].
 func (s *Server) Leave() { s.handler.Stop() }
 
-// Shutdown refuses new messages and returns when the running ones have ended. If ctx ends first, it
-// closes their connections, which cancels them, and returns the error of ctx.
+// Shutdown refuses new messages and returns when the requests in progress have ended. If ctx ends
+// first, it closes all connections, which cancels these requests, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.handler.Stop()
 	err := s.server.Shutdown(ctx)
 	if err != nil {
-		_ = s.server.Close() // the other error counts
+		_ = s.server.Close() // Shutdown's error is the one to return
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// beat is the time between the comments that keep an event stream alive.
+// beat is the interval of the comments that keep an event stream alive.
 const beat = 15 * time.Second
 
 // These are the content types of streams.
@@ -16,9 +16,10 @@ const (
 	eventsType = "text/event-stream"
 )
 
-// stream is a response in parts: lines of JSON, or server-sent events. Each part is an object with
-// one member, whose name is the kind of the part. A complete stream ends with "end" or "error", so
-// a client can tell when a stream was cut short.
+// stream is a response that consists of parts: lines of JSON, or server-sent events. Each part has
+// a kind, which is the name of the event, or the only member of the line's object. The last part of
+// a complete stream has the kind "end" or "error", so a client can tell when a stream was cut
+// short.
 type stream struct {
 	front  *front
 	w      http.ResponseWriter
@@ -26,19 +27,19 @@ type stream struct {
 
 	mu    sync.Mutex
 	begun bool
-	err   error // why nothing can be written any more
+	err   error // the error of the first failed write, after which nothing is written
 	beat  *time.Timer
 	ended bool
 }
 
-// ending is the last part of a complete stream.
+// ending is the content of an "end" part: how many items or replies came before it.
 type ending struct {
 	Items   *int `json:"items,omitempty"`
 	Replies *int `json:"replies,omitempty"`
 }
 
-// stream returns the stream that the client asks for. It returns nil if the client does not ask for
-// a stream and needed is false.
+// stream returns the stream for the response, in the format that the Accept header asks for.
+// Without such a header it returns nil, unless needed is true.
 func (e *exchange) stream(needed bool) *stream {
 	accept := strings.Join(e.request.Header.Values("Accept"), ",")
 	events, lines := strings.Contains(accept, eventsType), strings.Contains(accept, linesType) || strings.Contains(accept, "application/jsonl")
@@ -66,7 +67,7 @@ func (s *stream) keepAlive() {
 // item writes an item of a multicall.
 func (s *stream) item(text string) error { return s.part("item", text) }
 
-// value writes a part.
+// value writes a value as a part of the given kind.
 func (s *stream) value(name string, v any) error {
 	b, err := marshal(v)
 	if err != nil {
@@ -75,9 +76,9 @@ func (s *stream) value(name string, v any) error {
 	return s.part(name, string(b))
 }
 
-// part writes JSON text as a part. It replaces line breaks in the text.
+// part writes JSON text as a part of the kind name. It replaces line breaks in the text by spaces.
 func (s *stream) part(name, text string) error {
-	if strings.ContainsAny(text, "\r\n") { // outside of strings, where JSON escapes them
+	if strings.ContainsAny(text, "\r\n") { // they are not in strings, where JSON escapes them
 		text = strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
 	}
 	s.mu.Lock()
@@ -103,7 +104,7 @@ func (s *stream) write(text string) {
 		}
 		s.w.Header().Set("Content-Type", kind)
 		s.w.Header().Set("Cache-Control", "no-store")
-		s.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the parts
+		s.w.Header().Set("X-Accel-Buffering", "no") // otherwise nginx would buffer the parts
 		s.w.WriteHeader(http.StatusOK)
 	}
 	if _, s.err = s.w.Write([]byte(text)); s.err == nil {
@@ -111,8 +112,8 @@ func (s *stream) write(text string) {
 	}
 }
 
-// end ends the stream. If nothing was written yet, it returns err, which then decides the status of
-// the response. Otherwise the error becomes the last part.
+// end ends the stream. If err is not nil and nothing was written yet, it returns err, and the
+// caller answers with that error's status. If parts were written, err becomes the last part.
 func (s *stream) end(err error, e ending) error {
 	if s.close(); err != nil && !s.hasBegun() {
 		return err

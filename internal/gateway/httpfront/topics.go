@@ -95,7 +95,8 @@ func (f *front) onTopic(r *http.Request) ([]rpc.Instance, rpc.Target, error) {
 	return list, t, err
 }
 
-// queryOf returns the query parameters of a request without a body.
+// queryOf returns the query parameters of a GET request. It returns an error for parameters other
+// than the known ones.
 func (f *front) queryOf(r *http.Request, known ...string) (map[string]string, error) {
 	query := map[string]string{}
 	for name, values := range r.URL.Query() {
@@ -110,7 +111,7 @@ func (f *front) queryOf(r *http.Request, known ...string) (map[string]string, er
 	return query, nil
 }
 
-// visible returns the instances that the sender of a request may see, in order.
+// visible returns the wanted instances that the sender of a request may see, sorted.
 func (f *front) visible(r *http.Request, wanted func(rpc.Instance) bool) ([]rpc.Instance, error) {
 	q, err := f.question(r, "List")
 	if err != nil {
