@@ -15,7 +15,8 @@ import (
 
 // Interceptor returns an interceptor for servers that accepts only messages which Consul's
 // intentions allow: from the service that the sender's certificate proves, to the service of the
-// topic. Any service of the mesh may ask whether an instance is alive.
+// topic. Pings are always accepted, so any service of the mesh may ask whether an instance is
+// alive.
 func (n *Native) Interceptor() rpc.Interceptor { return rpc.Interceptor{Accept: n.accept} }
 
 func (n *Native) accept(ctx context.Context, m *rpc.Message) (context.Context, error) {
@@ -27,8 +28,8 @@ func (n *Native) accept(ctx context.Context, m *rpc.Message) (context.Context, e
 	return ctx, nil
 }
 
-// topicsOf returns the topics that a message concerns. An introspection request about the whole
-// process concerns all its topics.
+// topicsOf returns the topics to which the sender of a message must be allowed to send: the topic
+// of the message, all topics that an introspection request asks about, or none for a ping.
 func (n *Native) topicsOf(m *rpc.Message) []registry.Topic {
 	switch {
 	case m.Delivery != rpc.DeliveryInspect:
@@ -72,7 +73,7 @@ func (n *Native) authorize(ctx context.Context, m *rpc.Message, t registry.Topic
 		err = denied("Consul's intentions do not let service %q send to topic %q, whose service is %q: %s%s",
 			serviceIn(sender), t.Name, q.service, reason, adviceFor(reason, serviceIn(sender), q.service))
 	default:
-		if n.config.Log.Enabled(ctx, slog.LevelDebug) { // rarely, and messages are many
+		if n.config.Log.Enabled(ctx, slog.LevelDebug) { // usually not, which saves work for each message
 			n.audit.Allowed(ctx, callerOf(m), queryOf(m, t), "", reason)
 		}
 		return nil
@@ -106,7 +107,7 @@ func denied(format string, args ...any) *rpc.Error {
 	return &rpc.Error{Kind: rpc.AccessDenied, NotStarted: true, Message: fmt.Sprintf(format, args...)}
 }
 
-// adviceFor says how to allow what was denied.
+// adviceFor says how to allow messages that an intention denied, as the end of an error text.
 func adviceFor(reason, source, destination string) string {
 	if strings.Contains(reason, "L7 intention") {
 		return "; an intention with permissions (L7) is for proxies, which read HTTP, and denies native services all: " +

@@ -1,10 +1,10 @@
 // Package connect makes a process a native member of Consul's service mesh, Connect. The agent
 // provides certificates and the authorities to trust, and decides which services may send to which.
 //
-// When a process sends, it proves the service that the program names. When it serves a topic, it
-// proves the service of the topic. Each topic is a separate service in Consul, so a process has a
-// certificate for each topic that it serves. A client asks for the certificate of its topic, and
-// has a separate connection for each topic of a process.
+// As a client, a process has the certificate of the service that the program names. As a server, it
+// has a certificate for each topic that it serves, because each topic is a separate service in
+// Consul. A client asks for the certificate of the topic that it sends to, so it has a separate
+// connection for each topic of a process.
 //
 // A connection proves the sender's service, and a message names its topic, so each message is
 // checked against Consul's intentions before it is accepted: see [Native.Interceptor].
@@ -31,16 +31,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Agent is the interface to the Consul agent. With an index, Roots and Leaf wait until there is a
-// newer result. An error of kind rpc.Invalid means that the agent refuses, and that another attempt
-// does not help until an operator corrects something.
+// Agent is the interface to the Consul agent. Roots and Leaf also return an index for the next
+// query. With an index that is not 0, they wait until there is a newer result, as Consul's blocking
+// queries do. An error of kind rpc.Invalid means that the agent refuses the query until an operator
+// corrects something.
 type Agent interface {
 	// Roots returns the authorities to trust.
 	Roots(ctx context.Context, index uint64) (Roots, uint64, error)
 	// Leaf returns the certificate of a service.
 	Leaf(ctx context.Context, service string, index uint64) (Leaf, uint64, error)
-	// Authorize returns whether the intentions allow the service in a certificate to send to
-	// another service, and why.
+	// Authorize returns whether the intentions allow the caller to send to a service, and the
+	// agent's reason. Uri is the SPIFFE ID in the caller's certificate, and serial its serial
+	// number.
 	Authorize(ctx context.Context, service, uri, serial string) (allowed bool, reason string, err error)
 }
 
@@ -55,16 +57,16 @@ type Roots struct {
 // Leaf is a certificate, followed by intermediate ones if any, and its private key, in PEM.
 type Leaf struct{ Certificate, Key string }
 
-// Config is the configuration of a membership.
+// Config is the configuration of a [Native]. Agent, Service, ServiceName and Log are required.
 type Config struct {
 	Agent Agent
-	// Service is the service that the process proves when it sends.
+	// Service is the service of the process as a client.
 	Service string
 	// Datacenter is the data center of the servers that the process sends to, empty for its own.
 	Datacenter string
 	// ServiceName returns the name of the service of a topic.
 	ServiceName func(registry.Topic) string
-	// DryRun accepts messages that intentions deny, and logs them.
+	// DryRun accepts messages even if intentions deny them, and logs such messages.
 	DryRun bool
 	// Log gets the audit log, in the group "audit", and events about certificates.
 	Log *slog.Logger
@@ -81,13 +83,13 @@ type Native struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	authors *authorities       // nil until the agent gave them
-	own     *tls.Certificate   // nil until the agent gave it
+	authors *authorities       // nil until the agent has returned them
+	own     *tls.Certificate   // of config.Service; nil until the agent has returned it
 	served  map[string]*served // by the names of their services
-	topics  []registry.Topic   // that are served
-	faults  map[string]error   // why the agent does not give what it is asked for, by what that is
-	changed chan struct{}      // closed at the next change of what is above
-	said    map[string]string  // what was logged of the faults
+	topics  []registry.Topic   // the served topics
+	faults  map[string]error   // the errors of the last queries that failed, by query
+	changed chan struct{}      // closed at the next change of the fields above
+	said    map[string]string  // the texts of the faults that were logged, by query
 }
 
 // served is the certificate of a served topic.
@@ -101,7 +103,7 @@ var (
 	_ identity.Naming = (*Native)(nil)
 )
 
-// Of returns the membership of a registry, or nil if there is none.
+// Of returns the mesh membership that a registry has set up, or nil if it has none.
 func Of(r registry.Registry) *Native {
 	if native, is := r.(interface{ Native() *Native }); is {
 		return native.Native()
@@ -137,8 +139,9 @@ func (n *Native) Close() {
 // Material implements [trust.Source].
 func (n *Native) Material() *trust.Material { return n.material.Load() }
 
-// Await waits until the agent has provided a certificate and authorities. An error says why it has
-// not. The error is of kind rpc.Invalid if the agent refuses.
+// Await waits until the agent has provided a certificate and authorities, or until ctx ends. An
+// error says why they are missing. If the agent refuses, Await returns an error of kind rpc.Invalid
+// at once.
 func (n *Native) Await(ctx context.Context) error {
 	for n.material.Load() == nil {
 		n.mu.Lock()
@@ -159,9 +162,10 @@ func (n *Native) Await(ctx context.Context) error {
 	return nil
 }
 
-// CertificateFor returns the certificate for the name of a service, or for the name that Connect's
-// proxies use, which begins with the name of the service. If a client gives no name, it gets the
-// certificate of the only topic.
+// CertificateFor returns the certificate for a TLS server name: the name of a topic's service, or a
+// name that Connect's proxies use, which begins with it. For an empty name, it returns the
+// certificate of the topic if only one is served. In all other cases, it returns the certificate of
+// Config.Service, or nil.
 func (n *Native) CertificateFor(name string) *tls.Certificate {
 	service, _, _ := strings.Cut(name, ".")
 	n.mu.Lock()
@@ -202,8 +206,8 @@ func (n *Native) Check(s *identity.Server, c *x509.Certificate) error {
 	return nil
 }
 
-// Serve gets the certificates for the topics of the instances, which replace the previous topics.
-// It returns when the agent has provided them.
+// Serve sets the served topics to the topics of the instances. It returns when the agent has
+// provided a certificate for each of them.
 func (n *Native) Serve(ctx context.Context, instances []rpc.Instance) error {
 	var topics []registry.Topic
 	for _, i := range instances {
@@ -237,7 +241,8 @@ func (n *Native) Serve(ctx context.Context, instances []rpc.Instance) error {
 	return nil
 }
 
-// ask gets the certificate of a topic. It returns before if the certificate did not change.
+// ask queries the certificate of a served topic. Before is the previous one, or nil; ask returns it
+// if the certificate has not changed.
 func (n *Native) ask(ctx context.Context, service string, before *served) (*served, error) {
 	leaf, _, err := n.config.Agent.Leaf(ctx, service, 0)
 	if err != nil || before != nil && before.leaf == leaf {

@@ -14,7 +14,8 @@ const (
 	// firstPause and maxPause bound the pauses between attempts while the agent does not answer.
 	firstPause, maxPause = 250 * time.Millisecond, 10 * time.Second
 	// servedTime is the interval of queries for the certificates of served topics. The agent
-	// answers them at once, with a new certificate after the authority changed.
+	// answers these queries at once. After the authority changed, it answers with a new
+	// certificate.
 	servedTime = 5 * time.Second
 )
 
@@ -57,8 +58,8 @@ func (n *Native) followOwn(ctx context.Context) {
 	})
 }
 
-// followServed queries the certificates of served topics regularly. Waiting queries would need a
-// connection for each.
+// followServed queries the certificates of served topics regularly. It does not use blocking
+// queries, since each would need its own connection.
 func (n *Native) followServed(ctx context.Context) {
 	for sleep(ctx, jittered(servedTime)) {
 		n.mu.Lock()
@@ -86,7 +87,8 @@ func (n *Native) followServed(ctx context.Context) {
 	}
 }
 
-// follow queries again and again, each time for a newer result, until ctx ends.
+// follow repeats a blocking query until ctx ends. Ask makes the query with the index of the
+// previous result, and returns the new index.
 func (n *Native) follow(ctx context.Context, what string, ask func(index uint64) (uint64, error)) {
 	pause, index := firstPause, uint64(0)
 	for ctx.Err() == nil {
@@ -105,14 +107,15 @@ func (n *Native) follow(ctx context.Context, what string, ask func(index uint64)
 		if next < index { // the agent lost its data
 			next = 0
 		}
-		if next == 0 || next == index { // it answered without waiting, or has nothing new
+		if next == 0 || next == index { // the next query may not block, or the result is not new
 			sleep(ctx, jittered(firstPause))
 		}
 		index = next
 	}
 }
 
-// update changes the state that the agent provides, and the material for new connections.
+// update changes the authorities or the own certificate. If something changed and both are known,
+// it updates the material for new connections.
 func (n *Native) update(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,7 +131,7 @@ func (n *Native) update(change func()) {
 	n.tell()
 }
 
-// note handles the result of a query. It logs a fault once.
+// note records the result of a query. It logs an error when it first occurs, and the recovery.
 func (n *Native) note(what string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -154,11 +157,12 @@ func (n *Native) tell() {
 	n.changed = make(chan struct{})
 }
 
-// fault returns why the certificate or the authorities are missing, or nil if that is not known.
-// The lock is held.
+// fault returns the errors of the last queries for the own certificate and the authorities, or nil
+// if neither failed. The lock is held.
 func (n *Native) fault() error { return errors.Join(n.faults[askedOwn], n.faults[askedRoots]) }
 
-// refused returns the agent's refusal, or nil if it did not refuse. The lock is held.
+// refused returns the error with which the agent refused a query for the own certificate or the
+// authorities, or nil. The lock is held.
 func (n *Native) refused() error {
 	for _, what := range []string{askedRoots, askedOwn} {
 		if err := n.faults[what]; errors.Is(err, rpc.Invalid) {
@@ -168,7 +172,7 @@ func (n *Native) refused() error {
 	return nil
 }
 
-// sleep sleeps for a time. It returns false if ctx ended.
+// sleep waits for d. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

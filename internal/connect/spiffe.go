@@ -45,14 +45,14 @@ func (r Roots) parse() (*authorities, error) {
 	return a, nil
 }
 
-// same reports whether both have the same authorities. A may be nil.
+// same reports whether a and other are equal. It returns false if a is nil.
 func (a *authorities) same(other *authorities) bool {
 	return a != nil && a.domain == other.domain && slices.EqualFunc(a.list, other.list, (*x509.Certificate).Equal)
 }
 
-// verify is the function of trust.Material. It checks that an authority of the mesh certified the
-// other end as a service of the mesh. The authorities also certify Consul agents, which are
-// refused.
+// verify is for trust.Material. It checks that an authority of the mesh signed the certificate of
+// the other end, and that the certificate is for a service of the mesh. It refuses certificates of
+// Consul agents, which the same authorities sign.
 func (a *authorities) verify(sent []*x509.Certificate, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 	leaf := sent[0]
 	options := x509.VerifyOptions{Roots: a.pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{usage}}
@@ -72,8 +72,9 @@ func (a *authorities) verify(sent []*x509.Certificate, usage x509.ExtKeyUsage) (
 	return chains, nil
 }
 
-// serviceID returns the SPIFFE ID of a service. A certificate must have exactly one, and no other
-// name that counts as an identity: see package identity.
+// serviceID returns the SPIFFE ID of the service that a certificate is for. It returns an error
+// unless the certificate has exactly one SPIFFE ID and no other name that counts as an identity:
+// see package identity.
 func serviceID(c *x509.Certificate) (string, error) {
 	switch {
 	case len(c.URIs) != 1 || c.URIs[0].Scheme != "spiffe":
@@ -86,7 +87,8 @@ func serviceID(c *x509.Certificate) (string, error) {
 	return c.URIs[0].String(), nil
 }
 
-// serviceIn returns the service in a certificate, or an empty string.
+// serviceIn returns the name of the service in a certificate's SPIFFE ID, or an empty string if
+// there is none.
 func serviceIn(c *x509.Certificate) string {
 	if len(c.URIs) == 0 {
 		return ""
@@ -98,8 +100,8 @@ func serviceIn(c *x509.Certificate) string {
 	return service
 }
 
-// sibling returns the SPIFFE ID of another service of the mesh, in the same namespace as the
-// service of a certificate, and in the given data center, or in the same one if that is empty.
+// sibling returns the SPIFFE ID of another service of the mesh. It has the namespace of c's
+// service, and the given data center, or the data center of c's service if that is empty.
 func sibling(c *x509.Certificate, datacenter, service string) string {
 	id, _, _ := strings.Cut(c.URIs[0].String(), partService)
 	if before, _, found := strings.Cut(id, partDatacenter); found && datacenter != "" {

@@ -21,7 +21,7 @@ const (
 // question is a question to the agent: may a service send to another one?
 type question struct {
 	uri     string // the SPIFFE ID of the sender
-	service string // of the topic
+	service string // the service of the topic
 }
 
 // verdict is the agent's answer to a question.
@@ -30,9 +30,9 @@ type verdict struct {
 	reason  string
 	// at is the time of the answer, zero if there is none.
 	at time.Time
-	// asked is when the last request ended, even if it failed.
+	// asked is when the last request to the agent ended, even if it failed.
 	asked time.Time
-	err   error // of the last question; nil if it was answered
+	err   error // the error of the last request; nil if it was answered
 	// asking is closed when the running request ends. It is nil if there is none.
 	asking chan struct{}
 }
@@ -51,8 +51,9 @@ func newVerdicts(a Agent) *verdicts { return &verdicts{agent: a, known: map[ques
 // wait returns when no request is running.
 func (v *verdicts) wait() { v.asking.Wait() }
 
-// of returns the verdict on a question. An error means that the agent does not answer, and that no
-// cached verdict is recent enough.
+// of returns the verdict on a question about the sender with certificate c. It asks the agent if
+// the last request is more than verdictTime ago. While the agent does not answer, it returns a
+// cached verdict up to staleTime old, and an error if there is none.
 func (v *verdicts) of(ctx context.Context, q question, c *x509.Certificate) (verdict, error) {
 	for {
 		v.mu.Lock()
@@ -77,7 +78,7 @@ func (v *verdicts) of(ctx context.Context, q question, c *x509.Certificate) (ver
 		}
 		asking, last := is.asking, *is
 		v.mu.Unlock()
-		if last.err != nil && now.Sub(last.at) < staleTime { // the agent may hang, and messages need not
+		if last.err != nil && now.Sub(last.at) < staleTime { // do not wait: the agent may hang
 			return last, nil
 		}
 		select {
@@ -102,8 +103,8 @@ func (v *verdicts) ask(q question, c *x509.Certificate, is *verdict) {
 	}
 }
 
-// forget makes room for verdicts. It removes stale ones, and then any, until there is room for a
-// while. The lock is held.
+// forget makes room if the cache is full. It removes stale verdicts, and then any others until the
+// cache is half full. The lock is held.
 func (v *verdicts) forget() {
 	if len(v.known) < maxVerdicts {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// cannotListen returns the error for an address, as the configuration has it, at which this process
-// cannot listen.
+// cannotListen returns the error for an address on which this process cannot listen. Address is
+// written as in the configuration.
 func cannotListen(address string, err error) error {
 	return &rpc.Error{
 		Kind: rpc.Invalid, NotStarted: true, Cause: err,
@@ -20,11 +20,12 @@ func cannotListen(address string, err error) error {
 	}
 }
 
-// noPort is cannotListen for a port. An error about several ports has its own advice.
+// noPort is cannotListen for a port, or a range of ports. The error for a range contains its own
+// advice.
 func noPort(address string, err error) error {
 	return failure.With(cannotListen(address, err), func(e *rpc.Error) {
 		e.NotStarted = false
-		if _, one := err.(*net.OpError); !one { //nolint:errorlint // What wraps it is about several.
+		if _, one := err.(*net.OpError); !one { //nolint:errorlint // The error for a range wraps one.
 			e.Message = fmt.Sprintf("cannot listen on %s: %v", address, err)
 		}
 	})

@@ -9,28 +9,28 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// announcer tells the registry about the servers of a host. Changes are numbered. One Publish runs
-// at a time and tells all changes made until then, so that servers that start together are
-// announced together.
+// announcer publishes the servers of a host in the registry. Changes are numbered. One Publish runs
+// at a time and includes all changes made before it began, so that servers that start together are
+// published together.
 type announcer struct {
 	registry registry.Registry
 	// current returns the instances to announce. It takes the lock of the host.
 	current func() []rpc.Instance
-	// turn holds one token, for the caller that publishes. It is a channel so that waiting for it
-	// ends with a context.
+	// turn is a lock for Publish: the caller that has the token publishes. It is a channel so that
+	// a wait for it can end with a context.
 	turn chan struct{}
 
-	// life ends with the announcer, and ends what it does in the background.
+	// life is the context of work in the background. It ends when the announcer is closed.
 	life       context.Context //nolint:containedctx // It is the announcer's own.
 	end        context.CancelFunc
 	background sync.WaitGroup
 
 	mu         sync.Mutex
-	made, told uint64 // the last change, and the last that the registry has taken
-	// failure is why the registry did not take the changes up to failed.
+	made, told uint64 // the number of the last change, and of the last published one
+	// failure is the error of the Publish that included the changes up to failed.
 	failed  uint64
 	failure error
-	// settling is true while untold changes are told in the background.
+	// settling is true while a goroutine publishes outstanding changes in the background.
 	settling bool
 }
 
@@ -49,14 +49,15 @@ func (a *announcer) changed() uint64 {
 	return a.made
 }
 
-// hasTold reports whether the registry has taken a change.
+// hasTold reports whether a change was published.
 func (a *announcer) hasTold(change uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return change <= a.told
 }
 
-// tell returns when the registry has taken a change, or when the Publish for that change failed.
+// tell publishes a change, unless another caller's Publish included it. It returns when the change
+// is published, or when the Publish that included it failed.
 func (a *announcer) tell(ctx context.Context, change uint64) error {
 	if !a.take(ctx) {
 		return tooLate(ctx, "discovery was still told of earlier changes")
@@ -72,7 +73,7 @@ func (a *announcer) tell(ctx context.Context, change uint64) error {
 	switch {
 	case err == nil:
 		a.told = upTo
-	case ctx.Err() == nil: // otherwise the failure is this caller's own
+	case ctx.Err() == nil: // if ctx ended, other callers should still try
 		a.failed, a.failure = upTo, err
 	}
 	return err
@@ -94,9 +95,9 @@ func (a *announcer) take(ctx context.Context) bool {
 	}
 }
 
-// untold returns the number of the last change that a Publish beginning now includes. It returns 0
-// if another caller's Publish included the change already; the error is the outcome of that
-// Publish.
+// untold returns the number of the last change, which a Publish that begins now would include. It
+// returns 0 if an earlier Publish included the given change already; the error is the result of
+// that Publish.
 func (a *announcer) untold(change uint64) (upTo uint64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -111,20 +112,20 @@ func (a *announcer) untold(change uint64) (upTo uint64, err error) {
 }
 
 const (
-	// settleTimeout is how long the registry is given in the background.
+	// settleTimeout bounds each Publish in the background.
 	settleTimeout = 10 * time.Second
 	// minSettlePause and maxSettlePause bound the pauses between attempts.
 	minSettlePause = time.Second
 	maxSettlePause = 15 * time.Second
 )
 
-// settle publishes, in the background, changes that the registry did not get because the stop timed
-// out or the registry is unreachable. Otherwise it would list a stopped server for as long as the
-// process lives.
+// settle publishes the present servers in the background, and retries until that succeeds. It is
+// called if the registry did not get a change, because a stop timed out or the registry is
+// unreachable. Otherwise the registry would list a stopped server for as long as the process lives.
 func (a *announcer) settle() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.made++ // for a loop that is settling already
+	a.made++ // a running loop must publish once more
 	if a.settling || a.life.Err() != nil {
 		return
 	}
@@ -138,14 +139,14 @@ func (a *announcer) settle() {
 	})
 }
 
-// tellAll publishes everything again, as a new change.
+// tellAll publishes the present servers, as a new change.
 func (a *announcer) tellAll() error {
 	ctx, cancel := context.WithTimeout(a.life, settleTimeout)
 	defer cancel()
 	return a.tell(ctx, a.changed())
 }
 
-// isSettled reports whether the registry has all changes, and ends the settling if so.
+// isSettled reports whether all changes are published. If so, it sets settling to false.
 func (a *announcer) isSettled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

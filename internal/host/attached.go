@@ -8,13 +8,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// attacher returns the registry if it brings the connections to this process.
+// attacher returns the registry if the process is attached to a gateway, from which its connections
+// then come.
 func (c *Config) attacher() (discovery.Attacher, bool) {
 	r, ok := c.Registry.(discovery.Attacher)
 	return r, ok
 }
 
-// attach returns a listener for the connections that the registry brings.
+// attach returns a listener for the connections that come through a gateway, and the address to
+// announce.
 func (c *Config) attach(r discovery.Attacher) (net.Listener, string, error) {
 	if c.Listen != "" || c.Advertise != "" {
 		return nil, "", failure.Invalid("a server that is attached to a gateway does not listen: leave the address to listen on, %q, and the one to advertise, %q, "+
@@ -27,12 +29,12 @@ func (c *Config) attach(r discovery.Attacher) (net.Listener, string, error) {
 	return l, addr, nil
 }
 
-// wholeShare is the share, in percent, of a caller that is not limited.
+// wholeShare is the share of an unlimited caller, in percent.
 const wholeShare = 100
 
-// checkCallers returns an error for limits of callers that cannot hold at an attached server: all
-// callers share the connection of the gateway, and only a gateway that the server trusts tells them
-// apart.
+// checkCallers returns an error for limits on callers that an attached server cannot enforce: all
+// callers share the connection of the gateway, and only a gateway that the server trusts says who
+// sent a message.
 func (c *Config) checkCallers() error {
 	usual := rpc.Limits{}.WithDefaults()
 	if c.Limits.CallerStreams != usual.CallerStreams {
@@ -57,11 +59,11 @@ func (c *Config) checkCallers() error {
 		"name the gateway in trust.Config.Gateways or in the parameter gateways of the URL, or leave the limit out", limited)
 }
 
-// namesCallers reports whether a gateway may say who sent a message.
+// namesCallers reports whether the configuration trusts any gateway to say who sent a message.
 func (c *Config) namesCallers() bool { return c.Trust.Gateways() != nil }
 
-// callerLimits returns the limits of callers. At an attached server that does not trust the
-// gateway, the gateway is the only caller and has everything.
+// callerLimits returns the limits, fitted to the machine. At an attached server that does not trust
+// the gateway, the gateway counts as the only caller and may use everything.
 func (c *Config) callerLimits() rpc.Limits {
 	l := bounded(c.Limits)
 	if _, attached := c.attacher(); attached && !c.namesCallers() {

@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says how the servers of a process are reached. It is immutable.
+// Config is the configuration of a serving process, for all of its servers. It is immutable.
 type Config struct {
 	// Exchange is the exchange of targets that name none.
 	Exchange string
@@ -31,70 +31,73 @@ type Config struct {
 	Trust *security.Trust
 	// Limits bound what peers make the process hold. No field is zero.
 	Limits rpc.Limits
-	// StopGrace is how long a stopping server goes on accepting after it withdrew its registration.
+	// StopGrace is how long a stopping server still accepts messages after it withdrew its
+	// registration.
 	StopGrace time.Duration
-	// StopTimeout bounds the stops that no caller bounds. 0 or less sets no bound.
+	// StopTimeout bounds a stop without a caller's context, such as at the end of Run. 0 or less
+	// sets no bound.
 	StopTimeout time.Duration
-	// Interceptors run around messages, and before their acceptance.
+	// Interceptors run before messages are accepted, and around their methods.
 	Interceptors []rpc.Interceptor
 	// Describe names the errors of methods; it may be nil.
 	Describe dispatch.DescribeFunc
-	// Options come after the library's own.
+	// Options are given to gRPC after the library's own options, and have precedence.
 	Options []grpc.ServerOption
 	Log     *slog.Logger
-	// Registry is told of the servers.
+	// Registry is where the servers are published.
 	Registry registry.Registry
-	Listed   Listed
+	Listed   Listed // how this process itself sees the registry
 	// Gateway makes the process a gateway; nil for none.
 	Gateway Gateway
-	// Test has what a test replaces; nil except in tests.
+	// Test replaces the network in tests; nil otherwise.
 	Test *inprocess.Process
 }
 
-// Gateway forwards messages for servers that this process does not have.
+// Gateway forwards messages for servers of other processes.
 type Gateway interface {
 	intake.Forwarder
-	// Open sets the intake through which messages arrive, before the first one.
+	// Open sets the intake of the process. It is called before the first message.
 	Open(in *intake.Intake)
-	// Leave says that the process begins to stop.
+	// Leave is called when the process begins to stop.
 	Leave()
 	// Stop refuses further messages. It returns when all forwarded messages are answered, or when ctx
 	// ends.
 	Stop(ctx context.Context) error
-	// Beside returns further instances to announce. They are reached through the process at its boot
-	// id and its address. It must not call the host.
+	// Beside returns further instances to announce, with the boot id and the address of this
+	// process, through which they are reached. It must not call the host.
 	Beside(bootID, addr string) []rpc.Instance
 	// Attach answers the RPC of a process that attaches servers.
 	Attach(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse], allow func(*rpc.Instance) error) error
 }
 
-// Listed returns the ids of the instances that this process sees on a topic, and a channel that is
-// closed when they change. It waits until discovery was read.
+// Listed returns the ids of the instances that discovery lists on a topic, as this process sees it,
+// and a channel that is closed when they change. It waits until discovery was read once.
 type Listed func(ctx context.Context, topic registry.Topic) (ids []string, changed <-chan struct{}, err error)
 
 // ServerConfig is the configuration of a server. It is immutable.
 type ServerConfig struct {
 	Target rpc.Target
-	// Policy says which methods messages can ask for.
+	// Policy says which methods may be called.
 	Policy dispatch.Policy
-	// Ping makes the server answer pings that are messages.
+	// Ping adds oslo.messaging's ping method, unless an endpoint has it.
 	Ping bool
 	// Serializer converts between the methods' values and their encoded form; nil for none.
 	Serializer endpoint.Serializer
 	// Register are called with the server, to register typed services.
 	Register []func(grpc.ServiceRegistrar)
-	// ServiceVersions has the versions of typed services, by their full protobuf names, that are
-	// not to be offered at the version in their options.
+	// ServiceVersions has the versions at which typed services are offered, by their full protobuf
+	// names. A service that is not in it is offered at the version in its options.
 	ServiceVersions map[string]string
 	Limits          dispatch.Limits
 	Executor        Executor
-	// Execute says where methods run, in place of the executor; nil for the executor.
+	// Execute runs methods in place of Executor; nil to use Executor.
 	Execute func(run func())
-	// Hold has the server run nothing until Release.
+	// Hold makes the server accept messages but run none before Release.
 	Hold bool
-	// Started is called with the server when others can find it; nil for none.
+	// Started is called when the start is complete, with the server as discovery lists it; nil for
+	// none.
 	Started func(rpc.Instance)
-	// Missed is called when messages may have been missed; nil for none.
+	// Missed is called when the server may have missed messages, with the reason; nil for none.
 	Missed func(ctx context.Context, reason string)
 }
 
@@ -106,8 +109,8 @@ func (c *ServerConfig) OfferAt(service, version string) {
 	c.ServiceVersions[service] = version
 }
 
-// check returns what is wrong with a configuration. Lends is true if the caller of the start lends
-// its goroutine to the executor.
+// check returns an error for an invalid configuration. Lends is true if methods may run on the
+// goroutine that starts the server, as in [Server.Run].
 func (c *ServerConfig) check(lends bool) error {
 	if err := c.Target.ValidateServer(); err != nil {
 		return err

@@ -13,7 +13,7 @@ type connListener struct {
 	net.Listener
 
 	max     int               // connections at a time
-	refused func(addr string) // told of each connection beyond that
+	refused func(addr string) // called with the address of each peer whose connection is closed at that limit
 
 	mu    sync.Mutex
 	conns map[*acceptedConn]bool
@@ -25,10 +25,11 @@ type acceptedConn struct {
 
 	listener *connListener
 	number   uint64 // in the order of acceptance
-	onClose  func() // guarded by the listener's lock; nil for nothing to tell
+	onClose  func() // nil until the handshake has ended; guarded by the listener's lock
 }
 
-// OnClose calls f when the connection is closed.
+// OnClose sets a function to call when the connection is closed. The call also means that the
+// handshake has ended.
 func (c *acceptedConn) OnClose(f func()) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
@@ -50,7 +51,7 @@ func (l *connListener) Accept() (net.Conn, error) {
 		c, out := l.add(conn)
 		if out != nil {
 			l.refused(out.RemoteAddr().String())
-			_ = out.Close() // its peer notices
+			_ = out.Close() // the connection is lost in any case
 		}
 		if c != nil {
 			return c, nil
@@ -87,7 +88,7 @@ func (l *connListener) silent() (oldest *acceptedConn) {
 	return oldest
 }
 
-// NetConn returns the connection as the system made it.
+// NetConn returns the underlying connection.
 func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
 // closeConns closes all connections. The listener must not accept any more.
@@ -97,7 +98,7 @@ func (l *connListener) closeConns() {
 	l.conns = map[*acceptedConn]bool{}
 	l.mu.Unlock()
 	for c := range conns {
-		_ = c.Conn.Close() // gRPC gets the error of what it does with it
+		_ = c.Conn.Close() // gRPC notices at its next read or write
 	}
 }
 

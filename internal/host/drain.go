@@ -6,17 +6,17 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// Release ends a hold: waiting messages begin to run.
+// Release ends a hold: waiting messages begin to run, and discovery lists the server as active.
 func (s *Server) Release(ctx context.Context) error {
 	return s.host.change(ctx, s, func(r *run) { r.dispatch.Release() })
 }
 
-// Drain makes the server take only messages that name it.
+// Drain makes the server refuse messages that do not name it, and publishes that in discovery.
 func (s *Server) Drain(ctx context.Context) error {
 	return s.host.change(ctx, s, func(r *run) { r.phase.Drain() })
 }
 
-// Resume ends Drain.
+// Resume undoes Drain.
 func (s *Server) Resume(ctx context.Context) error {
 	return s.host.change(ctx, s, func(r *run) { r.phase.Resume() })
 }

@@ -19,7 +19,8 @@ const (
 	Blocking Executor = "blocking"
 )
 
-// dispatcher returns the dispatcher of a server, and the loop of a blocking server, or nil.
+// dispatcher returns the dispatcher of a server. For the executor Blocking it also returns the loop
+// that runs the methods; otherwise nil.
 func (h *Host) dispatcher(c *ServerConfig, table *dispatch.Table, p *phase.Machine) (*dispatch.Dispatcher, runLoop) {
 	config := dispatch.Config{
 		Name: c.Target.Server, Table: table, Limits: c.Limits, Phase: p, Log: h.config.Log,
@@ -40,7 +41,7 @@ func (h *Host) dispatcher(c *ServerConfig, table *dispatch.Table, p *phase.Machi
 	return dispatch.New(config), loop
 }
 
-// runLoop hands functions to the goroutine that runs them one by one.
+// runLoop passes functions to the goroutine that calls work, which runs them one by one.
 type runLoop chan func()
 
 func (l runLoop) execute(ctx context.Context, run func()) {
@@ -50,8 +51,8 @@ func (l runLoop) execute(ctx context.Context, run func()) {
 	}
 }
 
-// work runs functions until stopped is closed. If a function ends the goroutine, another goroutine
-// runs the rest.
+// work runs functions until stopped is closed. If a function ends the goroutine (runtime.Goexit), a
+// new goroutine runs the rest.
 func (l runLoop) work(stopped <-chan struct{}) {
 	returned := false
 	defer func() {

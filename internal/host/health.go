@@ -8,9 +8,9 @@ import (
 )
 
 // healths is the status of a process in gRPC's health service. The names are "" for the process;
-// "EXCHANGE/TOPIC" for each topic that it ever served, and "TOPIC" in its own exchange; and the
-// name of each typed service. A name is SERVING while an active server offers it. Servers that are
-// held, draining or stopping do not count.
+// "EXCHANGE/TOPIC" for each topic that it ever served, and also "TOPIC" if that is in the process's
+// own exchange; and the name of each typed service. A name is SERVING while an active server has
+// it. Servers that are held, draining or stopping do not count.
 type healths struct {
 	server   *health.Server
 	exchange string // the process's own
@@ -40,7 +40,7 @@ func (h healths) follow(runs []*run) {
 	}
 }
 
-// namesOf returns the names that a server counts for.
+// namesOf returns the names of a server in the health service.
 func (h healths) namesOf(r *run) []string {
 	i := &r.intake.Instance
 	names := []string{i.Exchange + "/" + i.Topic}

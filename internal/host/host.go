@@ -1,5 +1,6 @@
-// Package host is a serving process: it listens, serves the contract and typed services over gRPC
-// with health and reflection, announces its servers, and leads each of them through its phases.
+// Package host runs the servers of a process: it listens, serves the contract and typed services
+// over gRPC with health and reflection, announces the servers in discovery, and moves each of them
+// through its phases.
 //
 // A [Host] has any number of servers. They share one [site], the listener with its gRPC server,
 // from the start of the first server to the stop of the last. A [Server] can be started again; each
@@ -30,9 +31,9 @@ type Host struct {
 	// mu guards the following fields. It is not held during a wait.
 	mu      sync.Mutex
 	closed  bool
-	servers map[*Server]bool // from the begin of a start to the end of a stop
+	servers map[*Server]bool // those that are starting, running or stopping
 	site    *site            // nil while no server runs
-	opening chan struct{}    // closed when a site is open, or failed to; nil while none is being opened
+	opening chan struct{}    // closed when the site that is being opened is open, or failed to open; nil while none is
 }
 
 // New returns a host without servers.
@@ -64,7 +65,8 @@ func (h *Host) Stop(ctx context.Context) error {
 	for _, s := range servers {
 		s.giveUpStart(errClosed())
 	}
-	// All at once: one by one, the last would accept until the first have withdrawn.
+	// Withdraw all servers at once. One by one, the last server would accept messages until the
+	// others have withdrawn.
 	h.withdraw(ctx, withdrawWithin(ctx), servers...)
 	failures := make([]error, len(servers))
 	var stopping sync.WaitGroup
@@ -75,7 +77,8 @@ func (h *Host) Stop(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// StopContext returns the context of a stop that no caller bounds.
+// StopContext returns the context for a stop without a caller's context: it ends after StopTimeout,
+// if there is one.
 func (h *Host) StopContext() (context.Context, context.CancelFunc) {
 	if h.config.StopTimeout <= 0 {
 		return context.WithCancel(context.Background())
@@ -83,7 +86,7 @@ func (h *Host) StopContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), h.config.StopTimeout)
 }
 
-// End ends the host's work in the background. The servers have stopped.
+// End ends the host's work in the background. Call it after all servers have stopped.
 func (h *Host) End() { h.announcer.close() }
 
 // all returns the servers that are starting, running or stopping.
@@ -93,8 +96,8 @@ func (h *Host) all() []*Server {
 	return slices.Collect(maps.Keys(h.servers))
 }
 
-// enlist records that a server begins to start, so that Stop stops it. It fails if the host is
-// closed.
+// enlist records that a server begins to start, so that Stop stops it. It returns an error if the
+// host is closed.
 func (h *Host) enlist(s *Server) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,7 +115,7 @@ func (h *Host) delist(s *Server) {
 	delete(h.servers, s)
 }
 
-// announced returns the instances that others are to see.
+// announced returns the instances to publish in discovery.
 func (h *Host) announced() []rpc.Instance {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -126,7 +129,8 @@ func (h *Host) announced() []rpc.Instance {
 	return list
 }
 
-// Announce updates discovery with the gateway's further instances.
+// Announce updates discovery after the result of Gateway.Beside has changed. It returns when that
+// is done.
 func (h *Host) Announce(ctx context.Context) error {
 	return h.announcer.tell(ctx, h.announcer.changed())
 }
@@ -144,7 +148,7 @@ func (h *Host) instance(s *Server) (rpc.Instance, bool) {
 	return rpc.Instance{}, false
 }
 
-// running returns the run of a reachable server, or nil. The lock is held.
+// running returns the run of a server that is part of the site, or nil. The lock is held.
 func (h *Host) running(s *Server) *run {
 	if h.site == nil {
 		return nil

@@ -30,8 +30,8 @@ func (h *Host) bringUp(ctx context.Context, r *run) error {
 	return nil
 }
 
-// join adds a server to the site, and returns the number of this change. The first server opens the
-// site. If the site is being opened, join waits for that.
+// join adds a server to the site, and returns the number of this change for the announcer. The
+// first server opens the site. If another server is opening it, join waits for that.
 func (h *Host) join(ctx context.Context, r *run) (change uint64, err error) {
 	for {
 		h.mu.Lock()
@@ -88,9 +88,9 @@ func (h *Host) add(r *run) (change uint64) {
 	return r.change
 }
 
-// remove takes a server down, and the site with the last server. Clients then get some time to read
-// the last answers, but no longer than ctx lasts. Another site can be opened in the meantime, also
-// at the same address.
+// remove removes a server from the site. If it was the last one, remove closes the site: clients
+// get up to drainTime to read the last answers, unless ctx ends first. In the meantime, another
+// site can be opened, even at the same address.
 func (h *Host) remove(ctx context.Context, r *run) {
 	h.mu.Lock()
 	left := h.site
@@ -106,7 +106,7 @@ func (h *Host) remove(ctx context.Context, r *run) {
 	}
 }
 
-// unannounced adds to an error of the registry the server that is not announced.
+// unannounced adds the server that could not be announced to an error of the registry.
 func unannounced(i rpc.Instance, err error) error {
 	return failure.With(err, func(e *rpc.Error) {
 		e.Message = fmt.Sprintf("server %q on topic %q cannot be announced: %s", i.Server, i.Topic, e.Message)

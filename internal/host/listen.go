@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// listen opens a listener, and returns the address that others connect to.
+// listen opens a listener, and returns the address to announce.
 func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 	if c.Test != nil {
 		l, addr := c.Test.Listen()
@@ -39,9 +39,10 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 	return c.listenPort(ctx, address)
 }
 
-// address returns the address to listen on. By default, it is a socket in the private directory of
-// the registry, if the registry has one, so that other users of the machine cannot connect. With
-// TLS, which verifies names, or with another address to advertise, it is a port.
+// address returns the address to listen on. If none is configured, it is a Unix socket in the
+// registry's private directory, so that other users of the machine cannot connect. It is a free
+// port of the loopback interface instead if the registry has no such directory, with TLS, which
+// verifies host names, or if another address is advertised.
 func (c *Config) address() (string, error) {
 	private, ok := c.Registry.(registry.Private)
 	switch {
@@ -85,7 +86,7 @@ func (c *Config) listenPort(ctx context.Context, address string) (net.Listener, 
 	return l, addr, nil
 }
 
-// parsePorts reads a port or a range of ports.
+// parsePorts parses a port, such as "7000", or a range of ports, such as "7000-7100".
 func parsePorts(s string) (first, last int, err error) {
 	from, to, isRange := strings.Cut(s, "-")
 	if !isRange {
@@ -109,11 +110,11 @@ func listenTCP(ctx context.Context, host string, first, last int) (net.Listener,
 		}
 		failures = append(failures, err)
 	}
-	if len(failures) > 1 { // a range: they all say the same
+	if len(failures) > 1 { // a range: its failures usually have the same reason
 		return nil, fmt.Errorf("none of the %d ports is free; widen the range, or end a program that listens there: %w",
 			len(failures), failures[len(failures)-1])
 	}
-	return nil, failures[0] // a range has a port
+	return nil, failures[0] // there is at least one port
 }
 
 // advertised returns the address to announce for a listener.
@@ -134,7 +135,7 @@ func (c *Config) advertised(host string, bound net.Addr) (string, error) {
 	return c.Advertise, nil
 }
 
-// CheckAdvertise returns what is wrong with the advertised address.
+// CheckAdvertise returns an error if the advertised address is invalid.
 func (c *Config) CheckAdvertise() error {
 	if c.Advertise == "" {
 		return nil

@@ -4,6 +4,6 @@ package host
 
 import "context"
 
-// lockDirectory does nothing, because this system cannot lock directories. Two processes that start
-// at the same time must not have the same socket.
+// lockDirectory does nothing, because this system cannot lock directories. On this system,
+// processes that start at the same time must not use the same socket.
 func lockDirectory(context.Context, string) (unlock func(), err error) { return func() {}, nil }

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	// lockPatience bounds the wait for the lock of a directory, which others hold for moments.
+	// lockPatience bounds the wait for the lock of a directory, which is only held for
+	// milliseconds.
 	lockPatience = 5 * time.Second
 	lockPause    = 5 * time.Millisecond
 )
 
-// lockDirectory waits until no other process has a directory locked, and locks it. The lock ends
-// with the process, at the latest.
+// lockDirectory waits until no other process has a directory locked, and locks it until unlock is
+// called. The lock also ends with the process.
 func lockDirectory(ctx context.Context, dir string) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// listeners are the runs that want to hear about missed messages. Their lock comes after all
-// others: registries report a lapse while they hold their own.
+// listeners are the runs whose programs are told about missed messages. Take their lock after all
+// others: registries hold their own locks while they report a lapse.
 type listeners struct {
 	mu   sync.Mutex
 	runs map[*run]bool
 }
 
-// tell tells all of them.
+// tell reports to all runs that they may have missed messages.
 func (l *listeners) tell(reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -24,7 +24,8 @@ func (l *listeners) tell(reason string) {
 	}
 }
 
-// add calls missed for each reason that a run is told, until its stop begins.
+// add starts a goroutine that calls missed for each reason that the run gets, until its stop
+// begins.
 func (l *listeners) add(r *run, missed func(context.Context, string)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,8 +64,8 @@ func (l *listeners) serve(r *run, missed func(context.Context, string)) {
 	}
 }
 
-// pause waits until the server may be told about reports again. Reasons that are not from senders
-// do not wait. Pause returns false if the server begins to stop.
+// pause waits until missedInterval has passed since the last report of a sender. It still calls
+// missed for other reasons at once. It returns false if the server begins to stop.
 func (r *run) pause(missed func(context.Context, string)) bool {
 	wait := time.Until(r.reported.Add(missedInterval))
 	if wait <= 0 {
@@ -100,8 +101,8 @@ func (l *listeners) remove(r *run) {
 	delete(l.runs, r)
 }
 
-// tell does not wait for the program. If the program has not heard of an earlier reason yet, it
-// hears of that one only.
+// tell passes a reason to the goroutine that calls the program, without waiting. If an earlier
+// reason still waits there, it drops the new one.
 func (r *run) tell(reason string) { offer(r.reasons, reason) }
 
 func offer(reasons chan<- string, reason string) {
@@ -111,10 +112,11 @@ func offer(reasons chan<- string, reason string) {
 	}
 }
 
-// undelivered tells the program that a message for the server could not be delivered, unless the
-// server started after that. Both times are durations before now, each measured by one clock, so
-// the clocks need not agree. Neither includes the time in transit: at worst, a server that started
-// in the meantime is told without need.
+// undelivered tells the program that a sender failed to deliver a message to the server, unless the
+// server started after that failure. It compares two durations until now: the sender's clock
+// measured ago, and this host's clock the time since the start. So the clocks need not agree. Ago
+// does not include the transit time of the report: at worst, a server that started within that time
+// is told without need.
 func (r *run) undelivered(ago time.Duration) {
 	if r.reasons != nil && time.Since(r.began) > ago {
 		offer(r.reports, fmt.Sprintf("a sender could not deliver a message %v ago", ago.Round(time.Millisecond)))

@@ -53,7 +53,7 @@ func (r *renewable) Addr() net.Addr { return r.current().Addr() }
 // renew listens again if the socket is gone, and reports whether it was.
 func (r *renewable) renew(ctx context.Context) (gone bool, err error) {
 	if _, err := os.Lstat(r.path); !errors.Is(err, fs.ErrNotExist) {
-		return false, nil // it is there, or it cannot be told
+		return false, nil // it exists, or its existence cannot be checked
 	}
 	l, err := listenUnix(ctx, r.path)
 	if err != nil {
@@ -65,14 +65,14 @@ func (r *renewable) renew(ctx context.Context) (gone bool, err error) {
 		return true, l.Close()
 	}
 	if old, ok := r.now.(*net.UnixListener); ok {
-		old.SetUnlinkOnClose(false) // the file at its path is the new one's
+		old.SetUnlinkOnClose(false) // the file at its path belongs to the new listener
 	}
-	_ = r.now.Close() // Accept goes on with the new one
+	_ = r.now.Close() // Accept then goes on with the new listener
 	r.now = l
 	return true, nil
 }
 
-// renew makes the site reachable again if its socket is gone.
+// renew listens again, in the background, if the site's socket is gone.
 func (s *site) renew() {
 	r, ok := s.listener.Listener.(*renewable)
 	if !ok {
@@ -89,13 +89,14 @@ func (s *site) renew() {
 	})
 }
 
-// lapsed handles a lapse of the registration: others may not have known of the servers for a while.
+// lapsed handles a lapse of the registration, during which other processes may not have found the
+// servers.
 func (h *Host) lapsed(reason string) {
 	h.listeners.tell(reason)
 	go h.renew()
 }
 
-// renew makes the site, if there is one, reachable again.
+// renew renews the socket of the site, if there is a site and it has a socket.
 func (h *Host) renew() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// run is a server from the begin of a start to the end of its stop.
+// run is one run of a server, from the beginning of a start to the end of the stop.
 type run struct {
 	server   *Server
 	config   *ServerConfig
@@ -23,21 +23,23 @@ type run struct {
 	loop     runLoop // of a blocking server, else nil
 	began    time.Time
 	log      *slog.Logger
-	// reasons and reports say why messages may have been missed. Each has room for one. Reasons are
-	// what this process noticed; reports are what senders say. They are nil if the program does not
-	// want to know. The goroutine that tells the program keeps the time of its last report.
+	// reasons and reports pass texts that say why messages may have been missed to the goroutine
+	// that calls the program. Each has room for one text. Reasons are from this process; reports
+	// are from senders. Both are nil if the program set no function. Reported is when that
+	// goroutine last passed on a report; only it uses the field.
 	reasons, reports chan string
 	reported         time.Time
 
-	// intake is the server for arriving messages. It does not change after the server was added to a
-	// site, which completes its instance.
+	// intake is the server as the intake knows it. The site completes its instance when the server
+	// is added; after that, it does not change.
 	intake intake.Server
-	// change is the number of the last change to announce, and noted is the phase after that change.
-	// The host's lock guards them.
+	// change is the announcer's number of the last change of this run, and noted is the phase after
+	// that change. The host's lock guards them.
 	change uint64
 	noted  phase.Phase
 
-	// starting bounds the start. It ends with the ctx of its caller, or with giveUp.
+	// starting is the context of the start. It ends with the ctx of the caller that starts the
+	// server, or with giveUp.
 	starting context.Context //nolint:containedctx // A stop and a shutdown end the start, too.
 	giveUp   context.CancelCauseFunc
 	started  chan struct{} // closed when the start is over
@@ -45,10 +47,11 @@ type run struct {
 
 	ending bool  // the stop began; guarded by the server's lock
 	err    error // of the stop; read it when the phase is Stopped
-	// stopCtx ends when a caller that stops the server no longer waits.
+	// stopCtx is the context of the stop. ForceStop ends it, when a caller that waits for the stop
+	// gives up.
 	stopCtx   context.Context //nolint:containedctx // The stop is not one caller's.
 	forceStop context.CancelCauseFunc
-	bounded   sync.Once // bounds a stop that no caller bounds
+	bounded   sync.Once // starts the timer of a stop without a caller's context
 }
 
 func newRun(ctx context.Context, s *Server, what *served) *run {
@@ -87,8 +90,8 @@ func (r *run) isEnding() bool { return r.phase.Phase().IsEnding() }
 // isFailed reports whether the start failed. Call it after the start is over.
 func (r *run) isFailed() bool { return r.startErr != nil }
 
-// discard ends a run that was not announced. A sender that knows the address may still have sent
-// messages. They run, unless the executor has no goroutine for them.
+// discard ends a run whose start failed. Senders may have sent messages to it nevertheless. These
+// messages still run, except with the executor Blocking, whose goroutine does not exist yet.
 func (r *run) discard() {
 	r.phase.Leave()
 	if r.loop != nil {
@@ -96,14 +99,15 @@ func (r *run) discard() {
 	}
 	go func() {
 		defer r.forceStop(nil)
-		_ = r.dispatch.Stop(r.stopCtx) // it logs what it drops
+		_ = r.dispatch.Stop(r.stopCtx) // the dispatcher logs the messages that it drops
 	}()
 }
 
-// forcedWithin is how long methods may take to return after their contexts have ended.
+// forcedWithin is how long methods may take to return after bound has canceled their contexts.
 const forcedWithin = 2 * time.Second
 
-// bound forces the end of a stop after d.
+// bound forces the stop if it has not ended after d: it cancels the contexts of running methods,
+// and then no longer waits for methods that do not return.
 func (r *run) bound(d time.Duration) {
 	if r.stopsWithin(d) {
 		return
@@ -125,7 +129,8 @@ func (r *run) stopsWithin(d time.Duration) bool {
 	}
 }
 
-// tooLate returns the error of a start whose ctx ended, or that was given up.
+// tooLate returns the error of an operation whose ctx ended. If the cause is an *rpc.Error, such as
+// the reason for giving up a start, it returns that.
 func tooLate(ctx context.Context, message string) error {
 	if e, ok := errors.AsType[*rpc.Error](context.Cause(ctx)); ok {
 		return e

@@ -8,9 +8,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// awaitSeen waits until the server is in this process's own view of discovery, so that clients have
-// probably seen it, too. If each process polls at its own times, it waits until all should have
-// polled. It does not wait if this process may watch another place than the one it announces in.
+// awaitSeen waits until this process itself sees the server in discovery, so that clients probably
+// see it, too. If processes poll the registry, it then waits for the maximum interval of their
+// polls. It does not wait if the process may watch another place than the one where it publishes,
+// such as another data center.
 func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	if registry, ok := h.config.Registry.(registry.Elsewhere); ok && registry.Elsewhere() {
 		return nil
@@ -41,8 +42,8 @@ func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	}
 }
 
-// lag returns the maximum time until all others know what was announced, on a topic with this
-// number of instances. It is 0 if they are told at once.
+// lag returns the maximum time until all other processes have noticed a change of a topic with this
+// number of instances. It is 0 if the registry notifies them at once.
 func (h *Host) lag(instances int) time.Duration {
 	if registry, ok := h.config.Registry.(registry.Polled); ok {
 		return registry.Lag(instances)

@@ -12,30 +12,30 @@ import (
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
-// served is what one run of a server serves. It is immutable.
+// served has the methods and typed services of one run of a server. It is immutable.
 type served struct {
 	table *dispatch.Table
 	// services are the typed services in the table, by their full protobuf names.
 	services map[string]*intake.Service
 }
 
-// Add adds endpoints, which are tried in this order. They take effect at the next start.
+// Add adds endpoints at the end of the order in which they are searched. They take effect at the
+// next start.
 func (s *Server) Add(endpoints ...endpoint.Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endpoints = append(s.endpoints, endpoints...)
 }
 
-// RegisterService implements [grpc.ServiceRegistrar]. It adds a typed service behind the endpoints,
-// which takes effect at the next start.
+// RegisterService implements [grpc.ServiceRegistrar]. It adds a typed service, which is searched
+// after the endpoints. It takes effect at the next start.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.services = append(s.services, service.Registration{Desc: desc, Impl: impl})
 }
 
-// served returns what the next run serves. It checks the endpoints and the services. The lock is
-// held.
+// served builds and checks the methods and typed services for the next run. The lock is held.
 func (s *Server) served() (*served, error) {
 	c := &s.config
 	if c.Policy > dispatch.AllowExposed {
@@ -71,15 +71,15 @@ func (s *Server) served() (*served, error) {
 	return &served{table: dispatch.NewTable(list, options...), services: services}, nil
 }
 
-// wrap returns an endpoint whose messages pass through the serializer. In tests, it also reports
-// each method to the test.
+// wrap returns an endpoint whose arguments and results pass through the serializer. In tests, each
+// method also calls the test's hook.
 func (s *Server) wrap(e dispatch.Endpoint) dispatch.Endpoint {
 	return endpoint.Map(e, func(m *dispatch.Method) *dispatch.Method {
 		return s.host.config.watched(endpoint.Serialized(m, s.config.Serializer))
 	})
 }
 
-// watched returns a method that calls a hook of the test before it runs.
+// watched returns a method that calls the test's hook before it runs, or m itself outside of tests.
 func (c *Config) watched(m *dispatch.Method) *dispatch.Method {
 	if c.Test == nil {
 		return m

@@ -19,7 +19,7 @@ type Server struct {
 	mu        sync.Mutex
 	endpoints []endpoint.Endpoint
 	services  []service.Registration
-	run       *run // nil while it neither runs nor starts
+	run       *run // nil unless the server is starting, running or stopping
 }
 
 // Server returns a server that does not run yet. Each start checks the configuration.
@@ -46,8 +46,8 @@ func (s *Server) current() *run {
 	return s.run
 }
 
-// Run starts the server, and stops it when ctx ends or Stop is called. It returns when the server
-// has stopped. If the server runs already, Run waits for its end.
+// Run starts the server, and stops it when ctx ends. It returns when the server has stopped, for
+// whatever reason. If the server runs already, Run does not start it, but does the rest.
 func (s *Server) Run(ctx context.Context) error {
 	r, isNew, err := s.start(ctx, true)
 	if err != nil {
@@ -62,13 +62,13 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // lend runs methods on this goroutine until the server has stopped. A method that ends the
-// goroutine ends Run, and thereby the server.
+// goroutine (runtime.Goexit) ends Run, and so stops the server.
 func (s *Server) lend(ctx context.Context, r *run) {
 	defer s.endBounded(ctx, r)
 	r.loop.work(r.phase.Stopped())
 }
 
-// forget removes a run that has stopped, or failed to start, so that the server can be started
+// forget removes a run that has stopped, or whose start failed, so that the server can be started
 // again.
 func (s *Server) forget(r *run) {
 	s.mu.Lock()

@@ -32,8 +32,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// site is a listener, and a gRPC server on it. It lives from the start of the first server of a
-// process to the stop of the last. The host's lock guards it.
+// site is a listener with its gRPC server, which all servers of a process share. It exists from the
+// start of the first server to the stop of the last. The host's lock guards it.
 type site struct {
 	bootID   string
 	addr     string // advertised
@@ -44,25 +44,27 @@ type site struct {
 	health   healths
 	intake   *intake.Intake
 	budget   *limits.Budget
-	log      *slog.Logger // of what may happen again and again
+	log      *slog.Logger // limited in its rate, for events that may repeat
 	serving  sync.WaitGroup
 	nextID   int
 	runs     []*run
-	// closing ends streams that would never end by themselves.
+	// closing ends with stopListening. Streams that would never end by themselves then end.
 	closing context.Context //nolint:containedctx // It is the site's own.
 	end     context.CancelFunc
 }
 
 const (
-	// maxIdle is how long a server keeps an unused connection.
+	// maxIdle is how long the gRPC server keeps a connection without RPCs.
 	maxIdle = 15 * time.Minute
-	// pingTime is when a server pings a silent client, and how long the client has to answer.
+	// pingTime is how long a client may be silent before the server pings it, and how long it then
+	// has to answer.
 	pingTime = 20 * time.Second
-	// headerSlack is how much larger headers may be than a client of ours sends, in bytes.
+	// headerSlack is how much larger than Limits.HeaderSize the headers of an RPC may be, in bytes,
+	// for the headers that gRPC and this library add.
 	headerSlack = 8 << 10
 )
 
-// streamWorkers is how many goroutines gRPC keeps for messages.
+// streamWorkers is how many goroutines gRPC keeps ready for RPCs.
 var streamWorkers = uint32(2 * runtime.GOMAXPROCS(0))
 
 func newSite(ctx context.Context, c *Config) (*site, error) {
@@ -102,7 +104,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 
 func newBootID() string {
 	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails, by its documentation
+	_, _ = rand.Read(b[:]) // according to its documentation, it never fails
 	return hex.EncodeToString(b[:])
 }
 
@@ -122,7 +124,7 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	tokens := inbound.NewTokens(c.Trust.Config().Tokens, c.Log)
 	idle := maxIdle
 	if _, attached := c.attacher(); attached {
-		idle = 0 // for ever: the servers cannot be connected to again
+		idle = 0 // no limit, because a gateway cannot connect to the process again
 	}
 	options := append([]grpc.ServerOption{
 		grpc.Creds(inbound.Credentials(secure, c.Log, tokens, s.budget)),
@@ -149,12 +151,12 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		reflectionv1.RegisterServerReflectionServer(plain, reflection.NewServerV1(offered))
 		reflectionv1alpha.RegisterServerReflectionServer(plain, reflection.NewServer(offered))
 	}
-	if c.Gateway == nil { // else the program may know services that it forwards the messages of
+	if c.Gateway == nil { // a gateway forwards messages for typed services, even for those linked into it
 		services.RegisterTyped(s.grpc)
 	}
 }
 
-// serve begins to take connections, until stopListening.
+// serve accepts connections in the background, until stopListening.
 func (s *site) serve(log *slog.Logger) {
 	s.serving.Go(func() {
 		if err := s.grpc.Serve(s.listener); err != nil && s.closing.Err() == nil {
@@ -211,11 +213,11 @@ func (s *site) announced() []rpc.Instance {
 	return list
 }
 
-// drainTime is how long clients get to read the last answers, once no server has work any more.
+// drainTime is how long clients have to read the last answers after the last server has stopped.
 const drainTime = 10 * time.Second
 
-// endStream ends streams of gRPC's own services together with the site. A watch of its health, and
-// reflection, would otherwise never end.
+// endStream is an interceptor that ends the streams of gRPC's own services when the site closes.
+// Watches of the health and streams of reflection would otherwise never end.
 func (s *site) endStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if !strings.HasPrefix(info.FullMethod, "/grpc.") {
 		return handler(server, stream)
@@ -233,10 +235,10 @@ func (s *site) endStream(server any, stream grpc.ServerStream, info *grpc.Stream
 // stopListening frees the address. Open connections stay.
 func (s *site) stopListening() {
 	s.end()
-	_ = s.listener.Close() // it can only say that it is closed
+	_ = s.listener.Close() // its only error is that it is already closed
 }
 
-// close ends the site, which no longer listens. Clients get some time to read the last answers,
+// close ends the site after stopListening. Clients have up to drainTime to read the last answers,
 // unless ctx ends first.
 func (s *site) close(ctx context.Context) {
 	s.health.server.Shutdown()
@@ -252,7 +254,7 @@ func (s *site) close(ctx context.Context) {
 	case <-drained:
 	case <-ctx.Done():
 		s.listener.closeConns()
-		s.grpc.Stop() // and GracefulStop returns when the last method does, which may be never
+		s.grpc.Stop() // do not wait for GracefulStop: it returns only when the last method has, if ever
 	}
 	s.serving.Wait()
 }

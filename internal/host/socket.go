@@ -12,13 +12,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// socketMode lets only the user of this process connect.
+// socketMode is the file mode of sockets: only the user of this process can connect.
 const socketMode = 0o600
 
-// listenUnix listens on a socket to which only this user can ever connect. It replaces a socket
-// that a dead process left, but never one on which a process listens. It locks the directory:
-// otherwise, if two processes find the same dead socket, one could remove the socket that the other
-// has just made.
+// listenUnix listens on a socket to which only this user can connect at any time. It replaces the
+// socket of a dead process, but never one on which a process listens. It locks the directory in the
+// meantime: otherwise, if two processes find the same dead socket, one could remove the socket that
+// the other has just made.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	unlock, err := lockDirectory(ctx, filepath.Dir(path))
 	if err != nil {
@@ -35,7 +35,8 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeDead removes a socket on which no process listens. An error says what else is there.
+// removeDead removes a socket on which no process listens. It returns an error if anything else is
+// at the path.
 func removeDead(ctx context.Context, path string) error {
 	info, err := os.Lstat(path) //nolint:gosec // The user names the path.
 	switch {
@@ -52,7 +53,7 @@ func removeDead(ctx context.Context, path string) error {
 	case err == nil:
 		_ = conn.Close()
 		return failure.Invalid("another process listens on %q", path)
-	case errors.Is(err, syscall.EAGAIN): // its queue of connections is full
+	case errors.Is(err, syscall.EAGAIN): // the listener's queue of connections is full
 		return failure.Invalid("another process listens on %q, and takes no connections", path)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if err := os.Remove(path); err != nil { //nolint:gosec // It is a dead socket.

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindSocket binds a socket whose file has its mode from the start: Linux takes the mode of the
-// descriptor for it.
+// bindSocket binds a socket whose file has socketMode from the moment it exists: Linux gives the
+// file the mode of the descriptor.
 func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error

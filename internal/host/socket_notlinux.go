@@ -10,7 +10,7 @@ import (
 )
 
 // bindSocket binds a socket in a directory that no other user can enter, sets its mode, and moves
-// it to its path.
+// it to path. So no other user can connect before the mode is set.
 func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".s")
 	if err != nil {
@@ -24,7 +24,7 @@ func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 		return nil, err
 	}
 	if u, ok := l.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // it would remove the wrong path
+		u.SetUnlinkOnClose(false) // it would remove the path before the move
 	}
 	if err := os.Chmod(hidden, socketMode); err != nil {
 		_ = l.Close() // the other error counts
@@ -37,7 +37,7 @@ func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 	return &movedListener{Listener: l, path: path}, nil
 }
 
-// movedListener removes the socket from where it was moved to.
+// movedListener is a listener whose socket was moved to path.
 type movedListener struct {
 	net.Listener
 	path string
@@ -45,7 +45,7 @@ type movedListener struct {
 
 // Close closes the listener and removes its socket.
 func (l *movedListener) Close() error {
-	_ = os.Remove(l.path) // it may be gone
+	_ = os.Remove(l.path) // the socket may have been removed already
 	return l.Listener.Close()
 }
 

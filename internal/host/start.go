@@ -6,14 +6,16 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// Start makes the server ready for messages and announces it. Ctx bounds the start only.
+// Start makes the server ready for messages and announces it. It returns when discovery has the
+// server. Ctx bounds only the start. If the server is starting or runs already, Start waits for
+// that start.
 func (s *Server) Start(ctx context.Context) error {
 	_, _, err := s.start(ctx, false)
 	return err
 }
 
-// start returns the run of the server, and whether it is a new one. Lends is true if the caller
-// lends its goroutine to the executor.
+// start starts the server, or joins a run in progress. IsNew is true if this call began the run.
+// Lends is as for check.
 func (s *Server) start(ctx context.Context, lends bool) (r *run, isNew bool, err error) {
 	r, isNew, err = s.bringUp(ctx, lends)
 	if err == nil && isNew && r.config.Started != nil {
@@ -22,7 +24,7 @@ func (s *Server) start(ctx context.Context, lends bool) (r *run, isNew bool, err
 	return r, isNew, err
 }
 
-// bringUp is start without the call of Started.
+// bringUp is start, but does not call Started.
 func (s *Server) bringUp(ctx context.Context, lends bool) (r *run, isNew bool, err error) {
 	for {
 		r, isNew, err = s.begin(ctx, lends)
@@ -38,7 +40,7 @@ func (s *Server) bringUp(ctx context.Context, lends bool) (r *run, isNew bool, e
 	}
 }
 
-// begin returns the run of the server, or else a new one, which must be launched.
+// begin returns the run in progress, or a new one, which the caller must launch.
 func (s *Server) begin(ctx context.Context, lends bool) (r *run, isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +61,8 @@ func (s *Server) begin(ctx context.Context, lends bool) (r *run, isNew bool, err
 	return s.run, true, nil
 }
 
-// launch brings the server up.
+// launch executes the start of a new run: the server becomes reachable and is announced. A held
+// server must also be seen in discovery.
 func (s *Server) launch(r *run) error {
 	defer r.giveUp(nil)
 	r.startErr = s.host.bringUp(r.starting, r)
@@ -78,7 +81,7 @@ func (s *Server) launch(r *run) error {
 	}
 	if err := s.host.awaitSeen(r.starting, r); err != nil {
 		s.endRun(context.WithoutCancel(r.starting), r)
-		if r.loop != nil { // others may have seen it, and no other goroutine runs what they sent
+		if r.loop != nil { // clients may have sent messages, and only this goroutine can run them
 			r.loop.work(r.phase.Stopped())
 		}
 		return err
@@ -86,8 +89,9 @@ func (s *Server) launch(r *run) error {
 	return nil
 }
 
-// join waits for the start of a run, and reports whether the server then runs. If it does not, it
-// has stopped, or the start failed, and it can be started again.
+// join waits until the start of a run in progress is over, and returns true if the server then
+// runs. Otherwise join waits for the end of the run, and returns false: the server can be started
+// again.
 func (s *Server) join(ctx context.Context, r *run) (runs bool, err error) {
 	select {
 	case <-r.started:

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Stop withdraws the server, and refuses messages after the grace. It returns when the server has
-// finished the messages that it accepted. If ctx ends first, it ends the contexts of the methods
-// that still run and returns an error. It waits for a start in progress, and aborts it when ctx
-// ends. With the ctx of a method that the server runs, it returns at once.
+// Stop withdraws the server from discovery, and refuses messages after StopGrace. It returns when
+// the server has finished the messages that it accepted. If ctx ends first, Stop cancels the
+// contexts of the methods that still run and returns an error. Stop waits for a start in progress,
+// and aborts it when ctx ends. If ctx belongs to a method that the server runs, Stop returns at
+// once, because the stop waits for that method.
 func (s *Server) Stop(ctx context.Context) error {
 	r := s.current()
 	if r == nil {
@@ -46,15 +47,15 @@ func (s *Server) Wait() {
 	}
 }
 
-// giveUpStart ends a start in progress.
+// giveUpStart aborts a start in progress.
 func (s *Server) giveUpStart(cause error) {
 	if r := s.current(); r != nil {
 		r.giveUp(cause)
 	}
 }
 
-// endRun begins the stop, unless it has begun. Ctx bounds only the update of the registry, since
-// the stop may have several callers.
+// endRun begins the stop, unless it has begun. Ctx bounds only how long the stop waits for the
+// registry, since the stop may have several callers.
 func (s *Server) endRun(ctx context.Context, r *run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +85,7 @@ func (s *Server) endRun(ctx context.Context, r *run) {
 	}()
 }
 
-// endBounded begins a stop that no caller's ctx bounds.
+// endBounded begins a stop that StopTimeout bounds, instead of a caller's ctx.
 func (s *Server) endBounded(ctx context.Context, r *run) {
 	s.endRun(context.WithoutCancel(ctx), r)
 	if d := s.host.config.StopTimeout; d > 0 {
@@ -92,12 +93,12 @@ func (s *Server) endBounded(ctx context.Context, r *run) {
 	}
 }
 
-// withdrawTimeout bounds how long a stopping server waits for the registry. An unreachable registry
-// forgets the server by itself.
+// withdrawTimeout bounds how long a stopping server waits for the registry. Registries remove a
+// server that they no longer hear from by themselves.
 const withdrawTimeout = 3 * time.Second
 
 // withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most
-// half of its time, so that the server can refuse and finish in the other half.
+// half of the time until the deadline, so that the other half is left to finish messages.
 func withdrawWithin(ctx context.Context) time.Duration {
 	end, bounded := ctx.Deadline()
 	if !bounded {
@@ -106,8 +107,8 @@ func withdrawWithin(ctx context.Context) time.Duration {
 	return min(withdrawTimeout, time.Until(end)/2)
 }
 
-// withdraw ends the announcement of the servers that are still announced. It goes on in the
-// background if the time is too short.
+// withdraw removes servers from discovery, if they are still announced. After the time within, it
+// goes on in the background.
 func (h *Host) withdraw(ctx context.Context, within time.Duration, servers ...*Server) {
 	change := h.leave(servers)
 	if change == 0 {
@@ -121,8 +122,8 @@ func (h *Host) withdraw(ctx context.Context, within time.Duration, servers ...*S
 	}
 }
 
-// leave begins the stop of servers, and returns the number of the change, or 0 if discovery has it
-// already.
+// leave sets the phase of servers that begin to stop, and returns the number of the change for the
+// announcer, or 0 if none of them is announced any more.
 func (h *Host) leave(servers []*Server) (change uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
