@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// CheckResult returns an error of kind Invalid if no value of a type can be JSON, for example a
-// function or a struct with a channel.
+// CheckResult returns an error of kind Invalid if values of a type cannot be encoded as JSON, for
+// example a function or a struct with a channel.
 func CheckResult(t reflect.Type) error {
 	if err := (able{}).check(t, ""); err != nil {
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the result " + err.Error()}
@@ -22,8 +22,8 @@ func CheckResult(t reflect.Type) error {
 // able has the types that were checked already, since types may contain themselves.
 type able map[reflect.Type]bool
 
-// check returns an error if no value of a type can be JSON. Place is where the type was found, in
-// terms of Go.
+// check returns an error if values of a type cannot be encoded as JSON. Place is where the type was
+// found within the outermost type, such as ".Field[]".
 func (a able) check(t reflect.Type, place string) error {
 	if a[t] {
 		return nil

@@ -65,8 +65,8 @@ func marshalStruct(v reflect.Value) (string, error) {
 	return Marshal(planned{p, v}, rpc.BadArguments)
 }
 
-// planned is a struct of arguments in a form that the JSON library writes and reads through the
-// struct's plan.
+// planned is a struct of arguments with its plan. Its methods make the JSON library encode and
+// decode the struct by the plan.
 type planned struct { //nolint:recvcheck // the library writes a value and reads into a pointer
 	*plan
 	v reflect.Value
@@ -115,7 +115,7 @@ func (p planned) writeExtra(enc *jsontext.Encoder) error {
 func member(enc *jsontext.Encoder, name string) string {
 	at := enc.StackPointer()
 	if _, n := enc.StackIndex(enc.StackDepth()); n > 0 {
-		at = at.Parent() // of the member before
+		at = at.Parent() // the pointer is that of the previous member
 	}
 	return string(at.AppendToken(name))
 }
@@ -231,7 +231,7 @@ func (p *planned) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 func (a *argument) read(dec *jsontext.Decoder, v reflect.Value) error {
 	if dec.PeekKind() == 'n' && !a.nullable {
-		if a.optional { // None, in Python: not given
+		if a.optional { // Python programs send None for an argument that is not given
 			return dec.SkipValue()
 		}
 		return &problem{path: string(dec.StackPointer()), message: fmt.Sprintf("wanted %s, got null", typeWord(a.typ))}
@@ -255,7 +255,7 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 	return nil
 }
 
-// unknown returns the error for an unknown argument or, in a nested struct, an unknown member.
+// unknown returns the error for an unknown argument or, within a nested struct, an unknown member.
 func (p *plan) unknown(at jsontext.Pointer, name string) error {
 	var known []string
 	for _, a := range p.args {

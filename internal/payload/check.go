@@ -9,12 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// checkOptions allows duplicate names, because the text was parsed before.
+// checkOptions allows duplicate names, because the earlier parse of the same text has refused them.
 var checkOptions = jsontext.AllowDuplicateNames(true)
 
-// checkArgs returns an error if a struct within keyword arguments gets an unknown member, or lacks
-// a required one. S is the shape of the arguments. The arguments themselves are checked where they
-// are parsed.
+// checkArgs returns an error if an object in a JSON text has an unknown member, or lacks a required
+// one, according to the nested structs in the arguments' shape s. It does not check the names of
+// the arguments themselves, which UnmarshalArgs does.
 func (s *shape) checkArgs(text string) error {
 	r := textReaders.Get().(*textReader)
 	defer r.putBack()
@@ -184,7 +184,7 @@ func (s *shape) missing(dec *jsontext.Decoder, seen []bool) error {
 	return &problem{path: string(dec.StackPointer()), message: "missing " + word + strings.Join(names, ", ") + "; the object has " + s.signature()}
 }
 
-// signature lists the members for people, such as "a (integer), b (string, optional)".
+// signature lists the members for error texts, such as "a (integer), b (string, optional)".
 func (s *shape) signature() string {
 	words := make([]string, 0, len(s.members)+1)
 	for _, m := range s.members {

@@ -18,8 +18,8 @@ import (
 // maxLong bounds the path and the type name in an error.
 const maxLong = 256
 
-// problem is an error of this package within the JSON library, which wraps the errors that it is
-// given.
+// problem is an error that code of this package returns to the JSON library, which wraps it.
+// Describe finds it again.
 type problem struct {
 	path, message string
 	bare          bool // the message names the place already
@@ -52,8 +52,8 @@ func describe(err error, kind rpc.Kind, explain func(*json.SemanticError) string
 	return e
 }
 
-// place returns the path of an error. If a type with its own encoding gave malformed JSON, the path
-// leads to the place within that.
+// place returns the path of an error. If a type with its own encoding returned malformed JSON, the
+// path leads to the place of the fault within that JSON.
 func place(err *json.SemanticError) jsontext.Pointer {
 	var within *jsontext.SyntacticError
 	switch {
@@ -73,7 +73,7 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxLong], "") + "..."
 }
 
-// unwritable says why a Go value cannot be JSON.
+// unwritable says why a Go value cannot be encoded as JSON.
 func unwritable(err *json.SemanticError) string {
 	switch err.GoType {
 	case nil, reflect.TypeFor[planned](), reflect.TypeFor[fromValue]():
@@ -106,16 +106,18 @@ func unreadable(err *json.SemanticError) string {
 	}
 }
 
-// reason is why this package refuses a value. It does not contain the value.
+// reason is an error of this package that says why a value is refused. It does not contain the
+// value.
 type reason string
 
 func (r reason) Error() string { return string(r) }
 
-// lengths are the reasons of the JSON library that do not contain the value.
+// lengths are texts of errors of the JSON library that may be repeated, because they do not contain
+// the value.
 var lengths = map[string]bool{"too few array elements": true, "too many array elements": true}
 
-// whyUnread says why a value cannot be parsed. Errors of types with their own decoding often repeat
-// the value, as in package time, so only the name of such a type is given.
+// whyUnread says why a value cannot be parsed. Errors of types with their own decoding, such as
+// those of package time, often repeat the value, so whyUnread only names such a type.
 func whyUnread(err *json.SemanticError) string {
 	_, ours := errors.AsType[reason](err.Err)
 	_, malformed := errors.AsType[*jsontext.SyntacticError](err.Err)

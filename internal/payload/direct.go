@@ -8,12 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// Most values are structs, slices and pointers of strings, numbers and booleans, and most texts are
-// valid. These are written and parsed here, in one pass without tokens, several times as fast as in
-// the JSON library. All other cases are left to the library and the checks around it, which
-// implement every rule and every error: a type with a special rule is excluded in advance, and an
-// unusual value or text ends the attempt. So this code must succeed only with the result that the
-// library would produce.
+// Most values consist of structs, slices and pointers with strings, numbers and booleans, and most
+// texts are valid. The code in the files direct*.go encodes and decodes these in one pass, without
+// tokens, several times as fast as the JSON library. All other cases are left to the library and
+// the checks around it, which implement every rule and every error: a type with a special rule is
+// excluded in advance, and an unusual value or text makes the direct code give up. So the direct
+// code must succeed only with the result that the library would produce.
 
 // direct is the plan for writing and parsing values of a type directly.
 type direct struct {
@@ -21,7 +21,8 @@ type direct struct {
 	members []directMember // of a struct
 	byName  map[string]int
 	elem    *direct // of a pointer or a slice
-	// usual is the number of elements in the slice that was parsed last.
+	// usual is how many elements the last parsed slice had, at most maxUsual. The next slice gets
+	// memory for as many.
 	usual atomic.Int32
 }
 
@@ -60,7 +61,7 @@ func (above directing) direct(t reflect.Type) *direct {
 	switch d := (&direct{kind: t.Kind()}); {
 	case slices.Contains(single, t.Kind()):
 		return d
-	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8, // those are in base64
+	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8, // the library writes bytes in base64
 		t.Kind() == reflect.Pointer && t.Elem().Kind() != reflect.Pointer:
 		if d.elem = above.direct(t.Elem()); d.elem == nil {
 			return nil

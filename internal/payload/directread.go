@@ -66,7 +66,7 @@ func (r *directReader) read(d *direct, v reflect.Value) bool {
 	case reflect.String:
 		s, ok := r.string()
 		if ok {
-			v.SetString(strings.Clone(s)) // the message may be large, and what is kept of it small
+			v.SetString(strings.Clone(s)) // otherwise a short string could keep a large message in memory
 		}
 		return ok
 	case reflect.Bool:
@@ -114,8 +114,8 @@ func (r *directReader) string() (string, bool) {
 	return s, ok && (ascii || utf8.ValidString(s))
 }
 
-// number parses a number that consists of the given bytes, without an exponent. It returns an empty
-// string for any other number, and for one with too many digits to be exact.
+// number returns the next number of the text. It returns an empty string if the number has bytes
+// other than the given ones, such as an exponent, or more digits than a float64 holds exactly.
 func (r *directReader) number(of string) string {
 	const exact = 15
 	from := r.space()
@@ -170,7 +170,8 @@ func (r *directReader) slice(d *direct, v reflect.Value) bool {
 // maxUsual bounds the number of elements for which a slice gets memory in advance.
 const maxUsual = 16
 
-// object parses an object that has each of the members once, in the order of the fields.
+// object parses an object that has each member of the struct exactly once. It is fastest if they
+// are in the order of the fields.
 func (r *directReader) object(d *direct, v reflect.Value) bool {
 	if !r.next('{') {
 		return false
@@ -184,7 +185,7 @@ func (r *directReader) object(d *direct, v reflect.Value) bool {
 		if !ok || !r.next(':') {
 			return false
 		}
-		i := n // as they are written
+		i := n // usually, the members are in the order of the fields
 		if d.members[i].name != name {
 			if i, ok = d.byName[name]; !ok {
 				return false

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// buffers has buffers for writing. Large ones are not reused.
+// buffers has buffers for writeDirect. Buffers of more than maxKept bytes are not reused.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // writeDirect returns a value as JSON text. It returns false if the library must write the value,
@@ -83,7 +83,8 @@ func (d *direct) writeSlice(b []byte, v reflect.Value) (_ []byte, ok bool) {
 	return append(b, ']'), true
 }
 
-// appendText appends a string that needs no escapes.
+// appendText appends a quoted string. It returns false for a string that needs escapes or is not
+// UTF-8.
 func appendText(b []byte, s string) ([]byte, bool) {
 	ascii, ok := isPlainText(s)
 	if !ok || !ascii && !utf8.ValidString(s) {

@@ -38,8 +38,8 @@ func MapResult(s string, f func(any) (any, error)) (string, error) {
 	return Marshal(result, rpc.BadResult)
 }
 
-// unmapped returns the error for a value on which f failed. The error of f may itself be an
-// rpc.Error, about another message.
+// unmapped returns the error for a value on which a serializer failed with err. It makes a new
+// rpc.Error even if err is one, since that one is about another message.
 func unmapped(err error, kind rpc.Kind, path string) error {
 	message := "the serializer failed: " + err.Error()
 	if path != "" {

@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// Encoding a large value needs several times its size for a moment. So at most as many are encoded
-// at a time as there are processors; more would not be faster.
+// Encoding a large value temporarily needs several times its size in memory. So at most as many
+// large values are encoded at a time as there are processors; more would not be faster.
 
-// large limits how many large values are encoded at a time.
+// large has room for one element for each large value that is being encoded.
 var large = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // largeWait bounds the wait for a turn. Without it, a value whose own encoding waits for another
 // large value could deadlock.
 const largeWait = time.Second
 
-// takeTurn waits until a large value may be encoded, and returns the function that ends its turn.
+// takeTurn waits until a large value may be encoded, for at most largeWait. Call end after the
+// encoding.
 func takeTurn() (end func()) {
 	select {
 	case large <- struct{}{}:
@@ -33,13 +34,13 @@ func takeTurn() (end func()) {
 	}
 }
 
-// largeValue is the size of a large value, in bytes.
+// largeValue is the size, in bytes, from which a value counts as large.
 const largeValue = 256 << 10
 
-// maxWeighed is the depth down to which elements are weighed.
+// maxWeighed is the depth down to which elements are examined for their sizes.
 const maxWeighed = 3
 
-// samples is how many elements of a collection are weighed in place of all.
+// samples is how many elements of a collection are examined. The others count as equally large.
 const samples = 4
 
 // Weigh estimates the size of a value as JSON text, in bytes, from a few of its elements. It
@@ -59,7 +60,8 @@ func Weigh(v any) int {
 	return n
 }
 
-// weigh estimates the size of a value, in bytes, down to some depth.
+// weigh estimates the size of a value as JSON text, in bytes. It examines elements down to the
+// given depth.
 func weigh(v any, depth int) int {
 	switch v := v.(type) {
 	case string:

@@ -71,7 +71,7 @@ func readBig(dec *jsontext.Decoder, n *big.Int) error {
 	case '0':
 	case '"', 't', 'f', '[', '{':
 		return &json.SemanticError{JSONPointer: dec.StackPointer(), JSONKind: dec.PeekKind(), GoType: reflect.TypeFor[big.Int]()}
-	default: // null, which has its own rule, or malformed
+	default: // null, for which the library has a rule, or malformed text
 		return errors.ErrUnsupported
 	}
 	tok, err := dec.ReadToken()

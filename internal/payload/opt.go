@@ -87,7 +87,8 @@ func (o *Opt[T]) target() any {
 // float64 otherwise. Objects are map[string]any and arrays []any.
 type Extra map[string]any
 
-// catches marks structs that embed an Extra, for the JSON library.
+// catches is promoted to structs that embed an Extra, so that the JSON library calls writeCatcher
+// and readCatcher for them.
 func (Extra) catches() {}
 
 type catcher interface{ catches() }
@@ -96,7 +97,7 @@ type catcher interface{ catches() }
 func writeCatcher(enc *jsontext.Encoder, c catcher) error {
 	v := reflect.ValueOf(c).Elem()
 	if v.Kind() != reflect.Struct {
-		return errors.ErrUnsupported // an Extra itself
+		return errors.ErrUnsupported // it is an Extra itself: the library encodes it as a map
 	}
 	p, err := planOf(v.Type())
 	if err != nil {
@@ -107,7 +108,7 @@ func writeCatcher(enc *jsontext.Encoder, c catcher) error {
 
 func readCatcher(dec *jsontext.Decoder, c catcher) error {
 	v := reflect.ValueOf(c).Elem()
-	if v.Kind() != reflect.Struct || dec.PeekKind() != '{' { // the library has the rules for null, and the words for other values
+	if v.Kind() != reflect.Struct || dec.PeekKind() != '{' { // the library handles null, and makes the errors for other values
 		return errors.ErrUnsupported
 	}
 	p, err := planOf(v.Type())

@@ -1,10 +1,10 @@
 // Package payload converts Go values to the payloads of messages and back: keyword arguments,
 // request contexts, results.
 //
-// The text is JSON as the protocol requires: integers of any size, floats that stay floats, names
-// matched exactly, no duplicate names. Errors have the kind that the caller gives (BadArguments or
-// BadResult; Invalid for a struct that cannot hold arguments), and name their place as a JSON
-// pointer.
+// The payloads are JSON as the protocol requires: integers of any size, floats that stay floats,
+// names matched exactly, no duplicate names. Errors have the kind that the caller passes,
+// BadArguments or BadResult, and name the place as a JSON pointer. A struct type that cannot hold
+// arguments is an error of kind Invalid.
 package payload
 
 import (
@@ -25,7 +25,7 @@ type Raw string
 // MarshalJSON returns the text.
 func (r Raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
-// UnmarshalJSON takes the text.
+// UnmarshalJSON sets the text.
 func (r *Raw) UnmarshalJSON(b []byte) error {
 	*r = Raw(b)
 	return nil

@@ -52,7 +52,7 @@ func planOf(t reflect.Type) (*plan, error) {
 		plans.Store(t, made)
 	}
 	if bad, is := made.(*rpc.Error); is {
-		mine := *bad // callers add to their errors
+		mine := *bad // callers change their errors
 		return nil, &mine
 	}
 	return made.(*plan), nil
@@ -64,7 +64,7 @@ func newPlan(t reflect.Type) any {
 	if err := p.add(t, nil); err != nil {
 		return &rpc.Error{Kind: rpc.Invalid, Message: shorten(t.String()) + " cannot hold arguments: " + err.Error()}
 	}
-	p.plain = p.plain && len(p.args) > 0 // the library refuses a struct without any
+	p.plain = p.plain && len(p.args) > 0 // the library refuses a struct without fields for JSON
 	return p
 }
 
@@ -141,7 +141,7 @@ func (p *plan) addField(f reflect.StructField, name string, at []int) error {
 
 func isOptional(t reflect.Type) bool { return reflect.PointerTo(t).Implements(optionalType) }
 
-// nullable reports whether null differs from the zero value of t.
+// nullable reports whether a value of type t can represent null.
 func nullable(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
@@ -158,7 +158,7 @@ func ownJSON(t reflect.Type) bool {
 		implements[encoding.TextMarshaler](t) || implements[encoding.TextAppender](t) || implements[encoding.TextUnmarshaler](t)
 }
 
-// signature lists the arguments for people, such as "a (integer), b (string, optional)".
+// signature lists the arguments for error texts, such as "a (integer), b (string, optional)".
 func (p *plan) signature() string {
 	words := make([]string, 0, len(p.args)+1)
 	for _, a := range p.args {

@@ -28,14 +28,14 @@ const (
 // Argument describes a keyword argument.
 type Argument struct {
 	Name string
-	// Type is the JSON type in words: string, integer, number, boolean, object, any, or "array of"
-	// and another one.
+	// Type is the JSON type in words: "string", "integer", "number", "boolean", "object", "any", or
+	// "array of" and one of these types.
 	Type     string
 	Optional bool
 }
 
-// Describe returns the keyword arguments that the type t accepts, and whether it accepts others as
-// well. An error, of kind Invalid, means that t cannot hold arguments.
+// Describe returns the keyword arguments that the type t accepts. Extra is true if t also accepts
+// arguments with other names. An error, of kind Invalid, means that t cannot hold arguments.
 func Describe(t reflect.Type) (args []Argument, extra bool, err error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// shape describes what an object of keyword arguments, or a value in it, must look like, as far as
-// its structs define that. The JSON library itself ignores unknown and missing members. Shapes are
-// made once for each type, may refer to themselves, and are nil for types without structs.
+// shape describes which members the objects in a value must and may have, according to the structs
+// in the value's Go type. It is needed because the JSON library ignores unknown and missing
+// members. Shapes are made once for each type, may refer to themselves, and are nil for types
+// without structs.
 type shape struct {
 	// members are the members of a struct, in the order of its fields. ByName has the index of
 	// each; it is nil for a list or a map, whose elements have the shape elem.
@@ -23,7 +24,8 @@ type shape struct {
 	nests bool
 }
 
-// slot is a place for a value.
+// slot is the place of a value: an element, or the value of a member. Its shape is nil if there is
+// nothing to check.
 type slot struct {
 	shape    *shape
 	nullable bool
@@ -50,7 +52,8 @@ func shapeOf(t reflect.Type) *shape {
 	return s
 }
 
-// shaping makes shapes. It has the unfinished ones, for types that contain themselves.
+// shaping makes shapes. It maps types to shapes that may be unfinished, for types that contain
+// themselves.
 type shaping map[reflect.Type]*shape
 
 func (m shaping) slot(t reflect.Type) slot {
@@ -116,7 +119,7 @@ type field struct {
 	depth    int
 	typ      reflect.Type
 	optional bool // the library may leave it out
-	rest     bool // takes the members that have no field, or may match them by other names
+	rest     bool // it receives members without a field, or the library matches its name in other ways than exactly
 }
 
 // fieldsOf returns the fields of a struct in order. If several have the same name, the one with the
@@ -145,8 +148,8 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// appendFields appends the fields of t. In describes where t is embedded, and above has the types
-// around it.
+// appendFields appends the fields of t. In is the field by which t is embedded, and above has the
+// types around t.
 func appendFields(list []field, t reflect.Type, in field, above map[reflect.Type]bool) []field {
 	if above[t] {
 		return list

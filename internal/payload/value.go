@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxDepth bounds the nesting of a protobuf value. A level needs up to three messages, and the
-// protobuf libraries fail beyond 10,000 (Go) or 100 (C++, Python) of these.
+// maxDepth bounds the nesting of a protobuf value. A level needs up to three nested messages, and
+// protobuf libraries fail beyond 10,000 (Go) or 100 (C++, Python) nested messages.
 const maxDepth = 1000
 
 // FromValue returns a protobuf value as JSON text. An integral number is written as an integer. One
@@ -107,7 +107,7 @@ func next(enc *jsontext.Encoder) string {
 		return string(at)
 	}
 	if n > 0 {
-		at = at.Parent() // of the value before
+		at = at.Parent() // the pointer is that of the previous value
 	}
 	return string(at.AppendToken(strconv.FormatInt(n, 10)))
 }

@@ -5,8 +5,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// JSON returns JSON text as a payload of the protocol. Each message has at least one, so its parts
-// share one allocation.
+// JSON returns JSON text as a payload of the protocol. It makes one allocation for all parts,
+// because each message has at least one payload.
 func JSON(text string) *pb.Payload {
 	p := &struct {
 		payload pb.Payload
@@ -16,8 +16,8 @@ func JSON(text string) *pb.Payload {
 	return &p.payload
 }
 
-// Text returns a payload as JSON text, or an empty string if the payload is absent. A payload in an
-// unknown encoding is an error of the given kind: taking it for absent would lose it.
+// Text returns a payload as JSON text, or an empty string if p is nil or empty. A payload in an
+// unknown encoding is an error of the given kind: its content would be lost if it counted as empty.
 func Text(p *pb.Payload, kind rpc.Kind) (string, error) {
 	switch e := p.GetEncoding().(type) {
 	case *pb.Payload_Json:

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Evidence is what is known about an RPC besides the error that it ended with.
+// Evidence is what the client knows about an RPC besides the error with which it ended.
 type Evidence struct {
 	// Sent is true if a stream was opened for the RPC. If not, no method can have run.
 	Sent bool
@@ -38,8 +38,9 @@ type Evidence struct {
 // the RPC.
 func Decode(err error, sent bool) *rpc.Error { return Evidence{Sent: sent}.Decode(err) }
 
-// Decode converts the error of an RPC to an rpc.Error. Once a message was sent, only our detail
-// proves what happened to it. Status codes prove nothing, with one exception: see foreign.
+// Decode converts the error of an RPC to an rpc.Error. Once a message was sent, only an ErrorDetail
+// in the status proves whether the method ran. Status codes prove nothing, with one exception: see
+// foreign.
 func (v Evidence) Decode(err error) *rpc.Error {
 	st, _ := status.FromError(err)
 	if short := Short(st); short != st {
@@ -56,7 +57,7 @@ func (v Evidence) Decode(err error) *rpc.Error {
 	return v.decodeBare(st, err)
 }
 
-// decodeBare is Decode for a status without our detail.
+// decodeBare is Decode for a status without an ErrorDetail.
 func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !v.Sent}
 	switch {
@@ -78,11 +79,11 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	return e
 }
 
-// unprocessed reports whether gRPC says that the server proved by means of HTTP/2 that it did not
-// process a request: it refused the stream, or went away and named an earlier stream as its last.
-// gRPC says so only with these texts. A handler of a typed service may return an error with such a
-// text that it got from elsewhere, so for typed services the text counts only if no status came. In
-// the library's protocol no server returns one.
+// unprocessed reports whether HTTP/2 proves that the server did not process the request: the server
+// reset the stream with REFUSED_STREAM, or sent a GOAWAY frame that names an earlier stream as the
+// last. gRPC reports this only by the texts below. A handler of a typed service may return an error
+// with such a text, which it got from a call of its own. So for typed services the text counts only
+// if the server sent no status. In the library's protocol, no server returns such an error.
 func (v Evidence) unprocessed(st *status.Status) bool {
 	if believed := v.Unanswered || v.Contract && !v.Headers; !believed || st.Code() != codes.Unavailable {
 		return false
@@ -98,12 +99,12 @@ func (v Evidence) unprocessed(st *status.Status) bool {
 
 const unwritten = "the stream ended before the message was written"
 
-// ErrUnwritten is the error of an RPC whose message gRPC did not write, so that no server received
-// it.
+// ErrUnwritten is the error of an RPC whose message gRPC did not write to the connection, so that
+// no server received it.
 var ErrUnwritten = status.Error(codes.Unavailable, unwritten)
 
-// unproven returns the kind and the message for an error after a message was sent, if there is no
-// detail of ours.
+// unproven returns the kind and the message for a status without an ErrorDetail, if a message was
+// sent.
 func unproven(st *status.Status) (rpc.Kind, string) {
 	switch st.Code() {
 	case codes.ResourceExhausted:
@@ -118,7 +119,7 @@ func unproven(st *status.Status) (rpc.Kind, string) {
 	return rpc.OutcomeUnknown, fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), Plain(st.Message()))
 }
 
-// lost is the message for a connection that ended too early.
+// lost returns the error text for a connection that ended before the answer came.
 func lost(st *status.Status) string {
 	why := ""
 	if text := Plain(st.Message()); text != "" {
@@ -128,9 +129,9 @@ func lost(st *status.Status) string {
 }
 
 // foreign returns the error for an RPC of the library's protocol that was answered with
-// UNIMPLEMENTED without our detail. gRPC servers answer so for services that they do not have, and
-// HTTP servers with 404. A server of oslorpc never does, even if one of its interceptors would: see
-// [Seal].
+// UNIMPLEMENTED and no ErrorDetail. gRPC servers answer so for services that they do not have, and
+// gRPC converts the status 404 of an HTTP server to it. So the peer is another program: a server of
+// oslorpc never answers so, because of [Seal].
 func foreign(st *status.Status) *rpc.Error {
 	if strings.Contains(st.Message(), "grpc-encoding") { // gRPC's refusal of a compressor, which any server may lack
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the server does not know the compressor: " + st.Message()}
@@ -140,9 +141,10 @@ func foreign(st *status.Status) *rpc.Error {
 	return e
 }
 
-// Seal makes sure that a server of oslorpc never answers an RPC of the library's protocol with
-// UNIMPLEMENTED without our detail, which clients take for another program. An interceptor may
-// return such an error, before the method or after it.
+// Seal replaces an UNIMPLEMENTED status without an ErrorDetail, which an interceptor may have
+// returned before or after the method ran. Servers apply it to each RPC of the library's protocol,
+// because clients conclude from such a status that the server is another program and the method did
+// not run.
 func Seal(err error) error {
 	if err == nil || status.Code(err) != codes.Unimplemented {
 		return err
@@ -155,9 +157,9 @@ func Seal(err error) error {
 		"which does not say whether the method ran: " + st.Message()}, nil).Err()
 }
 
-// unsent returns the error for when no stream was opened. gRPC uses INTERNAL for requests that it
-// cannot send because of a header, a codec or a compressor. Such a request fails with every server,
-// unless the limit is this server's.
+// unsent returns the error for an RPC for which no stream was opened. gRPC uses INTERNAL for
+// requests that it cannot send because of a header, a codec or a compressor. Such a request fails
+// at every server, except if this server's limit of the header size is the reason.
 func unsent(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Kind: rpc.Unreachable, Message: Plain(st.Message()), Cause: err, NotStarted: true}
 	if st.Code() != codes.Internal {
@@ -171,7 +173,7 @@ func unsent(st *status.Status, err error) *rpc.Error {
 	return e
 }
 
-// soFar says how far a message got before its sender gave up.
+// soFar returns an error text that says whether a message was sent before its sender gave up.
 func soFar(sent bool) string {
 	if sent {
 		return "no answer came; the method may have run"
@@ -179,9 +181,9 @@ func soFar(sent bool) string {
 	return "it was not sent"
 }
 
-// detailOf returns our detail in a status, or nil if there is none. Servers of oslorpc never send
-// several details, nor a malformed one. If a status has that, it is garbled, and its meaning is not
-// known.
+// detailOf returns the ErrorDetail in a status, or nil if there is none. Garbled is true if the
+// status has several, or a malformed one, which servers of oslorpc never send. Its meaning is then
+// not known.
 func detailOf(st *status.Status) (detail *pb.ErrorDetail, garbled bool) {
 	for _, d := range st.Proto().GetDetails() {
 		if !d.MessageIs(detail) {
@@ -205,11 +207,11 @@ func (v Evidence) garbled(st *status.Status, err error) *rpc.Error {
 // decodeDetail returns the error that a server describes, as far as it is credible: a peer may
 // contradict itself.
 func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
-	if proto.Size(d) > maxStatus { // servers of oslorpc cut their details themselves
+	if proto.Size(d) > maxStatus { // servers of oslorpc trim their details before they send them
 		trim(d, "")
 	}
 	e := &rpc.Error{Message: d.GetMessage(), Method: d.GetMethod(), Path: d.GetPath(), Server: d.GetServer(), InstanceID: d.GetInstanceId()}
-	if e.Cause = causeOf(d); e.Message == "" && d.GetRemote() != nil { // the status had no room to say it twice
+	if e.Cause = causeOf(d); e.Message == "" && d.GetRemote() != nil { // trim has removed it, as the remote error has it, too
 		e.Message = e.Cause.Error()
 	}
 	var known bool
@@ -227,13 +229,14 @@ func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error 
 	case e.Kind == rpc.Refused && !e.NotStarted:
 		e.Kind, e.Cause = rpc.OutcomeUnknown, nil
 		e.Message = "the server refused the message, and does not say that it did not start the method: " + e.Message
-	case !known && e.NotStarted: // a newer server may refuse for reasons that this client does not know; another one may not
+	case !known && e.NotStarted: // a newer server refuses for a reason that this client does not know
 		e.Kind, e.Cause = rpc.Refused, refusalOf(d.GetKind())
 	}
 	return e
 }
 
-// causeOf returns the cause that a detail describes, or nil.
+// causeOf returns the cause that a detail describes: a remote error, or the interfaces that the
+// server offers. It returns nil if there is none.
 func causeOf(d *pb.ErrorDetail) error {
 	if r := d.GetRemote(); r != nil {
 		return &rpc.RemoteError{
@@ -246,8 +249,8 @@ func causeOf(d *pb.ErrorDetail) error {
 	return nil
 }
 
-// kindOf returns the kind for a kind of the protocol. An unknown kind says nothing about the
-// outcome.
+// kindOf converts a kind of the protocol. For an unknown kind it returns OutcomeUnknown, because
+// that kind says nothing about the outcome.
 func kindOf(wire pb.ErrorKind) (kind rpc.Kind, known bool) {
 	for _, f := range refusals {
 		if f.wire == wire {

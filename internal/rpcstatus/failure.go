@@ -14,8 +14,8 @@ import (
 
 // failure is an rpc.Error that is also a gRPC status, for programs that only know gRPC's errors.
 //
-// The status lacks our detail. A detail may say that the method did not start. If a handler
-// returned the error of its own call to its caller, that would be false for the handler.
+// The status has no ErrorDetail, which may say that the method did not start. If a handler passed
+// the error of its own call on to its caller, that would be false: the handler did run.
 type failure struct {
 	ours   *rpc.Error
 	status *status.Status
@@ -30,8 +30,8 @@ func (f *failure) GRPCStatus() *status.Status { return f.status }
 // Unwrap lets errors.As find the rpc.Error.
 func (f *failure) Unwrap() error { return f.ours }
 
-// WithStatus returns an error that is also a gRPC status: the status that the error came with, if
-// any, or else the status that a server would send.
+// WithStatus returns an error that is also a gRPC status: the received status came, if it is not
+// nil or OK, or else the status that a server would send for e.
 func WithStatus(e *rpc.Error, came *status.Status) error {
 	if came != nil && came.Code() != codes.OK {
 		return &failure{ours: e, status: WithoutDetail(came)}
@@ -59,16 +59,16 @@ func codeOf(e *rpc.Error) codes.Code {
 	return codes.Unknown
 }
 
-// WithoutDetail returns a status without our detail about the outcome of a message, so that the
-// status can be used for another message.
+// WithoutDetail returns a copy of a status without its ErrorDetails, which are about one message,
+// so that the status can be sent for another message.
 func WithoutDetail(st *status.Status) *status.Status {
 	p := st.Proto()
 	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*pb.ErrorDetail)(nil)) })
 	return status.FromProto(p)
 }
 
-// kept is the cause of an error that was made from a status. It keeps the status for programs that
-// only know gRPC's errors.
+// kept wraps the cause of an error that was decoded from a status. It keeps the status, for
+// programs that only know gRPC's errors.
 type kept struct {
 	cause  error // the cause that the error would have; may be nil
 	status *status.Status
@@ -85,7 +85,8 @@ func (k kept) Error() string {
 // Unwrap returns the cause.
 func (k kept) Unwrap() error { return k.cause }
 
-// KeepStatus returns an error that keeps the status from which it was made, for [StatusOf].
+// KeepStatus returns a copy of ours that keeps the status of came, from which it was decoded, for
+// [StatusOf].
 func KeepStatus(ours *rpc.Error, came error) *rpc.Error {
 	st, _ := status.FromError(came)
 	keeping := *ours
@@ -93,7 +94,7 @@ func KeepStatus(ours *rpc.Error, came error) *rpc.Error {
 	return &keeping
 }
 
-// StatusOf returns the status from which an error was made, or nil.
+// StatusOf returns the status that [KeepStatus] kept in an error, or nil.
 func StatusOf(err error) *status.Status {
 	if k, ok := errors.AsType[kept](err); ok {
 		return k.status

@@ -5,7 +5,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Implementations returns interfaces as they are sent.
+// Implementations encodes interfaces for sending.
 func Implementations(all []rpc.Implementation) []*pb.Implementation {
 	list := make([]*pb.Implementation, 0, len(all))
 	for _, i := range all {
@@ -18,7 +18,7 @@ func Implementations(all []rpc.Implementation) []*pb.Implementation {
 	return list
 }
 
-// implemented returns the interfaces that a peer sent, except what cannot be read.
+// implemented decodes the interfaces that a peer sent. It skips those with a malformed version.
 func implemented(sent []*pb.Implementation) (list []rpc.Implementation) {
 	for _, i := range sent {
 		if version, err := rpc.ParseVersion(i.GetVersion()); err == nil {

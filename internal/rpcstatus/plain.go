@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Plain returns in plain words what gRPC says about a connection or a stream that broke. Another
-// text, such as a server's own, stays as it is.
+// Plain replaces a text of gRPC about a broken connection or stream by plain words. It returns
+// other texts, such as a server's own, unchanged.
 func Plain(text string) string {
 	for {
 		inner := unwrapped(text)
@@ -29,7 +29,7 @@ var (
 	closing = regexp.MustCompile(`^closing transport due to: (.*), received prior goaway: code: NO_ERROR\b.*$`)
 )
 
-// unwrapped removes what gRPC puts around a text.
+// unwrapped removes one layer of the prefixes and quotes that gRPC puts around a text.
 func unwrapped(text string) string {
 	text = strings.TrimPrefix(text, "transport: ")
 	if m := closing.FindStringSubmatch(text); m != nil {
@@ -43,8 +43,8 @@ func unwrapped(text string) string {
 	return text
 }
 
-// phrases say in plain words what gRPC's texts mean. The words of the text that a pattern captures
-// follow.
+// phrases maps gRPC's texts to plain words. The text that a pattern captures is appended to the
+// words.
 var phrases = []struct {
 	pattern *regexp.Regexp
 	words   string

@@ -7,9 +7,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Relayed returns the error of a forwarded message in a form that a server can send, since some
-// kinds only occur at clients. If the method provably did not run, the error is a refusal, since
-// another gateway may reach the server. Nil stays nil.
+// Relayed converts the error of a forwarded message so that a gateway can send it, since some kinds
+// only occur at clients. If the method provably did not run, such an error becomes a refusal,
+// because another gateway may reach the server. Otherwise it becomes OutcomeUnknown. Nil stays nil.
 func Relayed(err error) error {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok {

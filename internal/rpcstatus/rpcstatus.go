@@ -1,5 +1,5 @@
-// Package rpcstatus converts errors to gRPC statuses and back. It is the only place that knows the
-// status code and details of each kind, and what a status proves about whether the method ran.
+// Package rpcstatus converts errors to gRPC statuses and back. It alone knows the status code and
+// details of each kind, and what a status proves about whether the method ran.
 package rpcstatus
 
 import (
@@ -14,15 +14,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// form is the representation of a kind in the protocol.
+// form is the representation of a kind of errors in the protocol.
 type form struct {
 	kind rpc.Kind
 	wire pb.ErrorKind
 	code codes.Code
 }
 
-// forms has one entry for each kind that a server can send. Refused has one for each reason; see
-// refusals.
+// forms has one entry for each kind that a server can send, except Refused, which has an entry for
+// each reason in refusals.
 var forms = []form{
 	{rpc.InvalidTarget, pb.ErrorKind_ERROR_KIND_INVALID_TARGET, codes.InvalidArgument},
 	{rpc.UnsupportedVersion, pb.ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION, codes.FailedPrecondition},
@@ -44,8 +44,10 @@ var refusals = map[refusal.Reason]form{
 	refusal.Declined:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_REFUSED, codes.Unavailable},
 }
 
-// Encode returns err as a status with an ErrorDetail. An error that is not an rpc.Error is a defect
-// of the library; it is sent as an internal error that does not say whether the method ran.
+// Encode returns err as a status with an ErrorDetail, for a server to send. Seen are the interfaces
+// that the server offers; if it is empty, those in the error's cause are used. An error that is not
+// an rpc.Error is a defect of the library; it becomes INTERNAL, which does not say whether the
+// method ran.
 func Encode(err error, seen []*pb.Implementation) *status.Status {
 	var e *rpc.Error
 	if !errors.As(err, &e) {

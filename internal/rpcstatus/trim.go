@@ -13,19 +13,21 @@ import (
 )
 
 const (
-	// maxStatus bounds a status with its detail. Other gRPC implementations allow 8 KiB of
-	// metadata. In it, the detail takes four thirds of its size, in base64, and the text occurs
-	// twice.
+	// maxStatus is the maximum size of a status with its detail, in bytes. Other gRPC
+	// implementations allow 8 KiB of metadata. There, the detail takes four thirds of its size,
+	// because of base64, and the text occurs twice.
 	maxStatus = 4 << 10
-	// maxText bounds the text of a status in HTTP/2, where it is percent-encoded.
+	// maxText is the maximum size of the text of a status in HTTP/2, where it is percent-encoded,
+	// in bytes.
 	maxText = 1 << 10
 	// envelope is the size of a status besides its text and its detail: the code, the name of the
 	// detail's type, tags and lengths.
 	envelope = 64
 )
 
-// trim trims a detail to its maximum size: stack lines first, then duplicate text, then the data,
-// then the longest texts and lists. It returns the text of the status, trimmed as well.
+// trim trims a detail so that its status fits in maxStatus: it removes stack lines first, then the
+// message that the remote error repeats, then the data, and then shortens the longest texts and
+// lists. It returns the text of the status, trimmed to maxText.
 func trim(d *pb.ErrorDetail, text string) string {
 	text = trimText(text)
 	for _, s := range texts(d) {
@@ -37,7 +39,7 @@ func trim(d *pb.ErrorDetail, text string) string {
 		d.Message = "" // the remote error has it
 	}
 	if r := d.GetRemote(); r != nil && proto.Size(d) > budget {
-		r.Data = "" // a part of it would not be JSON
+		r.Data = "" // truncated data would not be JSON
 	}
 	for limit := budget; proto.Size(d) > budget; limit -= limit/16 + 1 {
 		shorten(d, limit)
@@ -60,7 +62,7 @@ func trimStack(r *pb.RemoteError, excess int) {
 
 // shorten cuts each text of a detail to limit bytes, and its lists to about the same size.
 func shorten(d *pb.ErrorDetail, limit int) {
-	const usual = 64 // bytes that an entry of a list has
+	const usual = 64 // the usual size of an entry of a list, in bytes
 	d.Implemented = first(d.GetImplemented(), limit/usual)
 	if r := d.GetRemote(); r != nil {
 		r.Hops = first(r.GetHops(), limit/usual)
@@ -91,8 +93,8 @@ func texts(d *pb.ErrorDetail) []*string {
 	return all
 }
 
-// valid replaces invalid UTF-8, which protobuf would refuse. The texts come from errors of
-// programs.
+// valid replaces invalid UTF-8, which protobuf would refuse. The texts may come from errors of
+// programs, with any content.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 const ellipsis = "…"
@@ -127,8 +129,8 @@ func trimText(s string) string {
 	return s
 }
 
-// Short returns a status with a text no longer than a server of oslorpc sends. Other peers may send
-// megabytes, which would be logged.
+// Short returns a status whose text is cut to maxText. Other peers than servers of oslorpc may send
+// megabytes, which must not fill the log.
 func Short(st *status.Status) *status.Status {
 	if len(st.Message()) <= maxText {
 		return st
@@ -138,8 +140,8 @@ func Short(st *status.Status) *status.Status {
 	return status.FromProto(p)
 }
 
-// Bound returns a status within the size limit of other implementations. If necessary, it removes
-// the program's own details.
+// Bound returns a status that other gRPC implementations can receive. If a status exceeds
+// maxStatus, Bound trims the text and removes all details that the program added.
 func Bound(st *status.Status) *status.Status {
 	p := st.Proto()
 	if proto.Size(p) <= maxStatus {

@@ -14,9 +14,11 @@ type Verdict string
 
 // These are the verdicts.
 const (
-	// Safe means that every server serves the version, and no caller needs another version.
+	// Safe means that every server serves the version, and no caller asked for a version that it
+	// does not serve.
 	Safe Verdict = "safe"
-	// NotYet means that servers or callers are in the way.
+	// NotYet means that a server does not serve the version, or a caller asked for an incompatible
+	// one.
 	NotYet Verdict = "not yet"
 	// CannotTell means that information is missing. If there is a known obstacle as well, the
 	// verdict is NotYet.
@@ -35,25 +37,27 @@ type Findings struct {
 	Behind []rpc.Instance
 	// Unreported has the servers that do not report what they implement.
 	Unreported []rpc.Instance
-	// Unanswered has the servers that did not answer.
+	// Unanswered has the servers that did not answer the query about their requests.
 	Unanswered []Observation
 	// Callers has the requests for versions that the goal does not serve.
 	Callers []Request
-	// Unproven has such requests from callers that proved no identity, in a fleet whose other
-	// callers do. Any program can send such a request, so they do not affect the verdict.
+	// Unproven has the requests that would be in Callers, but come from callers without a proved
+	// identity, in a fleet where other callers have one. Any program can send such requests, so
+	// they do not affect the verdict.
 	Unproven []Request
 	// Deprecated has the requests for deprecated methods that the goal serves.
 	Deprecated []Request
-	// Uncounted is the number of messages that servers had no room to count by version.
+	// Uncounted is the number of messages that servers did not count by version, because their
+	// statistics were full.
 	Uncounted int64
-	// Observed is how long all servers that answered have counted requests. Youngest is the server
-	// that started last, empty if no server answered.
+	// Observed is the time for which every server that answered has counted requests: the uptime of
+	// Youngest, the server that started last. Youngest is empty if no server answered.
 	Observed time.Duration
 	Youngest string
 }
 
-// Check returns the obstacles to upgrading a topic to a version: to sending the version to every
-// server, and to dropping older versions.
+// Check returns what stands in the way of a version: servers to which messages at the version
+// cannot be sent, and callers that still need older versions.
 func Check(goal rpc.Implementation, seen []Observation) *Findings {
 	f := &Findings{Goal: goal}
 	for _, o := range seen {

@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// deprecations are the versions in which methods became deprecated. If servers disagree, the one
-// with the newest version of the endpoint counts, because the others are older builds.
+// deprecations are the versions in which methods became deprecated. If servers disagree, the server
+// with the newest version of the endpoint counts, because the others run older builds.
 type deprecations map[methodKey]deprecation
 
 // methodKey identifies a method of an interface. For a fallback, the method is empty.

@@ -37,7 +37,7 @@ func AutoCap(i rpc.Interface, instances []rpc.Instance) *rpc.CapReason {
 	return route.CeilingOf(i, instances).Reason(i)
 }
 
-// HeldDown reports whether the cap would be higher without its holders.
+// HeldDown reports whether there is no cap, or the cap is below the newest version.
 func (c *Cap) HeldDown() bool {
 	return c.State != rpc.CapKnown || c.Version.Compare(c.Newest) < 0
 }
@@ -49,7 +49,7 @@ func (m *Matrix) Holders() []rpc.Instance {
 	})
 }
 
-// HoldersOf returns the observations of the instances that hold a cap down.
+// HoldersOf returns the observations of the instances that are the holders of a cap.
 func HoldersOf(r *rpc.CapReason, seen []Observation) []Observation {
 	return slices.DeleteFunc(slices.Clone(seen), func(o Observation) bool { return !holds(r, o.Instance) })
 }
@@ -58,8 +58,8 @@ func holds(r *rpc.CapReason, i rpc.Instance) bool {
 	return slices.ContainsFunc(r.Holders, func(holder rpc.Instance) bool { return same(holder, i) })
 }
 
-// same reports whether two descriptions are about the same instance. Instances at static addresses
-// have no ID.
+// same reports whether a and b are the same instance. Instances at static addresses have no ID, so
+// all their fields are compared.
 func same(a, b rpc.Instance) bool {
 	if a.ID != "" || b.ID != "" {
 		return a.ID == b.ID
@@ -81,7 +81,8 @@ func VersionsOf(i rpc.Instance, at rpc.Interface) []rpc.Version {
 	return list
 }
 
-// AllServe reports whether every server serves a version of the interface of a cap.
+// AllServe reports whether every server that implements a cap's interface serves the version v of
+// it.
 func AllServe(r *rpc.CapReason, v rpc.Version) bool {
 	return r.State == rpc.CapKnown && r.Version.Serves(v)
 }

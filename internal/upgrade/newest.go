@@ -32,9 +32,9 @@ func (n Newest) Major(namespace string) (newest rpc.Interface, found bool) {
 	return newest, found
 }
 
-// outdates reports whether any instance implements a later version of the interface, or the
-// namespace exists only with later major versions. Revisions do not count, since callers do not ask
-// for them.
+// outdates reports whether an instance implements a later version than the requested one, with the
+// same major version, or else whether there is only a later major version of the namespace.
+// Revisions do not count, since callers do not ask for them.
 func (n Newest) outdates(requested rpc.Implementation) bool {
 	at := requested.Interface()
 	if newest, found := n[at]; found {

@@ -1,7 +1,7 @@
 // Package upgrade computes what operators need to know to upgrade a fleet: which server implements
 // which version, which servers hold the automatic version cap down, which callers ask for old
-// methods, and whether a version can be sent to every server. The package only computes; its
-// callers list the instances and query them.
+// methods, and whether a version can be sent to every server. It makes no requests: its callers
+// list the instances and query them.
 package upgrade
 
 import (
@@ -35,8 +35,8 @@ func Observe(i rpc.Instance, info *rpc.Info, err error) Observation {
 	return o
 }
 
-// Servers returns the process's report about the servers of the instance. Usually there is one. A
-// static address may have several, and an instance that did not answer has none.
+// Servers returns the reports about the instance's servers. Usually there is one report. There may
+// be several for a static address, and there is none if the instance did not answer.
 func (o *Observation) Servers() []rpc.ServerInfo {
 	if o.Info == nil {
 		return nil

@@ -19,7 +19,7 @@ type Request struct {
 	DeprecatedSince rpc.Version
 }
 
-// requested identifies a request.
+// requested is the key by which the counts of servers are added up.
 type requested struct {
 	namespace, method string
 	version           rpc.Version
@@ -61,11 +61,12 @@ func (r *Request) add(count rpc.RequestCount) {
 type Requests struct {
 	// List is ordered by namespace, method, version and caller.
 	List []Request
-	// Uncounted is the number of messages that servers had no room to count by method and caller.
+	// Uncounted is the number of messages that servers did not count by method and caller, because
+	// their statistics were full.
 	Uncounted int64
 }
 
-// proven reports whether any caller of the fleet proved its identity.
+// proven reports whether any caller in the list proved its identity.
 func (r Requests) proven() bool {
 	return slices.ContainsFunc(r.List, func(request Request) bool { return request.Identity != "" })
 }
@@ -96,7 +97,7 @@ func RequestsOf(seen []Observation) Requests {
 }
 
 // Outdated returns the requests for deprecated methods, and the requests for versions older than
-// the newest. Pings have no version.
+// the newest. It leaves out pings, whose version has no meaning.
 func (r Requests) Outdated(newest Newest) []Request {
 	var old []Request
 	for _, request := range r.List {
