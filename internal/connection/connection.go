@@ -7,7 +7,7 @@ import "time"
 // ping more often.
 const MinPing = 5 * time.Second
 
-// SizeSlack is the maximum size, in bytes, of a message without its payloads. GRPC's size limits
+// SizeSlack is the maximum size, in bytes, of a message without its payloads. gRPC's size limits
 // are this much higher than this library's. So a message that is too large gets an error of this
 // library, which says what to do and whether the method ran.
 const SizeSlack = 1 << 20

@@ -17,7 +17,7 @@ type Conn struct {
 	sight sight
 }
 
-// Connection returns a connection to an address. GRPC connects at the first use.
+// Connection returns a connection to an address. gRPC connects at the first use.
 func (c Config) Connection(addr string) (*Conn, error) {
 	conn := &Conn{addr: addr}
 	var err error

@@ -64,7 +64,7 @@ var connectParams = grpc.ConnectParams{
 const streamWindow, connWindow = 1 << 20, 4 << 20
 
 // attemptTime bounds how long connecting to an address may take, and then how long the peer's
-// preface may take. GRPC's own limits grow with the back-off: an attempt that began during a
+// preface may take. gRPC's own limits grow with the back-off: an attempt that began during a
 // network outage could wait for a TCP retransmission long after the network is back.
 const attemptTime = 3 * time.Second
 

@@ -75,7 +75,7 @@ func (c Config) verifier() *verifier {
 	return &verifier{rule: c.Identity, log: lograte.New(log)}
 }
 
-// verified verifies the connections to an address. GRPC calls it for each RPC before it sends the
+// verified verifies the connections to an address. gRPC calls it for each RPC before it sends the
 // RPC.
 type verified struct {
 	*verifier
