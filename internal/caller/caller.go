@@ -10,10 +10,10 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Caller is the sender of a message, in the view of the first gateway.
+// Caller is the original sender of a message, as the first gateway saw it.
 type Caller struct {
-	// Names is what the caller proved, Addr its network address, and Agent the name that it gives
-	// itself.
+	// Names are the names that the caller proved, Addr is its network address, and Agent the name
+	// that it gives itself.
 	Names       []string
 	Addr, Agent string
 	// Gateways are the boot ids of the gateways that forwarded the message, in order.
@@ -34,7 +34,7 @@ var ErrTooMuch = errors.New("`caller` is larger than what gateways send: leave i
 // Encode returns the caller in the form of the protocol.
 func (c *Caller) Encode() string {
 	encoded, err := proto.Marshal(&pb.Caller{Names: c.Names, Address: c.Addr, Agent: c.Agent, Gateways: c.Gateways})
-	if err != nil { // a name is not UTF-8, so nothing is said but who forwarded it
+	if err != nil { // a name is not UTF-8: leave out everything but the gateways
 		encoded, _ = proto.Marshal(&pb.Caller{Gateways: c.Gateways})
 	}
 	return string(encoded)

@@ -1,6 +1,6 @@
 // Package deadline has contexts with a deadline. Unlike the contexts of package context, they make
-// a timer and a channel only when a goroutine waits for their end. Most messages are answered
-// before that, or their carriers wait with reused timers.
+// a timer and a channel only when Done is first called. That saves them for most messages: these
+// are answered before, or their carriers wait with reused timers.
 package deadline
 
 import (
@@ -79,7 +79,7 @@ func (c *Context) Err() error {
 		if c.outer.Err() == nil && !c.ended && time.Now().Before(c.at) {
 			return nil
 		}
-		c.make() // it has ended, and stays so
+		c.make() // the context has ended; the inner context says why
 	}
 	return c.inner.Err()
 }
@@ -94,9 +94,9 @@ func (c *Context) Value(key any) any {
 	return c.outer.Value(key)
 }
 
-// Split splits ctx into a context and a deadline: ctx ends with the first of both. The time is zero
-// if the context already includes it. A caller that waits for both need not make ctx allocate a
-// timer.
+// Split splits ctx into an outer context and a deadline; ctx ends with the earlier of both. A
+// caller that waits for both separately saves the allocation of a timer in ctx. If the time is
+// zero, outer is ctx itself, and includes the deadline.
 func Split(ctx context.Context) (outer context.Context, at time.Time) {
 	if c, ok := ctx.(*Context); ok && c.made() == nil {
 		return c.outer, c.at

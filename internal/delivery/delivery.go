@@ -145,8 +145,8 @@ type delivery struct {
 	// reason, so that another round may succeed.
 	unable error
 	able   bool
-	// refusal is the text of a refusal by an instance that is listed but has stopped. It completes
-	// the error if there is no other instance.
+	// refusal says that a listed instance no longer accepts messages, and repeats the text of the
+	// refusal. It completes the error if there is no other instance.
 	refusal string
 	// reached is true if the client could connect to an instance in this round.
 	reached bool

@@ -70,8 +70,8 @@ func Denied(results []Result) error {
 	return sent[0].Err
 }
 
-// left reports whether an unlisted instance itself refused because it has stopped. Then it simply
-// left.
+// left reports whether an unlisted instance no longer runs, according to the refusal. Then it
+// simply left.
 func left(r Result) bool { return r.Entry.Unlisted && refusal.Gone(r.Err) }
 
 // replaced reports whether nothing listens at an instance's address while another instance has the

@@ -37,9 +37,9 @@ type member struct {
 	// unlisted is true if the link was told, by Unlist, that the instance is no longer listed or
 	// has left.
 	unlisted bool
-	// left is true if the instance itself said that it is stopping or has stopped. It stays a
-	// member so that a registry that still lists it does not bring it back, and because another
-	// instance may take its place.
+	// left is true if the instance no longer accepts messages, according to itself or to the
+	// process at its address. It stays a member so that a registry that still lists it does not
+	// bring it back, and because another instance may take its place.
 	left bool
 	// there is true if, after it vanished from the registry, the instance itself confirmed that it
 	// runs. That is better evidence than the registry. So after lingerTime it is asked again

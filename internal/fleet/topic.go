@@ -166,9 +166,9 @@ func (t *Topic) Recent(server string) bool {
 	return ok && time.Since(last) < recentTime
 }
 
-// Gone marks an instance as left, after the instance itself said that it is stopping or has
-// stopped. It is used again only if the registry removes it and then lists it anew. Gone ignores
-// static addresses, because another process may serve there later.
+// Gone marks an instance as left: according to itself or to the process at its address, it no
+// longer accepts messages. It is used again only if the registry removes it and then lists it anew.
+// Gone ignores static addresses, because another process may serve there later.
 func (t *Topic) Gone(e *route.Entry) {
 	if e.ID == "" {
 		return

@@ -10,9 +10,9 @@ import (
 // claimsKey is the context key for the headers of a message of the library's protocol.
 type claimsKey struct{}
 
-// Note returns the context of an RPC of the library's protocol for [Contradiction]. It returns ctx
-// if no header is ours, which is usual, since the request has all fields. It keeps md, which must
-// not change.
+// Note returns a context that keeps the headers of an RPC of the library's protocol, for
+// [Contradiction]. It returns ctx itself if no name of a header begins with "oslorpc-", which is
+// usual, since the request has all fields. Md must not be changed afterwards.
 func Note(ctx context.Context, md metadata.MD) context.Context {
 	if len(md) == len(usual) && hasUsual(md) {
 		return ctx
@@ -57,7 +57,8 @@ func Routed(ctx context.Context) string {
 	return ""
 }
 
-// Disagreement is [Contradiction] for one header, for requests that have no field for the others.
+// Disagreement is [Contradiction] for a single header, for requests with only one of the fields.
+// Said is the value in the request.
 func Disagreement(ctx context.Context, key, said string) error {
 	md, _ := ctx.Value(claimsKey{}).(metadata.MD)
 	if md == nil || said == "" {
@@ -89,7 +90,7 @@ func Contradiction(ctx context.Context, r *Request, version string) error {
 	return nil
 }
 
-// disagreement returns an error if a header differs from the request.
+// disagreement returns an error if a header is malformed, or is not said, the value in the request.
 func disagreement(md metadata.MD, key, said string) error {
 	value, err := Headers{arrived: md}.escaped(key)
 	switch {

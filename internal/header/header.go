@@ -1,5 +1,6 @@
-// Package header reads and writes the metadata of typed calls. A typed call sends only what its
-// path and the options of its service do not imply, so most calls have none of these headers.
+// Package header reads and writes the gRPC metadata of typed calls. A header is sent only for
+// information that the path of the call and the options of its service do not imply, so most calls
+// have none of these headers.
 package header
 
 import (
@@ -32,8 +33,8 @@ const (
 	ID = "oslorpc-id"
 	// Context is the request context, as JSON text.
 	Context = "oslorpc-context-bin"
-	// Missed is how long ago a message could not be delivered to the server, as a Go duration. It
-	// has an effect only together with ID.
+	// Missed is how long ago the sender last failed to deliver a message to the server, as a Go
+	// duration. It has an effect only together with ID.
 	Missed = "oslorpc-missed"
 	// OrderKey makes messages with the same key run one after the other. It has an effect only
 	// together with ID.
@@ -48,7 +49,7 @@ const (
 // Implemented is the trailer that answers Report: versions, separated by commas.
 const Implemented = "oslorpc-implemented"
 
-// yes is the value of headers that only say something by their presence.
+// yes is the value of headers whose presence alone has a meaning.
 const yes = "1"
 
 // Request has the headers of a request. An empty string means that the header is absent.
@@ -73,8 +74,8 @@ func Read(ctx context.Context) (Request, error) { return Of(ctx).Read() }
 // Of returns the headers of the RPC that is served with ctx.
 func Of(ctx context.Context) Headers { return Headers{ctx: ctx} }
 
-// Arrived is Of for the context of an RPC whose headers have not been changed since [Arrive], if
-// that was called. It reads them in a tenth of the time.
+// Arrived is Of, but returns the headers that [Arrive] put into ctx, if it was called. Use it if no
+// code has changed the headers in ctx since then. Reading them takes a tenth of the time.
 func Arrived(ctx context.Context) Headers {
 	arrived, _ := ctx.Value(arrivedKey{}).(metadata.MD)
 	return Headers{ctx, arrived}
@@ -82,7 +83,7 @@ func Arrived(ctx context.Context) Headers {
 
 type arrivedKey struct{}
 
-// Arrive returns the context of an arriving RPC of a typed service with these headers.
+// Arrive returns a context with the headers of a received RPC of a typed service, for [Arrived].
 func Arrive(ctx context.Context, md metadata.MD) context.Context {
 	return context.WithValue(ctx, arrivedKey{}, md)
 }
@@ -90,7 +91,7 @@ func Arrive(ctx context.Context, md metadata.MD) context.Context {
 // Headers are the headers of a served request.
 type Headers struct {
 	ctx     context.Context //nolint:containedctx // It has the headers.
-	arrived metadata.MD     // the same, if it is not nil
+	arrived metadata.MD     // the headers from Arrive; nil if they must be read from ctx
 }
 
 // UserAgent returns the name that the peer gives itself, or an empty string.
@@ -138,7 +139,7 @@ func (h Headers) Read() (r Request, err error) {
 	return r, err
 }
 
-// scope returns the exchange, topic and server of a request. Proxies route by these.
+// scope returns the headers by which proxies route: exchange, topic and server.
 func (h Headers) scope() (exchange, topic, server string, err error) {
 	if exchange, err = h.escaped(Exchange); err != nil {
 		return "", "", "", err
@@ -207,18 +208,19 @@ func (h Headers) single(key string) (string, error) {
 	return values[0], nil
 }
 
-// prefix is the prefix of the names of all our headers.
+// prefix is the prefix of the names of all headers of this library.
 const prefix = "oslorpc-"
 
 // Authorization is the header with a bearer token. It belongs to the program, unless the transport
 // sends a token with each RPC, or verifies the tokens of its clients.
 const Authorization = "authorization"
 
-// isOurs reports whether a header is reserved, so that programs must not write it.
+// isOurs reports whether the name of a header is reserved for this library. Programs must not set
+// such headers.
 func isOurs(name string) bool { return strings.HasPrefix(name, prefix) }
 
-// IsPlain reports whether gRPC sends metadata of a program unchanged: the name is not reserved, and
-// gRPC refuses neither the name nor a value.
+// IsPlain reports whether a program may set metadata with this name and these values, and gRPC
+// sends it unchanged.
 func IsPlain(name string, values []string) bool {
 	switch name {
 	case "", "content-type", "user-agent", "te":
@@ -234,8 +236,9 @@ func IsPlain(name string, values []string) bool {
 	})
 }
 
-// Write returns a context whose calls carry the headers of r, and no others of ours: if a handler
-// passes on the metadata of the request that it serves, our headers in it describe that request.
+// Write returns a context whose calls have the headers of r, and no other headers of this library.
+// It removes any others, because a handler may pass on the metadata of the request that it serves,
+// whose headers describe that request.
 func Write(ctx context.Context, r *Request) context.Context {
 	var room pairs
 	pairs := r.appendTo(room[:0])
@@ -254,9 +257,9 @@ func Write(ctx context.Context, r *Request) context.Context {
 	return with(ctx, md, pairs)
 }
 
-// Amend is Write for a call that may have headers of ours already, because a client of oslorpc
-// makes it. Headers that r lacks stay, except Version and Report. If the call is not marked as
-// complete, headers about a single message are removed.
+// Amend is Write for a call that may already have headers of this library, because a client of
+// oslorpc makes it. Headers that r lacks stay, except Version and Report. Unless [Complete] marked
+// ctx, Amend also removes the headers that are about a single message.
 func Amend(ctx context.Context, r *Request) context.Context {
 	var room pairs
 	pairs := r.appendTo(room[:0])
@@ -286,13 +289,13 @@ func with(ctx context.Context, md metadata.MD, pairs []string) context.Context {
 
 type completeKey struct{}
 
-// Complete marks a context whose headers Write has written.
+// Complete marks a context whose headers Write has written, for [Amend].
 func Complete(ctx context.Context) context.Context {
 	return context.WithValue(ctx, completeKey{}, true)
 }
 
-// Outgoing returns the metadata that a program adds to its calls, without our headers. It returns
-// nil if there is none. The caller may change the result.
+// Outgoing returns the metadata that a program adds to its calls, without the headers of this
+// library. It returns nil if there is none. The caller may change the result.
 func Outgoing(ctx context.Context) rpc.Metadata {
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
 	if !has {
@@ -306,8 +309,8 @@ func Outgoing(ctx context.Context) rpc.Metadata {
 	return rpc.Metadata(md)
 }
 
-// Size returns the size that metadata of a program takes in a header list, as HTTP/2 counts it,
-// without our headers.
+// Size returns the size of a program's metadata in a header list, in bytes as HTTP/2 counts them.
+// It leaves out the headers of this library.
 func Size(md map[string][]string) int {
 	n := 0
 	for key, values := range md {
@@ -331,10 +334,10 @@ func FieldSize(key, value string) int {
 	return len(key) + n + 32
 }
 
-// pairs has room for the headers of most calls, each followed by its value.
+// pairs has room for the names and values of the headers of most calls.
 type pairs [8]string
 
-// appendTo appends the headers, each followed by its value.
+// appendTo appends the name and the value of each header.
 func (r *Request) appendTo(pairs []string) []string {
 	if r.HasVersion {
 		pairs = append(pairs, Version, r.Version.String())

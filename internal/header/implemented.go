@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// FormatVersions formats the versions of a trailer.
+// FormatVersions formats versions for the trailer [Implemented].
 func FormatVersions(versions []rpc.Version) string {
 	texts := make([]string, len(versions))
 	for i, v := range versions {

@@ -38,12 +38,12 @@ type Host struct {
 	*bufconn.Listener
 
 	mu     sync.Mutex
-	healed chan struct{} // closed while nothing is in the way
+	healed chan struct{} // closed while the host is not cut off
 	lines  map[*line]bool
 	cut    bool
 }
 
-// patience is how long Kill waits until dialers have noticed.
+// patience is how long Kill waits until the dialers have closed their ends.
 const patience = 10 * time.Second
 
 // bufferSize is the default of Buffer.
@@ -118,7 +118,7 @@ func (h *Host) line(conn net.Conn, dialed bool) (*line, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.cut {
-		_ = conn.Close() // it can only say that it is closed
+		_ = conn.Close() // its only error is that it is already closed
 		return nil, net.ErrClosed
 	}
 	l := &line{Conn: conn, host: h, dialed: dialed, severed: make(chan struct{}), closed: make(chan struct{})}
@@ -144,7 +144,7 @@ func (h *Host) Partition() {
 	}
 }
 
-// Heal ends a partition. Bytes that were sent meanwhile arrive.
+// Heal ends a partition. Bytes that were sent in the meantime then arrive.
 func (h *Host) Heal() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,7 +156,8 @@ func (h *Host) Heal() {
 }
 
 // Kill ends all connections at once, and later dials are refused. It returns when the dialers have
-// noticed. A message that a dialer sent before that may or may not have run.
+// closed their ends, but after 10 seconds at the latest. A message that a dialer sent before that
+// may or may not have run.
 func (h *Host) Kill() {
 	_ = h.Close() // it never fails
 	h.mu.Lock()
@@ -187,14 +188,14 @@ type line struct {
 	net.Conn
 
 	host   *Host
-	dialed bool // it is the end of who connected
+	dialed bool // it is the end that Dial returned
 
 	// readBy is the read deadline, in Unix nanoseconds; 0 for none.
 	readBy atomic.Int64
 
 	severing, closing sync.Once
-	severed           chan struct{} // closed when nothing passes any more
-	closed            chan struct{} // closed when its user closed it
+	severed           chan struct{} // closed when the connection has ended
+	closed            chan struct{} // closed by Close
 }
 
 func (l *line) Read(b []byte) (int, error) {
@@ -248,6 +249,6 @@ func (l *line) Close() error {
 func (l *line) sever() {
 	l.severing.Do(func() {
 		close(l.severed)
-		_ = l.Conn.Close() // it can only say that it is closed
+		_ = l.Conn.Close() // its only error is that it is already closed
 	})
 }

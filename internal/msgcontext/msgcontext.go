@@ -14,7 +14,8 @@ import (
 
 type key struct{}
 
-// carried is a request context in the form in which it came. The other form is made on demand.
+// carried is a request context, as JSON text and as a dict. One of the forms is given, and the
+// other is made on demand.
 type carried struct {
 	text func() (string, error)
 	dict func() map[string]any
@@ -32,7 +33,7 @@ func With(ctx context.Context, dict map[string]any) context.Context {
 	})
 }
 
-// WithText is Arrived with a check of the text.
+// WithText is [Arrived], but returns an error if the text is not a JSON object.
 func WithText(ctx context.Context, text string) (context.Context, error) {
 	if err := Check(text); err != nil {
 		return nil, err
@@ -68,9 +69,9 @@ func Check(text string) error {
 
 func isEmpty(text string) bool { return text == "" || text == "{}" }
 
-// decode returns the dict of a text, or nil if the text is not a JSON object. An entry with a
-// number that no Go type can hold, such as 1e999, stays payload.Raw, so that the other entries are
-// not lost.
+// decode returns the dict in a text, or nil if the text is not a JSON object. An entry that cannot
+// be decoded, for example because of the number 1e999, becomes a payload.Raw, so that the other
+// entries are not lost.
 func decode(text string) map[string]any {
 	var dict map[string]any
 	if payload.Unmarshal(text, &dict, rpc.BadArguments) == nil {

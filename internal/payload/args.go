@@ -115,7 +115,7 @@ func (p planned) writeExtra(enc *jsontext.Encoder) error {
 func member(enc *jsontext.Encoder, name string) string {
 	at := enc.StackPointer()
 	if _, n := enc.StackIndex(enc.StackDepth()); n > 0 {
-		at = at.Parent() // the pointer is that of the previous member
+		at = at.Parent() // the pointer leads to the previous member
 	}
 	return string(at.AppendToken(name))
 }

@@ -117,7 +117,7 @@ func (r reason) Error() string { return string(r) }
 var lengths = map[string]bool{"too few array elements": true, "too many array elements": true}
 
 // whyUnread says why a value cannot be parsed. Errors of types with their own decoding, such as
-// those of package time, often repeat the value, so whyUnread only names such a type.
+// errors of package time, often repeat the value, so whyUnread only names such a type.
 func whyUnread(err *json.SemanticError) string {
 	_, ours := errors.AsType[reason](err.Err)
 	_, malformed := errors.AsType[*jsontext.SyntacticError](err.Err)

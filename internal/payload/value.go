@@ -107,7 +107,7 @@ func next(enc *jsontext.Encoder) string {
 		return string(at)
 	}
 	if n > 0 {
-		at = at.Parent() // the pointer is that of the previous value
+		at = at.Parent() // the pointer leads to the previous value
 	}
 	return string(at.AppendToken(strconv.FormatInt(n, 10)))
 }

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Machine has the phase of one server, from its start to the end of its stop. It is safe for
+// Machine keeps the phase of one server, from its start to the end of its stop. It is safe for
 // concurrent use. Reads take no lock.
 type Machine struct {
 	now atomic.Pointer[state]
@@ -46,7 +46,7 @@ func (m *Machine) Phase() Phase {
 	switch s := m.now.Load(); {
 	case s.stage != Active:
 		return s.stage
-	case s.draining: // this says more: a held server still takes messages for any server if there is no other
+	case s.draining: // draining has precedence: a held server still accepts messages that name no server
 		return Draining
 	case s.held:
 		return Held
@@ -79,11 +79,11 @@ func (m *Machine) Open(held bool) {
 	})
 }
 
-// Release ends a hold and a stall.
+// Release ends a hold, and undoes Stall.
 func (m *Machine) Release() { m.change(func(s *state) { s.held, s.stalled = false, false }) }
 
-// Stall makes the server run nothing until Release, as a hold does, but the phase does not show it.
-// Tests use it for a server that is stuck.
+// Stall makes the server run no messages until Release, as a hold does, but without a change of the
+// phase. Tests use it to simulate a server that is stuck.
 func (m *Machine) Stall() { m.change(func(s *state) { s.stalled = true }) }
 
 // Drain makes the server accept only messages that name it, until Resume.
@@ -98,7 +98,7 @@ func (m *Machine) Leave() bool { return m.advance(Leaving) }
 // Refuse makes the server refuse messages from now on. Held messages begin to run.
 func (m *Machine) Refuse() bool { return m.advance(Stopping) }
 
-// End notes that the server has stopped. It returns false if it had stopped before.
+// End records that the server has stopped. It returns false if End was called before.
 func (m *Machine) End() bool { return m.advance(Stopped) }
 
 // advance enters a stage of the stop. It returns false if the server had reached the stage before.

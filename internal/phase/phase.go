@@ -1,5 +1,5 @@
-// Package phase has the life cycle of a server. The phase determines which messages the server
-// accepts and runs, what it publishes, and what it reports.
+// Package phase defines the life cycle of a server. The phase determines which messages the server
+// accepts and runs, what it publishes in discovery, and what its health is.
 package phase
 
 // Phase is a stage in the life of a server. A server passes through the stages in this order; only
@@ -33,8 +33,8 @@ func (p Phase) String() string {
 // IsAnnounced reports whether discovery lists a server in this phase.
 func (p Phase) IsAnnounced() bool { return Held <= p && p <= Draining }
 
-// TakesAny reports whether a server in this phase gets messages for any server of the topic while
-// there are others.
+// TakesAny reports whether messages that name no server should go to a server in this phase. If it
+// is false, they go to another server if there is one.
 func (p Phase) TakesAny() bool { return p == Active }
 
 // Refuses reports whether a server in this phase refuses all messages.

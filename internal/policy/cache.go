@@ -9,15 +9,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// cached is how many verdicts a policy caches. Each query has only one slot, so old verdicts are
-// simply overwritten.
+// cached is the number of slots for verdicts. The hash of a query determines its slot, and a new
+// verdict overwrites the old one there.
 const cached = 1 << 10
 
 // maxCached bounds the text of a cached query, in bytes.
 const maxCached = 1 << 10
 
-// cache caches verdicts. Callers choose the names in a query, so a miss must not cost more than the
-// evaluation of the rules.
+// cache caches verdicts. Callers choose the names in a query and so can cause misses. A miss must
+// therefore cost hardly more than the evaluation of the rules.
 type cache struct {
 	seed  maphash.Seed
 	slots []slot
@@ -32,7 +32,8 @@ type entry struct {
 
 func newCache() cache { return cache{seed: maphash.MakeSeed(), slots: make([]slot, cached)} }
 
-// find returns the verdict on a query. If the verdict is not cached, it returns the slot for it.
+// find returns the verdict on a query and a nil slot. If the verdict is not cached, it returns the
+// slot for it.
 func (c *cache) find(q *Query) (*slot, int) {
 	s := &c.slots[c.hash(q)%cached]
 	if e := s.Load(); e != nil && e.query.equals(q) {

@@ -8,8 +8,8 @@ import (
 )
 
 // Callers returns a function that reports whether a caller proved a name that matches one of the
-// patterns. It returns nil without patterns. An error is of kind Invalid; what describes the
-// patterns in it.
+// patterns texts. It returns nil if there are no patterns. An error is of kind Invalid, and begins
+// with what, the name of the setting with the patterns.
 func Callers(what string, texts []string) (func(rpc.Identity) bool, error) {
 	if len(texts) == 0 {
 		return nil, nil //nolint:nilnil // As documented.

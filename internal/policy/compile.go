@@ -27,8 +27,8 @@ const (
 	fieldServices  = "services"
 )
 
-// deliveries are the deliveries that rules may allow. Usual are the ones that a rule allows if it
-// names none.
+// usual are the deliveries that a rule allows if it names none. Deliveries are all that a rule may
+// name.
 var (
 	usual      = []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryMulticall, rpc.DeliveryStream, rpc.DeliveryInspect}
 	deliveries = append(slices.Clone(usual), rpc.DeliveryAttach)
@@ -100,7 +100,7 @@ func (c *compiler) rule(i int, source *trust.Rule) rule {
 	return r
 }
 
-// at returns the place of a mistake.
+// at returns the place of a mistake, as the beginning of an error text.
 func (c *compiler) at(i int, name, field string, element int) string {
 	if c.places == nil {
 		return fmt.Sprintf("rule %d (%q): ", i+1, name)
@@ -108,7 +108,8 @@ func (c *compiler) at(i int, name, field string, element int) string {
 	return fmt.Sprintf("%d: rule %q: ", c.places[i].of(field, element), name)
 }
 
-// mistake notes a mistake in an element of a field.
+// mistake is a function that records a mistake in an element of a field; at is the index of the
+// element.
 type mistake = func(field string, at int, format string, args ...any)
 
 func checkFrom(from []string, wrong mistake) {

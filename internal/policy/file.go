@@ -111,8 +111,8 @@ func (r *reader) wrongf(line int, format string, args ...any) {
 	r.mistakes = append(r.mistakes, fmt.Errorf("%d: %s", line, fmt.Sprintf(format, args...)))
 }
 
-// root returns the root node of a file, or nil if the file cannot be parsed. Empty is the mistake
-// to note for an empty file.
+// root returns the root node of a file, or nil if the file cannot be parsed. Empty is the text of
+// the mistake for an empty file.
 func (r *reader) root(text []byte, empty string) *yaml.Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
@@ -155,7 +155,7 @@ func (r *reader) document(text []byte) (p trust.Policy) {
 	return p
 }
 
-// syntax notes an error of the YAML parser, which usually begins with "yaml: line N: ".
+// syntax records an error of the YAML parser, whose text usually begins with "yaml: line N: ".
 func (r *reader) syntax(err error) {
 	text, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if n, err := fmt.Sscanf(text, "line %d:", &line); n == 1 && err == nil {
@@ -164,7 +164,8 @@ func (r *reader) syntax(err error) {
 	r.wrongf(line, "%s", strings.ReplaceAll(text, "\n", " "))
 }
 
-// mapping parses the keys of a mapping.
+// mapping calls the function in fields for each key of a mapping. What names the mapping in
+// mistakes.
 func (r *reader) mapping(node *yaml.Node, what string, fields map[string]func(key, value *yaml.Node)) {
 	if node.Kind != yaml.MappingNode {
 		r.wrongf(node.Line, "%s must be a mapping", what)

@@ -32,7 +32,7 @@ func (p *pattern) matches(text string) bool {
 
 // glob matches text with a pattern.
 func glob(pattern string, separator byte, text string) bool {
-	if pattern == "*" { // as most are
+	if pattern == "*" { // the usual case
 		return separator == 0 || strings.IndexByte(text, separator) < 0
 	}
 	m := matcher{pattern: pattern, separator: separator, text: text, single: none, double: none}

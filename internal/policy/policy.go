@@ -27,7 +27,7 @@ type Query struct {
 	Caller rpc.Identity
 	// Exchange, Topic, Namespace, Server and Method are the receiver of a message, and its method.
 	Exchange, Topic, Namespace, Server, Method string
-	// Delivery is the way of delivery of the message.
+	// Delivery is the delivery of the message, such as a call.
 	Delivery rpc.Delivery
 	// Service is the full name of a method of a plain gRPC service, such as
 	// "grpc.health.v1.Health/Check". It is empty for messages, whose fields are above.
@@ -46,7 +46,7 @@ type Policy struct {
 // rule is a compiled rule.
 type rule struct {
 	name string
-	line int // in the file; 0 for none
+	line int // its line in the file; 0 if it is not from a file
 	// anyone is true if the rule also allows callers that proved nothing.
 	anyone bool
 	from   patterns
@@ -100,7 +100,7 @@ func (p *Policy) scan(q *Query) int {
 	return Denied
 }
 
-// proved returns the names of a caller in the form for comparison: DNS names in lower case.
+// proved returns the names of a caller, with DNS names in lower case, as patterns have them.
 func proved(caller rpc.Identity) []string {
 	for i, name := range caller.Names {
 		if isDNS(name) && strings.ToLower(name) != name {
@@ -125,8 +125,8 @@ func folded(name string) string {
 	return name
 }
 
-// allows reports whether the rule allows a query. The fields that differ most between rules come
-// first.
+// allows reports whether the rule allows a query. It checks the fields that differ most between
+// rules first, to end early.
 func (r *rule) allows(q *Query, names []string) bool {
 	if r.plain || q.Service != "" {
 		return r.plain && r.allowsService(q.Service) && r.allowsCaller(names)

@@ -8,14 +8,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Denied returns the error for a message that is not run because an interceptor failed.
+// Denied returns an error of kind AccessDenied for a message that did not run.
 func Denied(message string) *rpc.Error {
 	return &rpc.Error{Kind: rpc.AccessDenied, Message: message, NotStarted: true}
 }
 
 // By returns the error for a message that an interceptor of a server refused with err. The message
-// has not run. Ctx is the context of the interceptor. If reading err panics, as for a nil pointer
-// in an error interface, access is denied, too.
+// has not run. Ctx is the context of the interceptor. If the Error method of err panics, as for a
+// nil pointer in an error interface, By returns an error of kind AccessDenied.
 func By(ctx context.Context, err error) (refused *rpc.Error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -37,7 +37,7 @@ func By(ctx context.Context, err error) (refused *rpc.Error) {
 		message = e.Message
 	}
 	switch e.Kind {
-	case rpc.Refused, rpc.Timeout: // a time ran out here, and another server may be faster
+	case rpc.Refused, rpc.Timeout: // another server may accept the message, or be faster
 		return &rpc.Error{Kind: rpc.Refused, Message: message, Cause: Declined, NotStarted: true}
 	case rpc.AccessDenied, rpc.InvalidTarget, rpc.BadArguments, rpc.TooLarge:
 		return &rpc.Error{Kind: e.Kind, Message: message, Path: e.Path, NotStarted: true}

@@ -6,7 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Offer is the cause of an error of kind rpc.UnsupportedVersion: what is implemented instead.
+// Offer is the cause of an error of kind rpc.UnsupportedVersion. It lists the interfaces that the
+// server implements.
 type Offer struct {
 	Implemented []rpc.Implementation
 }
@@ -14,7 +15,7 @@ type Offer struct {
 // Error implements error.
 func (*Offer) Error() string { return "other versions are implemented" }
 
-// Offered returns what an error says is implemented; nil if it does not say.
+// Offered returns the interfaces in the [Offer] of an error, or nil if it has none.
 func Offered(err error) []rpc.Implementation {
 	if o, ok := errors.AsType[*Offer](err); ok {
 		return o.Implemented

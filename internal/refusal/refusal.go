@@ -37,7 +37,8 @@ func TooFast() *rpc.Error {
 	return e
 }
 
-// Gone reports whether err means that the instance no longer exists, whatever discovery says.
+// Gone reports whether err means that the instance is stopping, or is not in the process at its
+// address, even if discovery still lists it.
 func Gone(err error) bool { return errors.Is(err, Stopping) || errors.Is(err, Misdirected) }
 
 // Misled reports whether err means that another process of oslorpc, or another program, answered at

@@ -23,8 +23,8 @@ type Entry struct {
 	// Lingering instances vanished from discovery without saying why. They count only while they are
 	// connected.
 	Lingering bool
-	// Left instances said that they are stopping or have stopped. They are not picked, and only
-	// show that a server may come back.
+	// Left instances no longer accept messages, according to themselves or to the process at their
+	// address. They are not picked, and only show that a server may come back.
 	Left bool
 	// Astray is the error of another process that was recently reached at the address of the
 	// instance; nil if none was. Such instances stay listed, and are not used for a while.
