@@ -10,8 +10,9 @@ import (
 	"unicode"
 )
 
-// SplitAddr returns the host and the port of a "host:port" address that others can connect to. An
-// error says what is wrong with the address and what to write. It does not repeat the address.
+// SplitAddr returns the host and the port of a "host:port" address to which other processes can
+// connect. An error says what is wrong with the address and what to write. It does not repeat the
+// address.
 func SplitAddr(addr string) (host string, port int, err error) {
 	switch {
 	case strings.Contains(addr, "://"):
@@ -47,8 +48,8 @@ func whyNoHostPort(addr string, err error) error {
 	return err
 }
 
-// CheckHost returns why others cannot connect to a host. It returns nil if the host is a name or an
-// IP address.
+// CheckHost returns an error if other processes cannot connect to a host: it must be a name or a
+// specific IP address.
 func CheckHost(host string) error {
 	ip, err := netip.ParseAddr(host)
 	switch {

@@ -2,10 +2,10 @@ package discovery
 
 import "net"
 
-// Attacher is implemented by registries for processes that others cannot connect to. The registry
-// brings the connections.
+// Attacher is implemented by registries for processes to which no other process can connect.
+// Connections to such a process come through the registry instead, from a gateway.
 type Attacher interface {
-	// Attach returns a listener for the connections that the registry brings, and the address to
-	// publish. Both are valid until the next Attach. Accepted connections outlive the listener.
+	// Attach returns a listener for these connections, and the address to publish. Both are valid
+	// until the next Attach. Accepted connections outlive the listener.
 	Attach() (l net.Listener, addr string)
 }

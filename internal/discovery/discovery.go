@@ -1,5 +1,5 @@
-// Package discovery has what registries share: addresses that others can connect to, and how
-// implementations are written. The registries that come with the library are its subpackages:
+// Package discovery has code that several registries share, such as the check of addresses and the
+// text form of implementations. The registries that come with the library are its subpackages:
 // consul, gateway, local, memory and static. Package registry says what a registry must do.
 package discovery
 
@@ -16,7 +16,7 @@ func FormatImplementation(i rpc.Implementation) string {
 	return url.QueryEscape(i.Namespace) + "=" + i.Version.String()
 }
 
-// ParseImplementation reads what FormatImplementation wrote.
+// ParseImplementation parses the result of FormatImplementation.
 func ParseImplementation(s string) (rpc.Implementation, error) {
 	namespace, version, found := strings.Cut(s, "=")
 	if !found {

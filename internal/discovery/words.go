@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Offer describes for people what is implemented.
+// Offer lists implemented interfaces in words, for error texts.
 func Offer(list []rpc.Implementation) string {
 	if len(list) == 0 {
 		return "no endpoint is offered"

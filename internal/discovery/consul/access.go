@@ -12,12 +12,13 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Consul leaves services that the ACL token may not read out of lists, so an empty list may only
-// look like an empty fleet. A header says whether a list was filtered, but not to callers without a
-// token. For the list of all names the header is nearly always set, since hardly any token may read
-// everything. So an empty list is accepted only after a check that no permission is missing.
+// Consul removes services that the ACL token may not read from lists, so an empty list does not
+// prove that there are no services. A header says whether a list was filtered, but not to callers
+// without a token. For the list of all names the header is nearly always set, since hardly any
+// token may read everything. So an empty list is accepted only after a check that no permission is
+// missing.
 
-// errHidden means that we may not read the services.
+// errHidden means that the ACL token lacks permission to read the services.
 var errHidden = errors.New("the ACL token, or its absence, hides services or the nodes that they are on: give a token that may read both, " +
 	"in the URL's consul-token-file or in CONSUL_HTTP_TOKEN")
 
@@ -26,7 +27,7 @@ func mayHide(meta *api.QueryMeta) bool {
 	return meta.ResultsFilteredByACLs || meta.DefaultACLPolicy == "deny"
 }
 
-// mustRead returns errHidden if we may not read services of this name.
+// mustRead returns errHidden if the token may not read services of this name.
 func (c *client) mustRead(ctx context.Context, name string) error {
 	may, err := c.mayRead(ctx, name)
 	if err == nil && !may {
@@ -35,8 +36,8 @@ func (c *client) mustRead(ctx context.Context, name string) error {
 	return err
 }
 
-// mustSee returns errHidden if the list of the services of this name is empty because we may not
-// see them.
+// mustSee returns errHidden if the list of the services of this name may be empty only because the
+// token may not read them, or their nodes. Meta describes the answer with the list.
 func (c *client) mustSee(ctx context.Context, name string, meta *api.QueryMeta) error {
 	if meta.ResultsFilteredByACLs {
 		return errHidden
@@ -47,7 +48,8 @@ func (c *client) mustSee(ctx context.Context, name string, meta *api.QueryMeta) 
 	if !c.anonymous {
 		return nil
 	}
-	// Only the nodes may be hidden. The names do not depend on nodes.
+	// Perhaps only the nodes are hidden. The list of names does not depend on nodes: if it has the
+	// name, there are services.
 	names, _, err := c.api.Catalog().Services(c.readOptions(ctx))
 	if _, is := names[name]; err != nil || !is {
 		return err
@@ -63,8 +65,8 @@ func (c *client) readOptions(ctx context.Context) *api.QueryOptions {
 	return (&api.QueryOptions{Datacenter: c.dc}).WithContext(ctx)
 }
 
-// mayRead asks whether we may read services of this name. It returns true if Consul does not answer
-// the question.
+// mayRead asks Consul whether the token may read services of this name. It returns true if the
+// agent does not support the question.
 func (c *client) mayRead(ctx context.Context, name string) (bool, error) {
 	question, err := json.Marshal([]map[string]string{{"Resource": "service", "Access": "read", "Segment": name}})
 	if err != nil {

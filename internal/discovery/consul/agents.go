@@ -8,20 +8,22 @@ import (
 	"sync"
 )
 
-// agents selects which of several agents to ask: the last one that answered, or the next one if
-// that one is unreachable.
+// agents selects one of several agents for requests: the last agent that answered, or the next one
+// if that agent is unreachable.
 type agents struct {
 	addrs []string
 
 	mu      sync.Mutex
-	current int // the index of the one to ask
+	current int // the index of the selected agent
 	// pinned is true while requests must go to the current agent: registrations, and the checks
 	// that keep them alive, belong to one agent.
 	pinned bool
-	// stay ends with the cause errHung when we leave the current agent, or when it hangs.
+	// stay ends with the cause errHung when another agent is selected, or when the current agent
+	// hangs.
 	stay context.Context //nolint:containedctx // It is a signal with a cause.
 	end  context.CancelCauseFunc
-	// woken is closed when another attempt is worthwhile at once.
+	// woken is closed when an agent works again, so that callers that pause after a failure should
+	// try at once.
 	woken chan struct{}
 }
 
@@ -51,8 +53,8 @@ func (a *agents) candidates() (first, count int) {
 	return a.current, len(a.addrs)
 }
 
-// at returns the index of the agent to ask, and a channel that is closed when another attempt is
-// worthwhile at once.
+// at returns the index of the selected agent, and a channel that is closed when callers that pause
+// after a failure should try again at once.
 func (a *agents) at() (current int, woken <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,8 +96,8 @@ func (a *agents) wake() {
 	a.woken = make(chan struct{})
 }
 
-// whileHere returns a context that ends with the cause errHung when we leave the current agent, or
-// when it hangs.
+// whileHere returns a context that ends with the cause errHung when another agent is selected, or
+// when the current agent hangs.
 func (a *agents) whileHere(ctx context.Context) (context.Context, context.CancelFunc) {
 	a.mu.Lock()
 	stay := a.stay
@@ -161,6 +163,6 @@ func notConnected(err error) bool {
 	return ok && of.Op == "dial"
 }
 
-// silent reports whether an agent did not answer in time. The connection to an agent that hangs may
-// still be up.
+// silent reports whether a request ended because the agent did not answer in time. The connection
+// to a hung agent may still exist.
 func silent(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errNoAnswer) }

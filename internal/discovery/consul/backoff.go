@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// backoff computes the pauses between failing attempts, which grow. Its zero value is ready.
+// backoff computes the growing pauses after failed attempts. Its zero value begins with one second.
 type backoff struct {
 	last time.Duration
 }
 
-// next returns the pause after a failure, at most most.
+// next returns the pause after another failure. The pause is at most most, plus jitter.
 func (b *backoff) next(most time.Duration) time.Duration {
 	b.last = min(max(time.Second, b.last*8/5), most)
 	return jitter(b.last)
@@ -22,8 +22,7 @@ func jitter(d time.Duration) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1)
 }
 
-// sleep reports whether it slept for the whole time. It returns false at once when ctx ends or wake
-// is closed.
+// sleep waits for d, and returns true. It returns false as soon as ctx ends or wake is closed.
 func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -17,24 +17,26 @@ const answerWithin = 5 * time.Second
 
 var errNoAnswer = errors.New("the agent did not answer in time")
 
-// client makes the requests to Consul. Its errors are [rpc.Error]s.
+// client makes the requests to Consul. Its errors are *rpc.Errors.
 //
 // Consul limits the connections from one address, which all programs of a host share
-// (limits.http_max_conns_per_client, 200). So that neither our own queries nor other programs keep
-// us from sending beats, three kinds of requests have separate connections: requests about our
-// registrations, other requests that are answered at once, and queries that wait for changes. The
-// first two keep their connections open.
+// (limits.http_max_conns_per_client, 200). Beats, the reports that keep the registration alive,
+// must always get a connection. So three kinds of requests have separate connections: requests
+// about this process's registrations, including beats; other requests that are answered at once;
+// and queries that wait for changes. The first two kinds keep their connections open.
 type client struct {
-	// own is for our registrations, which only the agent that took them knows. Api is for questions
-	// that all agents can answer, and waiting is for queries that wait until an answer changes.
+	// own is for this process's registrations, which only the agent that accepted them knows. Api
+	// is for questions that all agents can answer, and waiting is for queries that wait until an
+	// answer changes.
 	own, api, waiting *api.Client
 	// holder selects the agent for own; agents selects it for the others.
 	holder, agents *agents
 	guard          guard
 	addr, dc       string
-	// native is true if the process is a native member of Connect. Its services then say so.
+	// native is true if the process is a native member of Connect. Its services are then registered
+	// as Connect native.
 	native bool
-	// reads sends requests in the way of api, for requests that package api cannot make.
+	// reads is the HTTP client of api, for requests that package api cannot make.
 	reads *http.Client
 	// anonymous is true if requests have no ACL token, unless the agent adds its own.
 	anonymous  bool
@@ -43,7 +45,7 @@ type client struct {
 }
 
 const (
-	// ownConnections and readConnections are how many connections are kept open.
+	// ownConnections and readConnections are the maximum numbers of connections for own and api.
 	ownConnections  = 2
 	readConnections = 2
 )
@@ -58,7 +60,7 @@ func newClient(s settings) (*client, error) {
 	if _, err := s.tls.config(""); err != nil && s.tls.on {
 		return nil, invalid("TLS to Consul at %s: %v", c.addr, err)
 	}
-	within := answerWithin / time.Duration(len(s.addrs)) // there must be time for the last one, too
+	within := answerWithin / time.Duration(len(s.addrs)) // leave time to try all agents
 	ownBase := c.base(&s.tls, newTransport(within, ownConnections))
 	c.guard = guard{agents: c.agents, base: ownBase, scheme: config.Scheme}
 	var err error
@@ -75,7 +77,7 @@ func newClient(s settings) (*client, error) {
 // base prepares a transport for TLS.
 func (c *client) base(s *tlsSettings, transport *http.Transport) http.RoundTripper {
 	c.transports = append(c.transports, transport)
-	s.secure(transport) // requests without TLS do not use it
+	s.secure(transport) // it has no effect on requests without TLS
 	return bounded{transport, c.maxAnswer}
 }
 
@@ -100,20 +102,20 @@ func (c *client) close() {
 	}
 }
 
-// do makes a request that is answered at once. While the agent refuses our connections because
-// there are too many, do tries again: one may become free.
+// do makes a request that Consul answers at once, within answerWithin. Doing describes it in
+// errors. While the agent refuses the connection because the host has too many, do tries again.
 func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOptions) error) error {
 	within, cancel := context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
 	defer cancel()
 	end, _ := within.Deadline()
-	var refused error // the last attempt, for want of a connection
+	var refused error // the last attempt that failed for lack of a connection
 	for {
 		err := request(new(api.QueryOptions).WithContext(within))
 		pause := jitter(busyPause)
 		switch {
 		case err == nil:
 			return nil
-		case refused != nil && silent(within): // that says more than that there was no answer
+		case refused != nil && silent(within): // refused says more than the error that there was no answer
 			return c.failure(ctx, doing, refused)
 		case code(err) != http.StatusTooManyRequests || time.Until(end) <= pause:
 			return c.failure(within, doing, err)
@@ -142,7 +144,7 @@ func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) 
 	if c.native && !isProcess(s.Name) {
 		s.Connect = &api.AgentServiceConnect{Native: true}
 	}
-	c.holder.pin()                                                                                // before it may be there: another agent could neither change nor remove it
+	c.holder.pin()                                                                                // even before the request: another agent could neither change nor remove the service
 	return c.do(ctx, "registering service "+s.Name+" as "+s.ID, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.
 		return c.own.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{}.WithContext(q.Context()))
 	})
@@ -165,8 +167,8 @@ func (c *client) beat(ctx context.Context, check, note string) (exists bool, err
 	return exists, err
 }
 
-// holds reports whether the agent has the check of a registration, and whether that check belongs
-// to the service of the registration.
+// holds reports whether the agent has the check of a registration, and the check belongs to the
+// registration's service.
 func (c *client) holds(ctx context.Context, r *registration) (is bool, err error) {
 	err = c.do(ctx, "looking at the checks of "+r.ID, func(q *api.QueryOptions) error {
 		checks, err := c.own.Agent().ChecksWithFilterOpts(fmt.Sprintf("CheckID == %q", r.Check.CheckID), q)

@@ -1,7 +1,7 @@
 package consul
 
-// cursor is a position in the changes of a topic, by Consul's rules for the index of blocking
-// queries.
+// cursor is the position in the changes of a list. It follows Consul's rules for the index of
+// blocking queries.
 type cursor struct {
 	// next is the index for the next query. With 0, Consul answers at once.
 	next uint64
@@ -9,9 +9,9 @@ type cursor struct {
 	last uint64
 }
 
-// advance notes the index of an answer. It reports whether the answer may have news, and whether
-// Consul lost data. The index only grows, unless Consul was restarted without its data or restored
-// from an older copy. (A server that lags behind the server asked before looks the same.)
+// advance records the index of an answer. News is true if the list may have changed. Lost is true
+// if Consul may have lost data: the index only grows, unless Consul was restarted without its data
+// or restored from an older copy, or another server answered, which lags behind.
 func (c *cursor) advance(index uint64) (news, lost bool) {
 	// Consul would answer an index of 0 at once, again and again.
 	index = max(index, 1)
@@ -23,5 +23,5 @@ func (c *cursor) advance(index uint64) (news, lost bool) {
 	return news, lost
 }
 
-// fail notes that there was no answer. The next query is to be answered at once.
+// fail records that a query failed. Consul then answers the next query at once.
 func (c *cursor) fail() { c.next = 0 }

@@ -17,8 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// failure returns the error of a request: what we were doing, what went wrong, and what to do. Ctx
-// is the context of the request.
+// failure returns the error of a request. Its text has doing, which describes the request, what
+// went wrong, and what to do. Ctx is the context of the request.
 func (c *client) failure(ctx context.Context, doing string, err error) error {
 	kind, what := rpc.Unreachable, err
 	if cause := context.Cause(ctx); cause != nil {
@@ -42,8 +42,8 @@ func (c *client) failure(ctx context.Context, doing string, err error) error {
 	}
 }
 
-// describe describes an error for people. An unsuccessful answer has a status and often a reason.
-// The page of another program is left out.
+// describe returns the text of an error. For an unsuccessful answer, the text has the HTTP status
+// and the body, unless that is a web page of another program.
 func describe(err error) string {
 	status, ok := errors.AsType[api.StatusError](err)
 	if !ok {
@@ -97,7 +97,7 @@ func advice(err error) string {
 	return answerAdvice(err)
 }
 
-// answerAdvice is the advice for an answer that an agent gives seldom.
+// answerAdvice returns the advice for an unusual answer.
 func answerAdvice(err error) string {
 	status, _ := errors.AsType[api.StatusError](err)
 	switch {
@@ -112,8 +112,8 @@ func answerAdvice(err error) string {
 	}
 }
 
-// errNull means that the answer is null where Consul sends a list, which may be empty. Then
-// something other than Consul answers.
+// errNull means that the answer is null where Consul would send a list, even an empty one. So
+// another program than Consul answered.
 var errNull = errors.New("the answer is null, which Consul does not send")
 
 // code returns the HTTP status of the answer, or 0 if there was none.

@@ -9,31 +9,31 @@ import (
 )
 
 const (
-	// probeEvery is how often to check that the agent answers while queries wait there.
+	// probeEvery is the interval of probes, which check that the agent answers.
 	probeEvery = 2 * time.Second
-	// probeDown is the same for an agent that refuses connections. An attempt is cheap, and shows
-	// soon when the agent is back.
+	// probeDown is the interval for an agent that refuses connections. Such attempts are cheap, and
+	// soon show that the agent is back.
 	probeDown = time.Second
-	// silence is how long a cheap request may go without an answer. A slow agent answers within a
-	// tenth of it.
+	// silence is how long a probe may be unanswered until the agent counts as hung. Even a slow
+	// agent answers within a tenth of that time.
 	silence = 2 * time.Second
-	// probeWithin bounds a probe. It is long, so that the probe shows when an agent that hung
-	// continues.
+	// probeWithin bounds a probe. It is longer than silence, so that the answer shows when a hung
+	// agent continues.
 	probeWithin = 30 * time.Second
 )
 
 var errHung = fmt.Errorf("the agent hangs: it takes connections, and answered nothing for %s", silence)
 
-// guard notices that an agent hangs. A query that waits for changes may be silent for minutes, so
-// guard asks another question: who leads the cluster. The agent asks a server for that, so any
-// answer shows that both work.
+// guard detects hung agents. A query that waits for changes may be unanswered for minutes, so it
+// does not show that. Guard sends a probe instead: it asks who leads the cluster. The agent passes
+// that question on to a Consul server, so any answer shows that both work.
 type guard struct {
 	agents *agents
 	base   http.RoundTripper
 	scheme string
 }
 
-// run watches the current agent until ctx ends.
+// run probes the current agent regularly until ctx ends.
 func (g *guard) run(ctx context.Context) {
 	down := false
 	for ctx.Err() == nil {
@@ -56,8 +56,8 @@ func (g *guard) run(ctx context.Context) {
 	}
 }
 
-// probe returns nil once the agent has answered, even if late. When the agent hangs, probe reports
-// that at once, and returns errHung if there is another agent.
+// probe returns nil when agent n has answered, even if late. If there is no answer within silence,
+// probe calls hangs, and returns errHung if another agent was selected then.
 func (g *guard) probe(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
@@ -85,7 +85,7 @@ func (g *guard) probe(ctx context.Context, n int) error {
 	return err
 }
 
-// ask returns an error if there is no answer.
+// ask sends a probe to an agent. It returns nil for any answer.
 func (g *guard) ask(ctx context.Context, addr string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.scheme+"://"+addr+"/v1/status/leader", http.NoBody)
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// heart keeps the registrations of a process alive: it sends beats, and registers again what Consul
-// lost.
+// heart keeps the registrations of a process alive. It regularly reports to the TTL check of the
+// process's service that the process is alive, which is called a beat, and registers services that
+// Consul lost again.
 type heart struct {
 	publisher *publisher
 	// process is the service of the process. Only the heart's goroutine changes it, while it holds
@@ -20,12 +21,12 @@ type heart struct {
 	note    string
 	cancel  context.CancelFunc
 	ended   chan struct{}
-	// early requests a look at once.
+	// early requests that the heart compares all registrations now.
 	early chan struct{}
 
 	// The following fields belong to the loop.
 	lookAt   time.Time
-	lastBeat time.Time // when the last one that arrived was sent
+	lastBeat time.Time // when the last beat that arrived was sent
 	failures backoff
 	failing  bool
 }
@@ -41,13 +42,14 @@ func startHeart(p *publisher, process *registration) *heart {
 	return h
 }
 
-// stop returns when the heart has ended. The caller may hold the publisher's turn.
+// stop ends the heart, and returns when its goroutine has ended. The caller may hold the
+// publisher's turn.
 func (h *heart) stop() {
 	h.cancel()
 	<-h.ended
 }
 
-// look makes the heart check soon that everything is registered as it should be.
+// look makes the heart compare all registrations soon, and correct them.
 func (h *heart) look() {
 	select {
 	case h.early <- struct{}{}:
@@ -77,7 +79,8 @@ func (h *heart) run(ctx context.Context) {
 	}
 }
 
-// beat sends a beat. If the check is missing, or a look is due, it compares all registrations.
+// beat sends a beat. If the check is missing, or lookAt has passed, it also compares all
+// registrations and corrects them.
 func (h *heart) beat(ctx context.Context) error {
 	sent := time.Now()
 	loss, err := h.send(ctx)
@@ -94,12 +97,12 @@ func (h *heart) beat(ctx context.Context) error {
 		return err
 	}
 	h.lookAt = time.Now().Add(jitter(h.publisher.lookEvery))
-	h.lastBeat = sent // a lost check was told of already
+	h.lastBeat = sent // the loss was reported, so arrived need not report it, too
 	return nil
 }
 
-// send sends a beat, and returns what happened to the check that takes it. If Consul refuses the
-// beat, either our token lacks a permission or a service of another token took the check's id.
+// send sends a beat, and returns what happened to the TTL check. If Consul denies permission,
+// either the token lacks it, or a service of another token has taken over the check's id.
 func (h *heart) send(ctx context.Context) (checkLoss, error) {
 	exists, err := h.publisher.client.beat(ctx, h.process.Check.CheckID, h.note)
 	switch {
@@ -115,7 +118,7 @@ func (h *heart) send(ctx context.Context) (checkLoss, error) {
 	}
 }
 
-// arrived notes a beat. It reports a lapse if the check may have expired before the beat arrived.
+// arrived records that a beat arrived. It reports a lapse if the check may have expired before.
 func (h *heart) arrived(sent time.Time) {
 	if silence := between(h.lastBeat, time.Now()); silence > h.publisher.ttl {
 		h.publisher.lapsed(fmt.Sprintf("Consul had no sign of life for %s, and takes a process for dead after %s",
@@ -124,8 +127,9 @@ func (h *heart) arrived(sent time.Time) {
 	h.lastBeat = sent
 }
 
-// between returns how much time passed, by the clock that says more. The monotonic clock may stand
-// still while the machine is suspended, and the wall clock may be set back.
+// between returns the time from start to end, by the monotonic clock or the wall clock, whichever
+// is longer. The monotonic clock may stand still while the machine is suspended, and the wall clock
+// may be set back.
 func between(start, end time.Time) time.Duration {
 	return max(end.Sub(start), end.Round(0).Sub(start.Round(0)))
 }
@@ -141,8 +145,8 @@ func (h *heart) report(err error) {
 	h.failing = err != nil
 }
 
-// pause returns the time until the next beat. It is short after a failure, since only a beat shows
-// that Consul is back and whether it lost the registrations.
+// pause returns the time until the next beat. It is shorter after a failure, since only a beat
+// shows that Consul is back and whether it lost the registrations.
 func (h *heart) pause(err error) time.Duration {
 	if err == nil {
 		h.failures = backoff{}
@@ -151,6 +155,6 @@ func (h *heart) pause(err error) time.Duration {
 	return h.failures.next(min(beatEvery(h.publisher.ttl), 4*time.Second))
 }
 
-// beatEvery returns the pause between beats, before jitter. One beat may always be lost before the
-// TTL ends, and usually two.
+// beatEvery returns the pause between beats, without jitter. The check survives if one beat is
+// lost, and usually even two.
 func beatEvery(ttl time.Duration) time.Duration { return ttl / 3 }

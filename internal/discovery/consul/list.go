@@ -49,7 +49,7 @@ func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 func (r *Registry) read(ctx context.Context, name string) ([]rpc.Instance, error) {
 	entries, _, err := r.client.services(ctx, name, false)
 	if errors.Is(err, errTooLarge) {
-		// A program that may write one topic must not be able to hide the others.
+		// Otherwise a program with permission to write one topic could make List fail for all.
 		r.log.Error("leaving out a topic whose services in Consul are too many to read", "name", name, "error", err)
 		return nil, nil
 	}

@@ -11,27 +11,28 @@ import (
 
 const (
 	prefix = "oslorpc-"
-	// mark occurs in no plain name. It introduces a hash, or is part of processMark.
+	// mark precedes a hash, or is part of processMark. No plain name contains it.
 	mark        = "--"
 	processMark = mark + "process"
 	// maxName is the maximum length of the name of a topic's services, in bytes. The name of its
 	// processes is longer, and must be a DNS label, which has at most 63 bytes.
 	maxName = 63 - len(processMark)
-	// hashLength is 100 bits in base 32. ACL policies rely on it: an operator grants one topic, and
-	// no other topic may map to the same services.
+	// hashLength is the length of a hash: 100 bits in base 32. ACL policies rely on it: if an
+	// operator grants access to one topic, no other topic may have the same service name.
 	hashLength = 20
 	// maxExchange is the maximum length of a plain exchange. It leaves room for a hash.
 	maxExchange = maxName - len(prefix) - len("-") - len(mark) - hashLength
 )
 
-// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC". Each topic has its
-// own name, since ACL policies apply to names.
+// serviceName returns the name of the services of a topic's instances: "oslorpc-EXCHANGE-TOPIC".
+// Each topic has its own service name, since ACL policies apply to names.
 //
-// A plain topic consists of a-z, 0-9 and single hyphens between these. The name of a topic that is
-// not plain, or too long, is cut to what fits and gets a hash: "oslorpc-EXCHANGE-TOPIC--HASH". A
-// plain exchange has 1 to 23 characters a-z and 0-9. An exchange that is not plain follows a second
-// hyphen, and the name has a hash: "oslorpc--EXCHANGE-TOPIC--HASH". So only services of a plain
-// exchange begin with "oslorpc-EXCHANGE-".
+// A plain topic consists of a-z, 0-9 and single hyphens between these. If the topic is not plain,
+// or the name would be too long, the name is mapped to these characters and shortened, and ends
+// with a hash: "oslorpc-EXCHANGE-TOPIC--HASH". A plain exchange has 1 to 23 characters a-z and 0-9.
+// If the exchange is not plain, the name has a second hyphen before it, and a hash:
+// "oslorpc--EXCHANGE-TOPIC--HASH". So only services of a plain exchange begin with
+// "oslorpc-EXCHANGE-".
 func serviceName(t registry.Topic) string {
 	plainExchange := isPlain(t.Exchange) && !strings.Contains(t.Exchange, "-") && len(t.Exchange) <= maxExchange
 	name := prefix + t.Exchange + "-" + t.Name

@@ -24,8 +24,8 @@ const (
 	serviceParameter = "service"
 	// native is the only value of connectParameter.
 	native = "native"
-	// intentionsParameter selects whether intentions are enforced, which is the default, or only
-	// logged: dryRun.
+	// intentionsParameter is enforce, the default, or dryRun: then messages that intentions deny
+	// are only logged.
 	intentionsParameter = "intentions"
 	enforce, dryRun     = "enforce", "dry-run"
 )
@@ -95,7 +95,7 @@ func (s *nativeSettings) check() error {
 	}
 }
 
-// open returns the membership, or nil if the process is not a native member.
+// open returns the process's membership of the mesh, or nil if the process is not a native member.
 func (s *nativeSettings) open(c *client, log *slog.Logger) *connect.Native {
 	if !s.on {
 		return nil
@@ -108,7 +108,7 @@ func (s *nativeSettings) open(c *client, log *slog.Logger) *connect.Native {
 // Native returns the process's membership of Connect, or nil if there is none; see [connect.Of].
 func (r *Registry) Native() *connect.Native { return r.native }
 
-// mesh gives package connect access to the agent.
+// mesh implements [connect.Agent].
 type mesh struct{ *client }
 
 // Roots implements [connect.Agent].
@@ -145,7 +145,8 @@ func (m mesh) Leaf(ctx context.Context, service string, index uint64) (leaf conn
 	return leaf, next, err
 }
 
-// await makes a query that waits until the answer is newer than index. With 0 it does not wait.
+// await makes a query. If index is not 0, Consul answers it when there is a newer result than the
+// one with that index.
 func (m mesh) await(ctx context.Context, doing string, index uint64, query func(*api.Client, *api.QueryOptions) error) error {
 	var err error
 	if index == 0 {
@@ -159,8 +160,8 @@ func (m mesh) await(ctx context.Context, doing string, index uint64, query func(
 	return refusing(err)
 }
 
-// refusing marks a refusal of the agent as a mistake in the configuration. Another attempt does not
-// help until an operator corrects that.
+// refusing changes the kind of an error to Invalid if the agent refused the request because of its
+// configuration or the token. Another attempt does not help until an operator corrects that.
 func refusing(err error) error {
 	refused := code(err) == http.StatusForbidden || code(err) == http.StatusUnauthorized || errors.Is(err, errToken) ||
 		err != nil && strings.Contains(err.Error(), "Connect must be enabled")

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// Rule is a rule of an ACL policy: what a program may do with the services of a name.
+// Rule is a rule of an ACL policy for the services with one name.
 type Rule struct {
 	// Service is the name of the services.
 	Service string `json:"service"`
@@ -17,7 +17,7 @@ type Rule struct {
 }
 
 // Rules returns the minimum rules for services that a program needs to serve and call these topics.
-// It also needs to read all nodes.
+// The program also needs to read all nodes; [Policy] adds that rule.
 func Rules(serve, call []registry.Topic) []Rule {
 	rules := make([]Rule, 0, 2*len(serve)+len(call))
 	add := func(name string, write bool) {

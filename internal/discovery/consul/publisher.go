@@ -16,42 +16,44 @@ const (
 	// withdrawWithin bounds Close, and undoWithin bounds the clean-up after a failed Publish.
 	withdrawWithin = 3 * time.Second
 	undoWithin     = time.Second
-	// lookEvery is how often to check that everything is still registered as it should be.
+	// lookEvery is the interval at which the heart compares all registrations.
 	lookEvery = time.Minute
-	// unseenFor is how long the catalog may lack a new registration. The agent normally sends it to
-	// the catalog at once.
+	// unseenFor is how long the catalog may lack a new registration before it counts as lost. The
+	// agent normally sends it to the catalog at once.
 	unseenFor = 15 * time.Second
 )
 
-// publisher keeps the published instances in Consul.
+// publisher keeps the published instances registered in Consul.
 type publisher struct {
 	client    *client
 	ttl       time.Duration
 	lookEvery time.Duration
 	unseenFor time.Duration
 	log       *slog.Logger
-	// life ends with Close, and cancels everything that is in progress.
+	// life ends with close. Everything in progress is then canceled.
 	life context.Context //nolint:containedctx // It is the publisher's own; its callers' end sooner.
 	end  context.CancelFunc
 
-	// turn holds one token. The goroutine that takes it may change registrations, and use the
-	// fields that follow. It is a channel so that waiting for it can end with a context.
+	// turn is a lock for the registrations and the following fields: the goroutine that has the
+	// token may use them. It is a channel so that a wait for it can end with a context.
 	turn chan struct{}
-	// wanted is what was last published: the service of the process, then the services of the
-	// instances.
+	// wanted are the registrations of the last successful publish: the service of the process, then
+	// the services of the instances.
 	wanted []*registration
-	// placed is everything that we may have registered in Consul, by the ids of the services.
+	// placed is everything that this process may have registered in Consul, by the ids of the
+	// services.
 	placed map[string]placement
 	heart  *heart
-	// lost is true from when Consul lost a wanted service until that service is registered again.
+	// lost is true if Consul lost a wanted service that is not registered again yet.
 	lost bool
-	// lapsed is called when the registration lapsed. Told counts the calls.
+	// lapsed is called after the registration has lapsed; see [Registry.Lapses]. Told counts the
+	// calls.
 	lapsed func(reason string)
 	told   atomic.Int64
 }
 
-// registration is the service of an instance, or of its process. Publish reuses the registrations
-// of instances that did not change.
+// registration is the service of an instance, or of the process. Publish reuses the registrations
+// of instances that have not changed.
 type registration struct {
 	*api.AgentServiceRegistration
 
@@ -64,7 +66,7 @@ func (r *registration) ids() ids { return ids{r.ID, r.Check.CheckID} }
 type placement struct {
 	*registration
 
-	// sure is true if Consul has accepted the registration, and is not known to have lost it.
+	// sure is true if Consul has accepted the registration and, as far as is known, still has it.
 	sure bool
 }
 
@@ -78,7 +80,8 @@ func newPublisher(c *client, ttl time.Duration, log *slog.Logger) *publisher {
 	return p
 }
 
-// publish makes Consul hold exactly these instances. If it fails, the previous ones remain wanted.
+// publish registers these instances, and deregisters all others of this process. If it fails, the
+// previous instances remain wanted.
 func (p *publisher) publish(ctx context.Context, instances []rpc.Instance) error {
 	if p.life.Err() != nil {
 		return invalid("Publish on a registry that is closed")
@@ -109,7 +112,7 @@ func (p *publisher) publish(ctx context.Context, instances []rpc.Instance) error
 	return nil
 }
 
-// choose selects an agent that answers for the first registration. All later registrations go to
+// choose selects an agent that answers, if nothing is registered yet. All later registrations go to
 // the same agent.
 func (p *publisher) choose(ctx context.Context, services []*registration) error {
 	if len(p.placed) > 0 || len(services) == 0 {
@@ -179,10 +182,10 @@ func (p *publisher) process(i rpc.Instance) (*registration, error) {
 	return &registration{s, i}, err
 }
 
-// place registers the services that Consul has not accepted yet, then deregisters all others that
-// we placed. It does not send unchanged services again: Consul would notify all watchers, and a
-// process with many servers would send more with each server that starts. The heart finds services
-// that Consul lost.
+// place registers the services that Consul has not accepted yet, and then deregisters all other
+// services in placed. It does not register unchanged services again: Consul would notify all
+// watchers, and a process with many servers would send all of them for each server that starts. The
+// heart finds services that Consul lost.
 func (p *publisher) place(ctx context.Context, services []*registration) error {
 	var missing []*registration
 	for _, s := range services {
@@ -196,8 +199,8 @@ func (p *publisher) place(ctx context.Context, services []*registration) error {
 	return p.remove(ctx, services)
 }
 
-// register registers services. The service of the process comes first, since the checks of the
-// others follow it.
+// register registers services. It registers the service of the process first, since the checks of
+// the others are aliases of its check.
 func (p *publisher) register(ctx context.Context, services []*registration) error {
 	if len(services) > 0 && isProcess(services[0].Name) {
 		if err := p.registerAll(ctx, services[:1]); err != nil {
@@ -212,14 +215,15 @@ func (p *publisher) registerAll(ctx context.Context, services []*registration) e
 	results, err := spread(services, func(s *registration) error { return p.client.register(ctx, s.AgentServiceRegistration) })
 	for n, s := range services {
 		if failure := results[n]; !errors.Is(failure, errNotBegun) && !notConnected(failure) {
-			p.placed[s.ID] = placement{s, failure == nil} // even if the request failed the service may be there
+			p.placed[s.ID] = placement{s, failure == nil} // even if the request failed, the service may be registered
 		}
 	}
 	return err
 }
 
-// remove deregisters the services that we placed, except those in but. The process comes last: if
-// remove fails half way, the remaining services expire, because their checks follow the process.
+// remove deregisters all services in placed that are not in but. It deregisters the service of the
+// process last. If remove fails before that, nothing else keeps the rest alive: their checks are
+// aliases of the process's check, which expires without beats.
 func (p *publisher) remove(ctx context.Context, but []*registration) error {
 	stays := make(map[string]bool, len(but))
 	for _, s := range but {
@@ -251,10 +255,10 @@ func (p *publisher) removeAll(ctx context.Context, ids []string) error {
 	return err
 }
 
-// undo returns to the wanted state after publish failed, and gives the turn back. If there is a
-// heart, the heart registers what is missing, as after any loss. Without a heart, undo removes the
-// new services if that is quick; otherwise they expire, because nothing keeps them alive. It waits
-// no longer than ctx lasts.
+// undo restores the wanted registrations after publish failed, and gives the turn back. If there is
+// a heart, undo leaves that to the heart, as after any loss. Without a heart, it removes the new
+// services, for up to undoWithin; any that remain expire, because nothing keeps them alive. It
+// waits for the removal until ctx ends.
 func (p *publisher) undo(ctx context.Context) {
 	if p.heart != nil {
 		p.heart.look()
@@ -277,7 +281,8 @@ func (p *publisher) undo(ctx context.Context) {
 	}
 }
 
-// setHeart starts a heart for the wanted process, and stops the heart of another one.
+// setHeart starts a heart for the wanted registration of the process, and stops the heart of a
+// previous one.
 func (p *publisher) setHeart() {
 	var process *registration
 	if len(p.wanted) > 0 {
@@ -309,8 +314,8 @@ func (p *publisher) close(ctx context.Context) error {
 	return p.remove(ctx, nil)
 }
 
-// take waits for the turn. It takes a free turn even if ctx has ended, so that changes that need no
-// request succeed.
+// take waits for the turn. If the turn is free, take succeeds even if ctx has ended, so that
+// changes that need no request succeed.
 func (p *publisher) take(ctx context.Context) error {
 	select {
 	case <-p.turn:

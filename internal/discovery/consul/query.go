@@ -48,7 +48,8 @@ func (c *client) services(ctx context.Context, name string, stale bool) (entries
 	return entries, index, err
 }
 
-// ask returns the services of a name. It returns an error if there are none but some may be hidden.
+// ask queries the services of a name with the client by. If the list is empty and services may be
+// hidden, it returns an error.
 func (c *client) ask(by *api.Client, name string, q *api.QueryOptions) ([]*api.ServiceEntry, uint64, error) {
 	entries, meta, err := by.Health().Service(name, "", false, q)
 	switch {
@@ -64,25 +65,26 @@ func (c *client) ask(by *api.Client, name string, q *api.QueryOptions) ([]*api.S
 	return entries, meta.LastIndex, nil
 }
 
-// maxWait is how long Consul holds a query if nothing changes. Consul adds up to a sixteenth.
+// maxWait is how long Consul delays the answer to a query if nothing changes. Consul adds up to a
+// sixteenth.
 const maxWait = 5 * time.Minute
 
-// changed returns what services returns, but waits until the index is not the given one. With 0 it
-// does not wait.
+// changed is services, but if index is not 0 it waits until the list has another index.
 func (c *client) changed(ctx context.Context, name string, index uint64) (entries []*api.ServiceEntry, next uint64, err error) {
 	err = c.wait(ctx, "watching service "+name, index, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		entries, next, err = c.ask(c.waiting, name, q)
 		return err
 	})
 	if err == nil && len(entries) == 0 && index != 0 {
-		// Consul answers waiting queries from copies that do not say whether services are hidden.
+		// Answers to waiting queries may come from copies, which do not say whether services are
+		// hidden.
 		return c.services(ctx, name, true)
 	}
 	return entries, next, err
 }
 
-// moved waits until the index of a list is not the given one, and returns the new index without the
-// list.
+// moved waits until a list has another index than the given one, and returns the new index. It
+// discards the list itself.
 func (c *client) moved(ctx context.Context, list string, index uint64) (next uint64, err error) {
 	err = c.wait(ctx, "watching "+list, index, func(q *api.QueryOptions) error {
 		var content any = new(struct{})
@@ -98,8 +100,8 @@ func (c *client) moved(ctx context.Context, list string, index uint64) (next uin
 	return next, err
 }
 
-// wait makes a query that Consul answers when the index is not the given one. The query ends when
-// the agent hangs.
+// wait makes a query that Consul answers when the index differs from the given one. The query fails
+// when the agent hangs.
 func (c *client) wait(ctx context.Context, doing string, index uint64, query func(*api.QueryOptions) error) error {
 	within := answerWithin
 	if index != 0 {
@@ -115,8 +117,8 @@ func (c *client) wait(ctx context.Context, doing string, index uint64, query fun
 	return nil
 }
 
-// watching returns the options of a waiting query. Any server may answer. The options have none
-// (such as near) that would keep the agent from streaming.
+// watching returns the options for a waiting query. Any server may answer it. Options that would
+// keep the agent from using its streaming backend, such as near, must not be set.
 func (c *client) watching(index uint64) *api.QueryOptions {
 	return &api.QueryOptions{Datacenter: c.dc, AllowStale: true, WaitIndex: index, WaitTime: maxWait}
 }

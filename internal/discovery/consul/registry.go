@@ -1,10 +1,11 @@
-// Package consul is the registry in HashiCorp Consul.
+// Package consul is a registry that stores instances in HashiCorp Consul.
 //
 // A process registers one service for each instance, named after exchange and topic, and one
-// service for itself with a TTL check. The process keeps that check passing with beats. The checks
-// of the instances are aliases of it, so a process sends one beat, however many topics it serves.
-// The name of the process's service is the name of one of its topics' services plus "--process".
-// Everything else is in the services' metadata, under keys that begin with "rpc-".
+// service for itself with a TTL check. The process keeps that check passing by regular reports,
+// called beats. The checks of the instances are aliases of it, so a process sends one beat, however
+// many topics it serves. The name of the process's service is the name of one of its topics'
+// services plus "--process". Everything else is in the services' metadata, under keys that begin
+// with "rpc-".
 //
 // ACL policies apply to the names of services, so the name decides to which topic an instance
 // belongs. A service whose metadata contradicts its name is skipped, and never counts for another
@@ -33,7 +34,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Registry is the registry in Consul.
+// Registry is a registry in Consul. It is safe for concurrent use.
 type Registry struct {
 	client    *client
 	publisher *publisher
@@ -85,7 +86,7 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 
 // newRegistry is Open for a parsed URL.
 func newRegistry(s settings, log *slog.Logger) (*Registry, error) {
-	log = lograte.New(log) // an agent that comes and goes, or a program with a token for a topic, causes the lines
+	log = lograte.New(log) // a flapping agent, or another program that may write services, can cause many lines
 	s.tls.warn(log, strings.Join(s.addrs, ","))
 	c, err := newClient(s)
 	if err != nil {
@@ -109,10 +110,10 @@ func (r *Registry) Publish(ctx context.Context, instances []rpc.Instance) error 
 	return r.publisher.publish(ctx, instances)
 }
 
-// Lapses implements [registry.Lapser]. The registration lapses in three cases. Consul lost it.
-// Consul got no beat for longer than the TTL, for example because the machine was suspended; the
-// clock decides, since Consul does not tell. Or other processes do not see it for any other reason,
-// for example because the cluster lost contact with the host.
+// Lapses implements [registry.Lapser]. The registration lapses if Consul loses it; if Consul gets
+// no beat for longer than the TTL, for example because the machine was suspended, which this
+// process determines by its clock; or if other processes do not see the registration for another
+// reason, for example because the cluster lost contact with the host.
 func (r *Registry) Lapses(notify func(reason string)) {
 	r.publisher.lapsed = func(reason string) {
 		r.publisher.told.Add(1)

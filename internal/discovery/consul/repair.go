@@ -13,12 +13,13 @@ type checkLoss int
 const (
 	checkKept checkLoss = iota
 	checkGone
-	// checkTaken means that a service of another token now has the check's id.
+	// checkTaken means that a service of another token has taken over the check's id.
 	checkTaken
 )
 
-// repair registers again what is missing. It gets all our registrations with one request. If the
-// check of the process is lost, repair registers the process even if its service looks right.
+// repair registers wanted services that Consul lost, or has in another form. It reads all
+// registrations of this process with one request. If the check of the process is lost, repair
+// registers the process again even if its service is unchanged.
 func (p *publisher) repair(ctx context.Context, loss checkLoss) error {
 	if err := p.take(ctx); err != nil {
 		return err
@@ -57,14 +58,14 @@ func (p *publisher) repair(ctx context.Context, loss checkLoss) error {
 	return nil
 }
 
-// renewForeign gives new ids to services that Consul refused and does not have. After Consul lost
-// our services, another token may have taken their ids.
+// renewForeign gives new ids to services that Consul refused to register and does not have. After
+// Consul lost this process's services, services of another token may have taken over their ids.
 func (p *publisher) renewForeign(there map[string]*api.AgentService) {
 	p.renew(func(r *registration) ids {
 		if is := there[r.ID]; p.placed[r.ID].sure || is != nil && is.Service == r.Name {
 			return r.ids()
 		}
-		delete(p.placed, r.ID) // it is not ours to remove
+		delete(p.placed, r.ID) // the service with that id belongs to another program
 		if isProcess(r.Name) {
 			return newIDs(r.instance.BootID)
 		}
@@ -103,7 +104,7 @@ func (r *registration) as(names ids, process string) *registration {
 	return &registration{&s, r.instance}
 }
 
-// tellLost reports a lapse when everything that was lost is registered again.
+// tellLost reports a lapse after all lost services are registered again.
 func (p *publisher) tellLost() {
 	if p.lost {
 		p.lost = false

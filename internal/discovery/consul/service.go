@@ -26,21 +26,21 @@ const (
 	metaInstance = "rpc-instance"
 	metaBoot     = "rpc-boot"
 	metaState    = "rpc-state"
-	metaSessions = "rpc-sessions" // only of a process that takes sessions
-	metaZone     = "rpc-zone"     // only of a process that says where it runs
+	metaSessions = "rpc-sessions" // only if the process supports sessions
+	metaZone     = "rpc-zone"     // only if the process has a zone
 )
 
-// yes is the value of keys that only say something by their presence.
+// yes is the value of keys whose presence alone has a meaning.
 const yes = "1"
 
-// deregisterAfter applies to lost hosts and killed processes. Their checks turn critical after the
-// TTL. Consul removes them this much later, so that an operator has time to see them.
+// deregisterAfter is how long after its check became critical Consul removes a service. Checks of
+// lost hosts and killed processes become critical after the TTL. The delay lets operators see them.
 const deregisterAfter = 5 * time.Minute
 
 // ids are the ids of a service and of its check at an agent. Consul lets a token that may write any
-// one service take the id of every other check, and every free id of a service. So ids cannot be
-// guessed, and a service whose id was taken gets new ones. Only tokens that may read a service see
-// its ids: tokens for a topic see its instances, but not the check that keeps the process alive.
+// service reuse the id of every check, and every free id of a service. So ids are random, and a
+// service whose id was taken over gets new ones. Only tokens that may read a service see its ids:
+// tokens for a topic see its instances, but not the check that keeps the process alive.
 type ids struct{ service, check string }
 
 // newIDs returns ids for the service of an instance, or of a process, with this id.
@@ -51,8 +51,8 @@ func newIDs(of string) ids {
 
 func newCheckID(service string) string { return service + "-" + rand.Text() }
 
-// instanceService returns the service of an instance. Its check follows the check of the process's
-// service.
+// instanceService returns the service of an instance. Its check is an alias of the check of the
+// process's service, which has the id processID.
 func instanceService(i rpc.Instance, names ids, processID string) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
@@ -117,8 +117,8 @@ func splitAddr(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// same reports whether a service is registered as wanted. It compares only fields that we set,
-// since Consul adds others.
+// same reports whether a service is registered as wanted. It compares only the fields that this
+// package sets, since Consul adds others.
 func same(is *api.AgentService, wanted *api.AgentServiceRegistration) bool {
 	return is.Service == wanted.Name && is.Address == wanted.Address && is.Port == wanted.Port && maps.Equal(is.Meta, wanted.Meta)
 }

@@ -22,7 +22,7 @@ const (
 	// does not keep Consul busy.
 	sweepPause = time.Second
 	sweepShare = 4
-	// sweepAnyway is how often to read the topics if nothing seems to change.
+	// sweepAnyway is the interval at which the topics are read even if no change was reported.
 	sweepAnyway = time.Minute
 	// maxSweepers is how many topics are read at the same time.
 	maxSweepers = 2
@@ -38,7 +38,7 @@ func (ts *topics) share() {
 	ts.tellShare()
 }
 
-// tellShare says that the set of topics without their own query may have changed.
+// tellShare tells runShared that the set of topics without their own query may have changed.
 func (ts *topics) tellShare() {
 	select {
 	case ts.news <- struct{}{}:
@@ -48,13 +48,13 @@ func (ts *topics) tellShare() {
 
 // sweep is the state of runShared.
 type sweep struct {
-	// rounds is how many times to read all topics. After a change it is two: the Consul server that
-	// answers the first read may lag behind the server that reported the change.
+	// rounds is how many more times to read all topics. After a change it is two: the Consul server
+	// that answers the first read may lag behind the server that reported the change.
 	rounds   int
-	next     time.Time // not before
-	anyway   time.Time
+	next     time.Time // the earliest time of the next round
+	anyway   time.Time // when to read all topics even without a change
 	failures backoff
-	// woken is closed when another attempt after a failure is worthwhile at once.
+	// woken is closed when an attempt after a failure should be made at once; see agents.
 	woken <-chan struct{}
 }
 
@@ -103,7 +103,8 @@ func (ts *topics) sweepAll(ctx context.Context, s *sweep, all []*topic) {
 	s.next = time.Now().Add(pause)
 }
 
-// wait returns when there may be something to do.
+// wait returns when topics are due, when one of the channels reports something, or when an agent
+// works again.
 func (s *sweep) wait(news, changes <-chan struct{}) {
 	until := s.anyway
 	if s.rounds > 0 {

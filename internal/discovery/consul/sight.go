@@ -10,17 +10,17 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// sight checks that other processes see our registration. The agent that we registered at may be
-// healthy while others do not see us: the cluster lost contact with the host, or an operator
-// removed this process from the catalog. The agent corrects that within minutes, but does not
-// report it. So sight reads the same catalog as the other processes.
+// sight checks that other processes can see this process in Consul's catalog. The local agent may
+// be healthy although they cannot: the cluster lost contact with the host, or an operator removed
+// the process from the catalog. The agent corrects that within minutes, but does not report it. So
+// sight reads the same catalog as the other processes.
 type sight struct {
 	publisher *publisher
-	// repair makes the heart register again what is missing.
+	// repair makes the heart compare and correct all registrations.
 	repair func()
 
-	// node is the name of our host in Consul. It is empty until we found our service in the
-	// catalog.
+	// node is the name of this host in Consul. It is empty until this process's service was found
+	// in the catalog.
 	node string
 	// before and now are the states of the checks at the last two looks.
 	before, now map[string]checkState
@@ -34,7 +34,8 @@ type sight struct {
 	flapped  bool
 	// told is the number of reported lapses at the last look.
 	told int64
-	// why is the reason why others do not see us, or did not. It is empty while they do.
+	// why is why other processes cannot see this process. It is kept until the lapse is reported,
+	// and empty otherwise.
 	why string
 }
 
@@ -47,15 +48,16 @@ type checkState struct {
 // sightEvery returns the pause between looks.
 func sightEvery(ttl time.Duration) time.Duration { return min(2*beatEvery(ttl), 10*time.Second) }
 
-// run looks until ctx ends. It ignores failed looks: the next one that succeeds shows what
-// happened.
+// run reads the catalog regularly until ctx ends. It ignores failures: the next successful reading
+// shows what happened.
 func (s *sight) run(ctx context.Context) {
 	for sleep(ctx, jitter(sightEvery(s.publisher.ttl)), nil) {
 		s.glance(ctx)
 	}
 }
 
-// glance finds the host if it is not known yet; otherwise it looks once.
+// glance finds the name of the host if it is not known yet; otherwise it reads and evaluates the
+// checks once.
 func (s *sight) glance(ctx context.Context) {
 	c := s.publisher.client
 	wanted, err := s.wanted(ctx)
@@ -75,8 +77,8 @@ func (s *sight) glance(ctx context.Context) {
 }
 
 // moved reports whether the host may have another name in Consul now, for example because its agent
-// was renamed, and notes the new name. Otherwise all checks would look as if they were gone, and
-// would be registered again, time and again.
+// was renamed, and stores the new name. Without that, all checks would seem to be missing under the
+// old name, and would be registered again and again.
 func (s *sight) moved(ctx context.Context, process *registration) bool {
 	node, err := s.publisher.client.nodeOf(ctx, process)
 	if err == nil && (node == "" || node == s.node) {
@@ -98,7 +100,7 @@ func (s *sight) wanted(ctx context.Context) ([]*registration, error) {
 	return p.wanted, nil
 }
 
-// look evaluates the checks of our host. It reports a lapse when the lapse is over.
+// look evaluates the checks of this host. It reports a lapse when the lapse is over.
 func (s *sight) look(ctx context.Context, checks api.HealthChecks, instances []*registration) {
 	mine := map[ids]*api.HealthCheck{}
 	s.now, s.critical, s.flapped = map[string]checkState{}, "", false
@@ -122,7 +124,7 @@ func (s *sight) look(ctx context.Context, checks api.HealthChecks, instances []*
 		}
 		lacking = append(lacking, r)
 		if seen[check] {
-			s.now[check] = s.before[check] // if it stays, it is told of when it is back
+			s.now[check] = s.before[check] // so that note notices a change when the check is back
 		} else {
 			unseen[check] = s.unseen[check]
 			if unseen[check].IsZero() {
@@ -132,12 +134,12 @@ func (s *sight) look(ctx context.Context, checks api.HealthChecks, instances []*
 	}
 	s.before, s.seen, s.unseen = s.now, seen, unseen
 	if len(lacking) > 0 && s.restore(ctx, lacking) {
-		s.repair() // which tells of it
+		s.repair() // the heart then reports the lapse
 	}
 	s.judge()
 }
 
-// note evaluates a check that decides whether others see us.
+// note evaluates a check that decides whether other processes see this one.
 func (s *sight) note(c *api.HealthCheck) {
 	is := checkState{c.Status, c.Output, c.ModifyIndex}
 	was, known := s.before[c.CheckID]
@@ -163,14 +165,15 @@ func (s *sight) judge() {
 	}
 }
 
-// restore makes the heart register instances again whose checks the catalog lacks, and reports
-// whether there are any.
+// restore prepares instances whose checks the catalog lacks for a new registration by the heart,
+// and reports whether there are any.
 //
-// If the catalog lacks the service too, though it had it or should have it by now, the service gets
-// another id: the agent believes that the catalog has the old id, so it would not send it, and
-// another token may have taken it. A service in maintenance stays, since registering another would
-// lose the maintenance; the agent finds out by itself. If the catalog lacks only the check, whose
-// id another token may have taken, the check gets another id.
+// If the catalog lacks the service as well, although it had the service before or should have it by
+// now, the service gets another id: the agent assumes that the catalog has the old id and would not
+// send it again, and a service of another token may have taken it over. A service in maintenance
+// keeps its id, since a new service would not be in maintenance; the agent corrects it later by
+// itself. If the catalog lacks only the check, the check gets another id, since another token may
+// have taken over the old one.
 func (s *sight) restore(ctx context.Context, lacking []*registration) bool {
 	p := s.publisher
 	services, err := p.client.onNode(ctx, s.node, lacking[0].Meta[metaBoot])
@@ -201,7 +204,7 @@ func (s *sight) restore(ctx context.Context, lacking []*registration) bool {
 		if !is {
 			return r.ids()
 		}
-		p.placed[r.ID] = placement{registration: r} // it is registered again, or removed
+		p.placed[r.ID] = placement{registration: r} // so that place registers it again, or removes it
 		return names
 	})
 	return true

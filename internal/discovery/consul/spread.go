@@ -6,15 +6,15 @@ import (
 	"sync/atomic"
 )
 
-// lanes is how many requests run at a time when many services change. With four, one is sent while
-// Consul handles another, and they take few of the connections that an agent allows a host.
+// lanes is how many requests run at a time when many services change. Four keep Consul busy, and
+// use few of the connections that an agent allows a host.
 const lanes = 4
 
-// errNotBegun is the result of items that were not started because another one failed.
+// errNotBegun is the result of items for which do was not called, because another item had failed.
 var errNotBegun = errors.New("not begun")
 
-// spread calls do for all items, a few at a time. After one fails it starts no more. It returns the
-// result of each, and the error of the first that failed.
+// spread calls do for all items, up to lanes at a time. After the first failure, it starts no more
+// calls. It returns the result for each item, and the error of the first failure.
 func spread[T any](items []T, do func(T) error) (results []error, err error) {
 	results = make([]error, len(items))
 	var (

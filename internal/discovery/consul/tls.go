@@ -19,7 +19,7 @@ import (
 
 // tlsSettings says how to connect to an agent with TLS. An empty string means not set.
 type tlsSettings struct {
-	// on is true if TLS is used. Said is true if the URL decides that.
+	// on is true if TLS is used. Said is true if the URL says whether TLS is used.
 	on, said bool
 	// caFile and caPath are a file, or a directory of files, with the authorities to trust. Without
 	// either, the system's authorities are trusted.
@@ -33,7 +33,7 @@ type tlsSettings struct {
 	insecure bool
 }
 
-// environment sets from the environment what the URL leaves open.
+// environment sets the settings that the URL does not have from the environment.
 func (s *tlsSettings) environment() error {
 	if !s.said {
 		on, err := boolean(api.HTTPSSLEnvName, false)

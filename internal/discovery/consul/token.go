@@ -12,15 +12,16 @@ import (
 
 const tokenHeader = "X-Consul-Token" //nolint:gosec // It is the name of a header.
 
-// tokenTransport sends the ACL token, and replaces any other. A token in a file is read for each
-// request: that takes microseconds, as long as a check whether the file changed.
+// tokenTransport adds the ACL token to requests, in place of any other token. It reads a token file
+// for each request: that takes microseconds, no longer than a check whether the file has changed.
 type tokenTransport struct {
 	file  string // empty if the token does not come from a file
 	token string // empty for none
 	base  http.RoundTripper
 }
 
-// newTokenTransport takes the token from the file, or from the environment if no file is given.
+// newTokenTransport returns a transport with the token in a file, or in the environment if no file
+// is given. It returns an error if the token cannot be read or is malformed.
 func newTokenTransport(file string, base http.RoundTripper) (tokenTransport, error) {
 	t := tokenTransport{file: file, base: base}
 	var err error

@@ -36,16 +36,16 @@ type topic struct {
 	// runShared.
 	at       cursor
 	failures backoff
-	// moves counts the agents that were left since the last answer.
+	// moves counts how often another agent was selected since the last answer.
 	moves int
 	// asked is true once the topic was read, or reading it failed.
 	asked bool
-	// broken are the services of the last list that could not be understood.
+	// broken are the services of the last list that could not be used, and why, by their ids.
 	broken map[string]error
 }
 
-// poll sends the topic's query again and again until ctx ends, or until the agent refuses the
-// connection because there are too many.
+// poll repeats the topic's waiting query until ctx ends, or until the agent refuses the connection
+// because the host has too many.
 func (t *topic) poll(ctx context.Context) {
 	for ctx.Err() == nil {
 		agent, woken := t.of.client.agents.at()
@@ -84,7 +84,7 @@ func (t *topic) read(ctx context.Context) error {
 	}
 }
 
-// took reports a list to the watches if it may have news.
+// took handles an answer: it sends the list to the watches if the list may have changed.
 func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
 	t.failures, t.moves, t.asked = backoff{}, 0, true
 	if news, lost := t.at.advance(index); news {
@@ -92,8 +92,8 @@ func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
 	}
 }
 
-// failed reports an error to the watches, unless there is another agent that was not tried yet. It
-// returns whether it reported.
+// failed handles an error: it sends the error to the watches and returns true, unless another agent
+// was selected that was not tried since the last answer.
 func (t *topic) failed(err error, agent int) (told bool) {
 	t.at.fail()
 	agents := t.of.client.agents
@@ -115,8 +115,9 @@ func maxPause(err error) time.Duration {
 	return 30 * time.Second
 }
 
-// pace returns the pause between two lists. While a large fleet restarts, its list changes all the
-// time, and each change sends the whole list to every watching process.
+// pace returns the pause after a list of the given length. While a large fleet restarts, its list
+// changes all the time, and without pauses each change would send the whole list to every watching
+// process.
 func pace(length int) time.Duration { return jitter(meanPace(length)) }
 
 func meanPace(length int) time.Duration {
@@ -128,8 +129,8 @@ func meanPace(length int) time.Duration {
 // many, may lag more.
 func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
-// understand returns the instances on the topic. It warns of services that it cannot use when they
-// first appear.
+// understand returns the instances in a list of services. It logs services that cannot be used when
+// they first appear.
 func (t *topic) understand(entries []*api.ServiceEntry) []rpc.Instance {
 	list, broken := instances(entries, t.service)
 	warnBroken(t.of.log, t.service, broken, t.broken)
@@ -167,8 +168,8 @@ func (t *topic) tell(u registry.Update) {
 	}
 }
 
-// add adds a watch and sends it what is known: the last list, even if Consul does not answer now,
-// because the next attempt reports that error. The caller must hold of.mu.
+// add adds a watch and sends it the last list, or else the last error. It sends the list even if
+// Consul does not answer now, because the next attempt sends the error. The caller must hold of.mu.
 func (t *topic) add(w *registry.Watch) {
 	t.watches[w] = struct{}{}
 	switch {

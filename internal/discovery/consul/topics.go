@@ -9,8 +9,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// maxPolls is how many topics have their own query. Each takes one of the connections that Consul
-// allows all programs of a host together, 200 by default. The other topics share queries.
+// maxPolls is the maximum number of topics with their own query. Each query uses one of the
+// connections that Consul allows all programs of a host together, 200 by default. The other topics
+// share queries.
 const maxPolls = 32
 
 // growEvery is the time after a shortage of connections until one more topic gets its own query.
@@ -26,10 +27,11 @@ type topics struct {
 	open map[registry.Topic]*topic
 	// polls counts the topics with their own query. Most is the current maximum.
 	polls, most int
-	// crowdedAt is when connections were last short.
+	// crowdedAt is when the agent last refused a connection, or when one more topic was last
+	// allowed its own query.
 	crowdedAt time.Time
 	// sharing is true while runShared runs, which reads the topics without their own query. News
-	// tells it that there may be others.
+	// tells runShared that the set of these topics may have changed.
 	sharing bool
 	news    chan struct{}
 	// endGuard ends the guard, which runs while any topic is watched.

@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// newTransport uses no proxy, since the agent is on this host or near. Keepalive detects a lost
-// host, because queries that wait for changes have no short deadline. DialWithin bounds connecting.
-// With a number of connections per agent, requests share them, and they stay open, because Consul
-// may not grant another one. With 0, each request has its own connection.
+// newTransport returns a transport without a proxy, since the agent is on this host or near. TCP
+// keepalive detects a lost host, because queries that wait for changes have no short deadline.
+// DialWithin bounds connecting. If connections is not 0, it is the maximum number of connections to
+// each agent, which stay open, because Consul may not grant another one. With 0, the number is not
+// bounded.
 func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout:         dialWithin,
@@ -45,8 +46,8 @@ const maxAnswer = 64 << 20
 
 var errTooLarge = errors.New("the answer is too large")
 
-// bounded ends answers that are larger than most bytes with an error, so that they cannot use up
-// the memory.
+// bounded is a transport that ends answers of more than most bytes with an error, so that they
+// cannot use up the memory.
 type bounded struct {
 	base http.RoundTripper
 	most int
@@ -76,9 +77,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// conn reads nothing until something was written. When a host has too many connections, Consul
-// sends its answer 429 before it gets a request. If net/http reads that answer before it has sent
-// the request, it discards the answer as garbage, and the reason is lost.
+// conn delays reads until the first write. If a host has too many connections, Consul answers 429
+// before it gets a request. If net/http read that answer before it has sent the request, it would
+// discard the answer, and the reason would be lost.
 type conn struct {
 	net.Conn
 

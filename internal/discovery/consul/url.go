@@ -140,7 +140,8 @@ func isHost(name string) bool {
 	})
 }
 
-// completeTLS sets from the environment what the URL leaves open. Parameters about TLS turn TLS on.
+// completeTLS turns TLS on if the URL has parameters about TLS, and sets the settings that the URL
+// does not have from the environment.
 func (s *settings) completeTLS(query url.Values) error {
 	for name := range query {
 		if rest, of := strings.CutPrefix(name, "consul-"); !of || rest == "tls" || rest == "token-file" {

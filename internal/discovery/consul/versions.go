@@ -40,7 +40,7 @@ func putVersions(meta map[string]string, implemented []rpc.Implementation) error
 	return nil
 }
 
-// versions reads what putVersions wrote.
+// versions parses the implementations that putVersions wrote.
 func versions(meta map[string]string) ([]rpc.Implementation, error) {
 	var text strings.Builder
 	for n := 0; ; n++ {

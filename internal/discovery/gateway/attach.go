@@ -32,13 +32,13 @@ type attachment struct {
 	gone chan struct{}
 
 	sending sync.Mutex // guards sends, and asked
-	asked   int        // publications
+	asked   int        // how many publications were sent
 
 	answers chan answer // has room for one
 
 	// The following fields belong to the goroutine that receives.
 	answered int
-	told     bool // that the gateway closes
+	told     bool // closing is closed
 }
 
 // answer is a gateway's answer to a publication.
@@ -47,7 +47,8 @@ type answer struct {
 	status []byte
 }
 
-// attach opens an attachment, which lasts no longer than life. Ctx bounds the opening.
+// attach opens an attachment to a gateway, which ends with life at the latest. Ctx bounds only the
+// opening. L gets the connection.
 func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listener) (*attachment, error) {
 	conn, err := dial(addr)
 	if err != nil {
@@ -60,7 +61,7 @@ func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listene
 	a.stream, err = pb.NewGatewayServiceClient(conn).Attach(life)
 	if err != nil {
 		a.cancel()
-		_ = conn.Close() // it can only say that it is closed
+		_ = conn.Close() // its only error is that it is already closed
 		return nil, refused(ctx, conn, addr, err)
 	}
 	a.tunnel = tunnel.New(a, "attached", addr)
@@ -68,12 +69,12 @@ func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listene
 	return a, nil
 }
 
-// serve hands the connection to the servers, and returns when it ends.
+// serve passes the connection to the listener of the servers, and returns when the connection ends.
 func (a *attachment) serve(l *tunnel.Listener) {
 	l.Offer(a.tunnel)
 	<-a.tunnel.Done()
 	a.cancel()
-	_ = a.conn.Close() // it can only say that it is closed
+	_ = a.conn.Close() // its only error is that it is already closed
 	close(a.gone)
 }
 
@@ -138,7 +139,7 @@ func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	return refused(ctx, a.conn, a.addr, status.FromProto(st).Err())
 }
 
-// refused returns the error for a gateway that does not accept the servers.
+// refused returns the error for a gateway that did not accept the servers because of err.
 func refused(ctx context.Context, conn Conn, addr string, err error) error {
 	if broken, ok := errors.AsType[*net.OpError](err); ok {
 		err = broken.Err
@@ -180,8 +181,8 @@ func (a *attachment) Receive() ([]byte, error) {
 	}
 }
 
-// answer hands an answer to the waiting publication. It replaces an answer that no publication
-// fetched.
+// answer passes an answer to the publication that waits for it. It replaces an answer that no
+// publication has read.
 func (a *attachment) answer(m *pb.AttachPublished) {
 	a.answered++
 	select {
@@ -190,7 +191,7 @@ func (a *attachment) answer(m *pb.AttachPublished) {
 	}
 	select {
 	case a.answers <- answer{a.answered, m.GetStatus()}:
-	default: // it cannot be: this is the only goroutine that puts something in
+	default: // impossible: only this goroutine sends to the channel
 	}
 }
 

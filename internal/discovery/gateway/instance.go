@@ -12,8 +12,8 @@ var states = map[rpc.State]pb.State{
 	rpc.StateHeld: pb.State_STATE_HELD, rpc.StateDraining: pb.State_STATE_DRAINING,
 }
 
-// Encode returns an instance in the form that gateways and attached processes exchange, without its
-// address.
+// Encode encodes an instance for the messages between gateways and clients or attached processes,
+// without its address.
 func Encode(i *rpc.Instance) *pb.Instance {
 	m := &pb.Instance{
 		Id: i.ID, BootId: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, State: states[i.State], Sessions: i.Sessions, Zone: i.Zone,
@@ -27,8 +27,8 @@ func Encode(i *rpc.Instance) *pb.Instance {
 	return m
 }
 
-// Decode returns an instance that is reached at addr. An instance with an unknown state counts as
-// active.
+// Decode decodes an instance, and sets its address to addr. An instance with an unknown state
+// counts as active.
 func Decode(m *pb.Instance, addr string) (rpc.Instance, error) {
 	i := rpc.Instance{
 		ID: m.GetId(), BootID: m.GetBootId(), Exchange: m.GetExchange(), Topic: m.GetTopic(), Server: m.GetServer(), Addr: addr,

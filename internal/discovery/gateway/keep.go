@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// keep keeps the process attached while it serves anything.
+// keep keeps the process attached to a gateway while it has published servers.
 func (s *site) keep() {
 	defer func() {
 		if s.at != nil {
@@ -35,8 +35,8 @@ func (s *site) keep() {
 	}
 }
 
-// isOver reports whether nothing is served any more. In that case it also notes that keep has
-// ended.
+// isOver reports whether keep may end, because nothing is published and the listener is closed. In
+// that case it also sets started to false.
 func (s *site) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,8 @@ func (s *site) isOver() bool {
 	return true
 }
 
-// step brings the gateway up to date, and returns whether to try again soon.
+// step attaches the process if necessary, and publishes the wanted list if the gateway does not
+// have it. It returns true if that failed and should be tried again.
 func (s *site) step() (retry bool) {
 	list, number := s.now()
 	switch {
@@ -65,15 +66,15 @@ func (s *site) step() (retry bool) {
 	case err == nil:
 		s.has = number
 		s.tell(number, nil)
-	case !isClosed(s.at.gone): // what is refused is not asked for again
+	case !isClosed(s.at.gone): // the gateway refused the list, and would refuse it again
 		s.has = number
 		s.tell(number, err)
 	}
 	return false
 }
 
-// move attaches the process to a gateway, or to another gateway if it is attached already. The
-// previous attachment keeps its running calls until its gateway ends it.
+// move attaches the process to a gateway, or to another gateway if it is attached already. Running
+// calls of the previous attachment go on until that gateway ends it.
 func (s *site) move(list []rpc.Instance, number uint64) (retry bool) {
 	next, err := s.attachAny(list)
 	if err != nil {
@@ -112,7 +113,7 @@ func (s *site) tellLapse(addr string) {
 func (s *site) leave(left *attachment) {
 	ctx, cancel := context.WithTimeout(s.life, attachTime)
 	defer cancel()
-	_ = left.publish(ctx, nil) // otherwise the end of the attachment tells it
+	_ = left.publish(ctx, nil) // if it fails, the end of the attachment has the same effect
 	select {
 	case <-left.gone:
 	case <-s.life.Done():
@@ -120,8 +121,9 @@ func (s *site) leave(left *attachment) {
 	}
 }
 
-// attachAny attaches the process to the first gateway that accepts it. A process begins with a
-// random gateway, which spreads processes, and later with the gateway after the one that failed.
+// attachAny attaches the process to the first gateway that accepts it, except the gateway that it
+// is attached to. At first it begins with a random gateway, so that processes are spread over
+// gateways. Later it begins with the last gateway that accepted it.
 func (s *site) attachAny(list []rpc.Instance) (*attachment, error) {
 	if !s.was && s.first == 0 {
 		s.first = rand.N(len(s.addrs))
@@ -156,8 +158,8 @@ func (s *site) attachTo(addr string, list []rpc.Instance) (*attachment, error) {
 	return a, nil
 }
 
-// allFailed returns the error for when no gateway accepts the servers. Its kind is from the first
-// failure that gives a reason.
+// allFailed returns the error if no gateway accepts the servers. It has the kind of the first
+// failure that is neither a timeout nor a cancellation.
 func allFailed(failures []error) error {
 	if len(failures) == 0 {
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: "there is no other gateway"}
@@ -174,8 +176,8 @@ func allFailed(failures []error) error {
 		"no gateway accepts the servers: %s", strings.Join(texts, "; "))}
 }
 
-// wait returns when there is something to do, or when late fires. It notes that the attachment has
-// ended.
+// wait returns when step has something to do, or when late fires. If the attachment has ended, it
+// sets at to nil.
 func (s *site) wait(late <-chan time.Time) {
 	var gone, closing, closed <-chan struct{}
 	if list, _ := s.now(); s.at == nil && len(list) == 0 {
@@ -183,7 +185,7 @@ func (s *site) wait(late <-chan time.Time) {
 	}
 	if s.at != nil {
 		gone, closing = s.at.gone, s.at.closing
-		if isClosed(closing) { // late says when to try again
+		if isClosed(closing) { // it would end the wait at once; late ends it when it is time to try again
 			closing = nil
 		}
 	}

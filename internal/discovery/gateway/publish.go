@@ -19,8 +19,8 @@ import (
 type Conn interface {
 	grpc.ClientConnInterface
 	Close() error
-	// Why returns a sentence that begins with who and says why the gateway cannot be reached. The
-	// sentence is empty if the connection does not tell.
+	// Why returns a sentence that begins with who and says why the gateway cannot be reached. It
+	// returns an empty string if that is not known.
 	Why(who string) string
 }
 
@@ -34,8 +34,8 @@ const (
 	minPause, maxPause = 200 * time.Millisecond, 3 * time.Second
 )
 
-// publisher publishes servers that cannot be connected to. It keeps the process attached to one of
-// the gateways. It is safe for concurrent use.
+// publisher publishes servers of a process to which others cannot connect. It keeps the process
+// attached to one of the gateways. It is safe for concurrent use.
 type publisher struct {
 	addrs []string
 	dial  Dial
@@ -73,7 +73,8 @@ func (p *publisher) Attach() (l net.Listener, addr string) {
 	return s.listener, attachedAddr
 }
 
-// attachedAddr stands for the address of servers that have no address.
+// attachedAddr is the address that attached servers publish, since they have no address of their
+// own.
 const attachedAddr = "attached"
 
 // Publish implements [registry.Registry].
@@ -106,20 +107,20 @@ type site struct {
 	*publisher
 
 	listener *tunnel.Listener
-	wake     chan struct{} // has one element when there is something new
+	wake     chan struct{} // has one element when wanted has changed
 
 	mu      sync.Mutex // guards what follows
 	started bool
 	wanted  []rpc.Instance
-	// number counts the changes of wanted. A gateway accepted the change with the number taken.
-	// Changes up to failed were refused, or no gateway could be asked.
+	// number counts the changes of wanted. A gateway has accepted the changes up to taken. The
+	// changes up to failed were refused by the gateway, or could be sent to none.
 	number, taken, failed uint64
 	failure               error
 	changed               chan struct{} // closed when taken or failed grows
 
 	// The following fields belong to keep.
 	at    *attachment
-	has   uint64 // what the gateway has
+	has   uint64 // the number of the change that the gateway has
 	was   bool   // it was attached before
 	first int    // the gateway to try first
 }
@@ -167,9 +168,9 @@ func (s *site) want(list []rpc.Instance) (number uint64, before []rpc.Instance) 
 	return s.number, before
 }
 
-// restore returns to the previous list, unless the list has changed since. It never undoes the
-// withdrawal of everything: if no gateway accepts that now, the end of the attachment has the same
-// effect.
+// restore restores the previous list after a publication failed, unless the list has changed since.
+// It never undoes the withdrawal of all servers: if no gateway accepts that now, the end of the
+// attachment has the same effect.
 func (s *site) restore(number uint64, before []rpc.Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +209,7 @@ func (s *site) now() (list []rpc.Instance, number uint64) {
 	return s.wanted, s.number
 }
 
-// tell notes the result of all publications up to number.
+// tell records the result of all changes up to number, and wakes the callers of publish.
 func (s *site) tell(number uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package gateway is the registry of programs that reach a fleet through gateways only. A gateway
-// lists the instances of a topic, and forwards the messages for them. Every instance has the
-// address of the gateway in use, so all other packages work as with any other registry. When that
-// gateway is lost or stops, the next one replaces it.
+// Package gateway is the registry of programs that reach a fleet only through gateways. A gateway
+// lists the instances of a topic, and forwards the messages for them. In the lists of this
+// registry, every instance has the address of the gateway in use, so all other packages work as
+// with any other registry. When that gateway is lost or stops, the next one replaces it.
 //
 // Servers that publish are attached to a gateway; see [discovery.Attacher].
 package gateway
@@ -49,7 +49,7 @@ type Registry struct {
 // String names the registry in errors.
 func (r *Registry) String() string { return "the gateway at " + strings.Join(r.addrs, " or ") }
 
-// gate is one gateway while it is in use.
+// gate is the connection to the gateway in use.
 type gate struct {
 	addr string
 	conn Conn
@@ -116,10 +116,10 @@ func (r *Registry) Close(ctx context.Context) error {
 
 func (g *gate) close() {
 	g.left()
-	_ = g.conn.Close() // it can only say that it is closed
+	_ = g.conn.Close() // its only error is that it is already closed
 }
 
-// gate returns the gateway in use.
+// gate returns the gateway in use. If there is none, it selects the next one.
 func (r *Registry) gate() (*gate, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,7 +141,7 @@ func (r *Registry) gate() (*gate, error) {
 	return g, nil
 }
 
-// leave makes the next gateway replace one that failed or stops.
+// leave ends the use of a gateway that failed or stops. The next call of gate selects another one.
 func (r *Registry) leave(g *gate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,7 +175,8 @@ func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 // received allows lists up to 64 MiB, enough for a large fleet.
 var received = grpc.MaxCallRecvMsgSize(64 << 20)
 
-// decoded returns instances with the address through which they are reached.
+// decoded returns instances with the address and the boot id of the gateway through which they are
+// reached.
 func decoded(list []*pb.Instance, addr, bootID string) ([]rpc.Instance, error) {
 	instances := make([]rpc.Instance, 0, len(list))
 	for _, m := range list {
@@ -223,7 +224,7 @@ func failed(ctx context.Context, conn Conn, addr string, err error) *rpc.Error {
 	return &e
 }
 
-// asked returns the error for when no gateway answered.
+// asked returns the error if no gateway answered.
 func asked(failures []error) error {
 	if len(failures) == 1 {
 		return failures[0]
@@ -264,7 +265,7 @@ func (r *Registry) Watch(topic registry.Topic, notify func(registry.Update)) (st
 
 // keep watches a topic at the gateway in use until ctx ends.
 func (r *Registry) keep(ctx context.Context, topic registry.Topic, w *registry.Watch) {
-	var failures []error // since a gateway last told something
+	var failures []error // since a gateway last sent an update
 	pause := minPause
 	for ctx.Err() == nil {
 		g, err := r.gate()
@@ -278,7 +279,7 @@ func (r *Registry) keep(ctx context.Context, topic registry.Topic, w *registry.W
 			}
 			if g.used.Err() == nil {
 				r.leave(g)
-			} else if errors.Is(err, errLeft) { // another watch found out
+			} else if errors.Is(err, errLeft) { // another watch has selected another gateway
 				continue
 			}
 		}
@@ -297,7 +298,7 @@ func (r *Registry) keep(ctx context.Context, topic registry.Topic, w *registry.W
 	}
 }
 
-// errLeft is why a watch ends at a gateway that is no longer in use.
+// errLeft is the error of a watch that ended because another gateway is in use now.
 var errLeft = errors.New("another gateway is in use")
 
 // watch passes a gateway's updates to a watch. It returns when the stream ends, and whether there

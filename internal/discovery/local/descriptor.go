@@ -50,7 +50,7 @@ func identifyPath(path string) (identity, error) {
 	return identityOf(&st), err
 }
 
-// lock takes the lock that shows that the owner of a file is alive.
+// lock takes the exclusive lock of a file, which shows that the file's owner is alive.
 func lock(fd int) error {
 	return retry(func() error { return syscall.Flock(fd, syscall.LOCK_EX) })
 }

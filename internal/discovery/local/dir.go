@@ -25,8 +25,9 @@ func ensure(dir string) error {
 	return err
 }
 
-// verify returns the description of the directory if it belongs to us alone. A program that can put
-// files there would get the requests that are meant for our servers, with their contexts.
+// verify returns the description of the directory, or an error if other users may access it. A
+// program that can create files there could receive messages for this user's servers, with their
+// contexts.
 func verify(dir string) (fs.FileInfo, error) {
 	info, err := os.Lstat(dir) //nolint:gosec // the user names it
 	if err != nil {

@@ -27,8 +27,8 @@ const (
 // digits.
 const uniqueLength = 26
 
-// isProcessFile reports whether a file has the name of a process's file. We do not read or remove
-// any other file.
+// isProcessFile reports whether a file has the name of a process's file. The registry does not read
+// or remove any other files, except temporary ones and sockets.
 func isProcessFile(name string) bool {
 	rest, found := strings.CutSuffix(name, suffix)
 	if !found || !strings.HasPrefix(name, prefix) || len(rest) < len(prefix)+1+uniqueLength {
@@ -64,8 +64,8 @@ type record struct {
 	Zone        string    `json:"zone,omitempty"`
 }
 
-// fileName returns the name of a process's file. The boot id is for people; unique makes the name
-// new.
+// fileName returns the name of a process's file. It contains the boot id for operators; unique
+// makes it unique.
 func fileName(bootID, unique string) string {
 	readable := strings.Map(func(c rune) rune {
 		if (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' {

@@ -16,11 +16,11 @@ import (
 // interval is the time between two scans of the directory.
 const interval = 250 * time.Millisecond
 
-// handle is one process's access to the registry.
+// handle is one process's access to the registry. It is safe for concurrent use.
 type handle struct {
 	own publication
 
-	// kick makes the poller scan now.
+	// kick makes the poller scan the directory at once.
 	kick    chan struct{}
 	pollers sync.WaitGroup
 
@@ -136,8 +136,8 @@ func (r *handle) Close(context.Context) error {
 	return r.own.close()
 }
 
-// startOrStopPoller makes sure that one poller runs while there is anything to watch or to publish,
-// and makes it scan now. The caller must hold mu.
+// startOrStopPoller makes sure that one poller runs while there are watches or published instances,
+// and makes it scan at once. The caller must hold mu.
 func (r *handle) startOrStopPoller() {
 	needed := !r.closed && (len(r.watches) > 0 || r.own.published())
 	switch {
@@ -175,7 +175,8 @@ func (r *handle) poll(stop <-chan struct{}) {
 func (r *handle) tell() {
 	r.scanMu.Lock()
 	defer r.scanMu.Unlock()
-	// Update only watches that exist before the scan: its result may be too old for later ones.
+	// Update only watches that existed before the scan: its result may be too old for later
+	// watches.
 	watches := r.watchesNow()
 	if len(watches) == 0 {
 		return

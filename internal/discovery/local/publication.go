@@ -117,8 +117,9 @@ func (p *publication) withdraw() error {
 	return nil
 }
 
-// write puts the file in place. Meanwhile another program may remove the directory, or take our
-// temporary file for the file of a dead process and remove it. Then write tries again.
+// write writes the file and moves it to its path. In the meantime, another program may remove the
+// directory, or take the temporary file for the file of a dead process and remove it. Then write
+// tries again.
 func (p *publication) write(instances []rpc.Instance) error {
 	text, err := encode(instances)
 	if err != nil {
@@ -174,8 +175,8 @@ func discard(f *os.File, err error) error {
 	return err
 }
 
-// release closes the previous file after its name was taken. A reader that had opened the previous
-// file finds it without a lock, and then sees another file at its path.
+// release closes the previous file after the new one has replaced it. A reader that opened the
+// previous file before finds it without a lock, but then sees that another file is at its path.
 func (p *publication) release(path string) {
 	if p.file == nil {
 		return

@@ -21,10 +21,11 @@ import (
 // staleAfter is how long a temporary file may exist without a lock.
 const staleAfter = time.Minute
 
-// maxSize is more than any process publishes.
+// maxSize bounds the size of a file, in bytes. No process publishes that much.
 const maxSize = 16 << 20
 
-// scanner reads the directory. It parses only changed files, but tests every lock in each scan.
+// scanner reads the directory. It parses only changed files, but tests the lock of every file in
+// each scan.
 type scanner struct {
 	dir string
 	// directory describes the directory at the last scan. It is nil if the directory did not exist.
@@ -198,8 +199,8 @@ func (s *scanner) tryRead(name, path string) (e *entry, settled bool, err error)
 	return e, err == nil, err
 }
 
-// bury removes the file of a dead process. If the content does not describe a process, another
-// program may have put the file there. Then the file stays, and becomes an entry without instances.
+// bury removes the file of a dead process. If the file has no instances, another program may have
+// created it. Then the file stays, and becomes an entry without instances.
 func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err error) {
 	e, err = s.parse(name, path, fd)
 	if err != nil {
@@ -232,9 +233,9 @@ func skipping(path string, err error) {
 	slog.Warn("local registry: skipping a file that cannot be read", "path", path, "error", err)
 }
 
-// removeDead removes a file that has no lock. It returns false if the path has another file by now,
-// because the owner has just replaced it. The caller must share the lock, so that the file at the
-// path stays the same.
+// removeDead removes a file that has no lock. It returns false if another file is at the path now,
+// because the owner has just replaced it. The caller must hold the shared lock of the file, so that
+// the file at the path stays the same.
 func removeDead(fd int, path string) (bool, error) {
 	opened, err := identify(fd)
 	if err != nil {
@@ -272,7 +273,8 @@ func (s *scanner) parse(name, path string, fd int) (*entry, error) {
 	return e, nil
 }
 
-// content returns the content of a file. Files do not change after they got their name.
+// content returns the content of a file. Files do not change after they were renamed to their final
+// name.
 func content(fd int, size int64) ([]byte, error) {
 	if size > maxSize {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", size, maxSize)

@@ -27,7 +27,7 @@ const (
 // Socket implements [registry.Private].
 func (r *handle) Socket() (string, error) {
 	var random [socketDigits / 2]byte
-	_, _ = rand.Read(random[:]) // it never fails, by its documentation
+	_, _ = rand.Read(random[:]) // according to its documentation, it never fails
 	path := filepath.Join(r.scanner.dir, hex.EncodeToString(random[:])+socketSuffix)
 	if len(path) > maxSocketPath {
 		return "", refuse(r.scanner.dir, fmt.Sprintf("has a path that is too long for sockets, which may have %d bytes: "+
@@ -36,7 +36,7 @@ func (r *handle) Socket() (string, error) {
 	return path, nil
 }
 
-// isSocket reports whether a file has the name of one of our sockets.
+// isSocket reports whether a file has a name as Socket returns it.
 func isSocket(name string) bool {
 	digits, found := strings.CutSuffix(name, socketSuffix)
 	return found && len(digits) == socketDigits && strings.Trim(digits, "0123456789abcdef") == ""
@@ -47,14 +47,14 @@ func removeSockets(dir string, instances []rpc.Instance) {
 	for _, i := range instances {
 		path, found := strings.CutPrefix(i.Addr, "unix:")
 		if found && filepath.Dir(path) == dir && isSocket(filepath.Base(path)) {
-			_ = os.Remove(path) // it may be gone
+			_ = os.Remove(path) // the socket may have been removed already
 		}
 	}
 }
 
 // sweepSockets removes sockets of processes that died before they published anything.
 func sweepSockets(dir string) {
-	files, _ := os.ReadDir(dir) // what cannot be listed is not swept
+	files, _ := os.ReadDir(dir) // on an error, remove only the sockets that were listed
 	for _, f := range files {
 		info, err := f.Info()
 		if err != nil || f.Type() != os.ModeSocket || !isSocket(f.Name()) || time.Since(info.ModTime()) < staleAfter {

@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// directory returns the directory that a transport URL selects. The default does not depend on
-// TMPDIR: processes with different environments must find each other.
+// directory returns the directory of a transport URL. The default does not depend on TMPDIR,
+// because processes with different environments must find each other.
 func directory(u *url.URL) (string, error) {
 	switch {
 	case u.Scheme != "local" || u.Opaque != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":

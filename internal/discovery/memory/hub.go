@@ -173,7 +173,7 @@ func topicOf(i rpc.Instance) registry.Topic {
 	return registry.Topic{Exchange: i.Exchange, Name: i.Topic}
 }
 
-// tell makes a watch deliver the instances on a topic.
+// tell makes a watch deliver the current instances on a topic.
 func (h *hub) tell(name registry.Topic, w *registry.Watch) {
 	w.Changed(func() []rpc.Instance { return h.on(name) })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// handle is one user of the registry of a name.
+// handle is one opened registry. All handles with the same name share a hub.
 type handle struct {
 	hub *hub
 }

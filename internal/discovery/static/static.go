@@ -26,10 +26,11 @@ type handle struct {
 //
 //	topic=host:port,topic/server=host:port,topic=host:port;zone=az1,...
 //
-// Open takes text, since url.Parse refuses such a host. In topic, server and zone, the characters
-// "% , / = ? ;" are percent-encoded. In place of host:port, an address may be unix:/path, encoded
-// in the same way, or xds:///NAME, which an xDS control plane resolves. A topic may have several
-// addresses, with and without server names. All instances are in the exchange.
+// Open has the parameter rest and not a *url.URL, since url.Parse refuses such a host. In topic,
+// server and zone, the characters "% , / = ? ;" are percent-encoded. In place of host:port, an
+// address may be unix:/path, encoded in the same way, or xds:///NAME, which an xDS control plane
+// resolves. A topic may have several addresses, with and without server names. All instances are in
+// the exchange.
 func Open(rest, exchange string) (registry.Registry, error) {
 	instances, err := parse(rest, exchange)
 	if err != nil {
@@ -69,7 +70,8 @@ func (r *handle) Check(i rpc.Instance) error {
 			"which of them leads here", i.Addr, strings.Join(configured, ", "))}
 }
 
-// mayBe reports whether two addresses may be the same place. It does not look up names.
+// mayBe reports whether two addresses may be the same. It does not look up names: a name may be any
+// address.
 func mayBe(a, b string) bool {
 	if a == b {
 		return true
@@ -81,7 +83,7 @@ func mayBe(a, b string) bool {
 	}
 	ipA, errA := netip.ParseAddr(hostA)
 	ipB, errB := netip.ParseAddr(hostB)
-	return errA != nil || errB != nil || ipA == ipB // a name may be anything
+	return errA != nil || errB != nil || ipA == ipB // one of them may be a name
 }
 
 // Elsewhere implements [registry.Elsewhere]: other processes do not see published instances.
