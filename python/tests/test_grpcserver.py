@@ -2,6 +2,7 @@
 the rules.
 """
 
+import concurrent.futures
 import re
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from conftest import until
 
 import oslorpc
 from oslorpc import grpcserver
-from oslorpc.connection import CALL
+from oslorpc.connection import CALL, GET_INFO
 from oslorpc.errors import Kind
+from oslorpc.grpcrpc import Rpc
+from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
+from oslorpc.workers import Workers
 
 
 class Methods:
@@ -79,6 +83,56 @@ def test_every_delivery(served):
     with pytest.raises(oslorpc.Error) as e:
         client.call({}, "missing")
     assert e.value.kind is Kind.NO_SUCH_METHOD and e.value.safe_to_retry
+
+
+def test_a_caller_that_has_its_result_finds_the_worker_free(opened, topic, monkeypatch):
+    """The thread of a method sends its result, perhaps before the event loop takes the worker
+    back.
+    """
+    server = opened("static://other=127.0.0.1:1").server(
+        oslorpc.Target(topic=topic, server="a"), [Methods()], workers=1, queue=0
+    )
+    address = server.start().addr
+    client = opened(f"static://{topic}={address}").client(oslorpc.Target(topic=topic), timeout=20, retry=0)
+    with monkeypatch.context() as m:
+        m.setattr(Workers, "_tell", lambda workers: setattr(workers, "_telling", False))  # the loop is late
+        for n in range(20):
+            assert client.call({}, "echo", value=n) == n
+        with grpc.insecure_channel(address) as channel:
+            ask = channel.unary_unary(GET_INFO, None, introspection.GetInfoResponse.FromString)
+            assert [s.running for s in ask(b"", timeout=20).servers] == [0]
+    assert client.call({}, "echo", value="the loop is in time again")
+
+
+def test_a_stop_waits_until_results_are_sent(opened, topic, monkeypatch):
+    """A process may end after the stop of its server."""
+    server = opened("static://other=127.0.0.1:1").server(oslorpc.Target(topic=topic, server="a"), [Methods()])
+    client = opened(f"static://{topic}={server.start().addr}").client(oslorpc.Target(topic=topic), timeout=20)
+    dispatcher = server._engine.host.services.servers[0].dispatcher
+    answer, go_on, events = Rpc._answer, threading.Event(), []
+
+    def late(rpc, message):
+        assert go_on.wait(20)
+        events.append("sent")
+        answer(rpc, message)
+
+    monkeypatch.setattr(Rpc, "_answer", late)
+
+    def stop():
+        server.stop()
+        events.append("stopped")
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        result = pool.submit(client.call, {}, "echo", value=1)
+        until("the method has ended", lambda: dispatcher._workers._sending)
+        stopping = pool.submit(stop)
+        until("the server stops", lambda: dispatcher.phase == "stopping")
+        server._engine._loop.call_soon_threadsafe(dispatcher.settle)  # as another message may
+        until("the server waits for nothing else", dispatcher._idle.is_set)
+        go_on.set()
+        assert result.result(20) == 1
+        stopping.result(20)
+    assert events == ["sent", "stopped"]
 
 
 def test_a_caller_that_leaves_cancels_the_method(served):

@@ -89,6 +89,7 @@ class Incoming:
         "method",
         "on_cancel",
         "order_key",
+        "promise",
         "server",
         "size",
         "ticket",
@@ -106,10 +107,17 @@ class Incoming:
         self.on_cancel: Callable[[], object] | None = None
         self.around: Running | None = None  # the interceptors around the method
         self._event: threading.Event | None = None
+        # Makes a function that sends a response from any thread. Without it, the event loop sends
+        # it.
+        self.promise: Callable[[bytes], Callable[[], None]] | None = None
         self.ticket: Any = None  # its place in the queue, or its worker
 
     def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Decode the request context and the keyword arguments."""
+        raise NotImplementedError
+
+    def answer(self, work: Callable[[], Any]) -> Callable[[], None]:
+        """Run the method in its thread, and return a function that sends the result from there."""
         raise NotImplementedError
 
     def expect(self, now: float, remaining: float | None, own: float | None) -> None:

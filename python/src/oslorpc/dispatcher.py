@@ -67,6 +67,7 @@ class Dispatcher:
 
     def accept(self, m: Incoming, row: list[float] | None, now: float) -> None:
         """Admit a message whose method is known, or refuse it."""
+        self.settle()
         if not self._window.add(m.id, now):
             raise Error(Kind.OUTCOME_UNKNOWN, "the message was received before")
         try:
@@ -78,6 +79,18 @@ class Dispatcher:
             raise
         self._count(row, 0)
         self._accepted.add(m)
+
+    def settle(self) -> None:
+        """Take back the workers of messages whose threads have sent the results."""
+        self._workers.settle()
+
+    def _leave(self, m: Incoming) -> None:
+        """Take back the worker of a message, or its place in the queue, unless that was done."""
+        if m in self._accepted:
+            self._accepted.remove(m)
+            self.queue.done(m.ticket)
+            if self.phase is STOPPING and not self._accepted:
+                self._idle.set()
 
     def _count(self, row: list[float] | None, column: int) -> None:
         if row is None:
@@ -148,10 +161,7 @@ class Dispatcher:
             m.on_cancel = None
             if late is not None:
                 late.cancel()
-            self.queue.done(m.ticket)
-            self._accepted.discard(m)
-            if self.phase is STOPPING and not self._accepted:
-                self._idle.set()
+            self._leave(m)
 
     async def _turn(self, m: Incoming, turn: asyncio.Future[None]) -> None:
         left = None if m.deadline is None else m.deadline - time.monotonic()
@@ -210,7 +220,10 @@ class Dispatcher:
             work = functools.partial(method.run, ctxt, **kwargs)
         if m.around is not None and m.around.threaded:
             work = functools.partial(m.around.in_thread, work)
-        job = self._workers.start(work)
+        sends = m.promise is not None and m.around is None and not method.streaming
+        if sends:  # saves the way over the event loop
+            work = functools.partial(m.answer, work)
+        job = self._workers.start(work, functools.partial(self._leave, m), sends)
         try:
             return await job.future
         except asyncio.CancelledError:
@@ -298,6 +311,7 @@ class Dispatcher:
                 m.cancel()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 2)
+        await self._workers.sent()
         self._workers.shutdown()
         return not self.forced
 

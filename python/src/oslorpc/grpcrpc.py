@@ -186,9 +186,19 @@ class Rpc:
         """Send the only answer, and end the RPC."""
         if not self._ended:
             self._ended = True
-            status = core.SendStatusFromServerOperation(self._trailing, _OK, b"", 0)
-            message = core.SendMessageOperation(self._written(message), 0)
-            self._start_if_open((*self._beginning(), message, status), self._sent)
+            self._answer(message)
+
+    def promise(self, message: Any) -> Callable[[], None]:
+        """Return a function that sends the only answer. From now on, nothing else ends the RPC."""
+        if self._ended:
+            return lambda: None
+        self._ended = True
+        return lambda: self._answer(message)
+
+    def _answer(self, message: Any) -> None:
+        status = core.SendStatusFromServerOperation(self._trailing, _OK, b"", 0)
+        message = core.SendMessageOperation(self._written(message), 0)
+        self._start_if_open((*self._beginning(), message, status), self._sent)
 
     def finish(self, code: int, text: str) -> None:
         """End the RPC with a status, unless it has one."""

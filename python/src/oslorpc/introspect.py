@@ -16,6 +16,7 @@ def describe(to: pb.ServerInfo, s: Served, requests: bool) -> None:
     i, d = s.instance, s.dispatcher
     to.instance_id, to.exchange, to.topic, to.server = i.id, i.exchange, i.topic, i.server
     to.state = _STATES.get(d.phase, pb.STATE_STOPPING)
+    d.settle()
     to.running, to.queued, to.refused = d.queue.running, d.queue.waiting, d.queue.refused
     for e in d.table.endpoints:
         endpoint = to.endpoints.add(version=str(e.version))

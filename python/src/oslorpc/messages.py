@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
@@ -50,11 +51,12 @@ class Route:
 class Taken(Incoming):
     """An accepted message."""
 
-    __slots__ = ("_m", "_most", "as_value", "route")
+    __slots__ = ("_answered", "_m", "_most", "as_value", "route")
 
     def __init__(self, m: pb.Message, route: Route, caller: str, size: int, most: int) -> None:
         super().__init__(m.method, m.id, route.asked, route.served.instance.server, caller, size)
         self._m, self.route, self._most = m, route, most
+        self._answered = False  # the method's thread sends the result
         self.as_value = True  # whether the result is a protobuf value: if the arguments are not JSON text
 
     def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -76,6 +78,13 @@ class Taken(Incoming):
             told._of_payload = True  # type: ignore[attr-defined]
             raise told from None
 
+    def answer(self, work: Callable[[], Any]) -> Callable[[], None]:
+        """Run the method in its thread, and return a function that sends the result from there."""
+        assert self.promise is not None
+        response = self.written(work())
+        self._answered = True
+        return self.promise(response)
+
     def seen(self, m: pb.Message, peer: Peer, delivery: str, exchange: str) -> Message:
         """Return the message in the view of interceptors."""
         i, to = self.route.served.instance, m.target
@@ -90,10 +99,14 @@ class Taken(Incoming):
         )  # fmt: skip
 
     async def result(self) -> bytes:
-        """Run the message, and return its result, or its last item."""
+        """Run the message, and return its result, or its last item.
+
+        Returns nothing if the method's thread has sent the result.
+        """
         route = self.route
         if not route.method.streaming:
-            return self.written(await route.served.dispatcher.run(self, route.method, drop))
+            value = await route.served.dispatcher.run(self, route.method, drop)
+            return b"" if self._answered else self.written(value)
         last: list[bytes] = []
 
         async def emit(item: Any) -> None:

@@ -19,6 +19,7 @@ from oslorpc.behalf import Gateways
 from oslorpc.connection import CALL, CAST, MONITORED, MULTICALL
 from oslorpc.errors import Error, Kind
 from oslorpc.gate import Gate, identify
+from oslorpc.grpcrpc import Rpc
 from oslorpc.identity import NOBODY, Identity
 from oslorpc.interceptor import Peer
 from oslorpc.messages import Caller, Route, Taken, heartbeats, items
@@ -96,6 +97,8 @@ class Services(grpc.GenericRpcHandler):
             taken: Taken | None = None
             try:
                 taken = await self._take(body, context, caller, "call")
+                if isinstance(context, Rpc):
+                    taken.promise = context.promise
                 return await taken.result()
             except Error as e:
                 await self._refuse(context, e, body, taken)

@@ -1,4 +1,4 @@
-"""Threads for blocking methods. They pass results to the event loop in batches."""
+"""Threads for blocking methods. They pass results to the event loop in batches, or send them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import asyncio
 import collections
 import contextlib
 import contextvars
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
+
+_log = logging.getLogger("oslorpc.server")
+_LOOK = 0.001  # seconds between two looks whether the results are sent
 
 
 class Job:
     """A job for a thread."""
 
-    __slots__ = ("_context", "_error", "_result", "_work", "ended", "future")
+    __slots__ = ("_context", "_error", "_left", "_result", "_sends", "_work", "ended", "future")
 
-    def __init__(self, work: Callable[[], Any], future: asyncio.Future[Any]) -> None:
-        self._work = work
+    def __init__(
+        self, work: Callable[[], Any], future: asyncio.Future[Any], left: Callable[[], object], sends: bool
+    ) -> None:
+        self._work, self._left, self._sends = work, left, sends
         self._context = contextvars.copy_context()
         self._result: Any = None
         self._error: BaseException | None = None
@@ -32,9 +38,18 @@ class Job:
             self._error = e
         del self._work, self._context
 
+    def send(self) -> None:
+        """Send the result from the thread, if the job does that."""
+        if self._sends and self._error is None:
+            try:
+                self._result()
+            except Exception:
+                _log.exception("a result could not be sent")
+
     def tell(self) -> None:
         """Set the result, on the event loop."""
         self.ended = True
+        self._left()
         if self.future.done():
             return
         if self._error is None:
@@ -58,14 +73,19 @@ class Workers:
         self._jobs: collections.deque[Job] = collections.deque()
         self._idle: list[threading.Lock] = []  # each is held until its thread is to wake up
         self._done: collections.deque[Job] = collections.deque()
+        self._sending: collections.deque[None] = collections.deque()  # one for each thread that sends a result
         self._waking = self._telling = self._ended = False
         self._threads = self._busy = 0
 
-    def start(self, work: Callable[[], Any]) -> Job:
-        """Run a job in a thread."""
+    def start(self, work: Callable[[], Any], left: Callable[[], object], sends: bool = False) -> Job:
+        """Run a job in a thread. ``left`` is called on the event loop when the thread is free.
+
+        With ``sends``, the result is a function that sends it. The thread calls it when the job has
+        ended for settle(). So a caller that has the result finds the thread free.
+        """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        job = Job(work, self._loop.create_future())
+        job = Job(work, self._loop.create_future(), left, sends)
         self._busy += 1
         self._jobs.append(job)
         if self._busy > self._threads and self._threads < self._most:
@@ -113,7 +133,10 @@ class Workers:
                 continue
             self._wake()
             job.run()
+            self._sending.append(None)
             self._done.append(job)
+            job.send()
+            self._sending.pop()
             del job
             if not self._telling:  # otherwise a pending call handles this job, too
                 self._telling = True
@@ -124,9 +147,20 @@ class Workers:
 
     def _tell(self) -> None:
         self._telling = False
+        self.settle()
+
+    def settle(self) -> None:
+        """Count the threads as free whose jobs have ended, and set the results."""
         while self._done:
             self._busy -= 1
             self._done.popleft().tell()
+
+    async def sent(self) -> None:
+        """Wait until the threads have sent the results of ended jobs, which takes no time to speak
+        of.
+        """
+        while self._sending:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
 
     def shutdown(self) -> None:
         """End the threads after their current jobs."""
