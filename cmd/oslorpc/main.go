@@ -1,4 +1,5 @@
-// Command oslorpc sends messages, looks at fleets and runs demo servers, from the command line.
+// Command oslorpc sends messages, inspects fleets, checks upgrades and policies, and runs gateways
+// and demo servers.
 package main
 
 import (

@@ -42,7 +42,7 @@ func newClient(options []ClientOption) *client {
 // grpc.WithChainUnaryInterceptor.
 //
 // In a chain, put it after interceptors that change requests. If the options are invalid, every
-// call fails with the kind [rpc.Invalid], also calls to other services.
+// call fails with the kind [rpc.Invalid], also calls to services without version rules.
 func UnaryClient(options ...ClientOption) grpc.UnaryClientInterceptor {
 	return newClient(options).unary
 }
@@ -95,8 +95,8 @@ func (c *client) find(path string) (*typed.Method, error) {
 	return m, nil
 }
 
-// write returns a context whose calls carry the target and version that the path and the service's
-// options do not imply.
+// write returns a context with headers for the version, exchange, topic and server. It omits a
+// topic that is the same as in the service's options.
 func (c *client) write(ctx context.Context, m *typed.Method, version rpc.Version) context.Context {
 	r := header.Request{
 		Version: version, HasVersion: true, // without it, a server takes the .0 of its own major version to be meant

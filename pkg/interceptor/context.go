@@ -16,9 +16,9 @@ type request struct {
 
 type requestKey struct{}
 
-// TargetFrom returns, within a handler, the target and the version that the request asked for, as
-// far as it carried them. Ok is false if the service has no rules, or the server has no
-// interceptor.
+// TargetFrom returns, within a handler, the target of the request, with its version. Fields that
+// the request did not send are empty. Ok is false if the service has no rules, or the server has no
+// interceptor of this package.
 func TargetFrom(ctx context.Context) (target rpc.Target, ok bool) {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	if !ok {
@@ -45,7 +45,7 @@ func (r *request) target() rpc.Target {
 	return t
 }
 
-// names returns the names as the request carried them. They may be malformed.
+// names returns the target's names as the client sent them, unchecked.
 func (r *request) names() rpc.Target {
 	return rpc.Target{Exchange: r.header.Exchange, Topic: r.header.Topic, Server: r.header.Server}
 }

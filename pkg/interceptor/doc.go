@@ -38,6 +38,7 @@
 // The errors of interceptors, and the refusals of servers, are both an [rpc.Error], for errors.As
 // and errors.Is, and a gRPC status. errors.proto lists the codes; a cap also uses
 // FAILED_PRECONDITION. An error that a handler makes itself arrives unchanged. If a handler returns
-// the error of a call that it made, that error arrives as [rpc.Remote], because what it says about
-// retries is true only of that call.
+// the error of a call that it made, that error arrives as [rpc.Remote], because [rpc.SafeToRetry]
+// would otherwise be wrong: that the inner call did not run does not mean that the handler did not
+// run.
 package interceptor

@@ -11,7 +11,7 @@ import (
 // fail makes a local error a gRPC status as well.
 func fail(e *rpc.Error) error { return rpcstatus.WithStatus(e, nil) }
 
-// failWith is fail for any error. The options of a service may be invalid.
+// failWith is fail for an error of any type, such as invalid options of a service.
 func failWith(err error, path string) error {
 	e := mistake("%v", err)
 	e.Method, e.Cause = path, err

@@ -20,8 +20,8 @@ type limit struct {
 
 func (l *limit) allows(v rpc.Version) bool { return !l.set || l.version.Serves(v) }
 
-// needOf returns what a message needs. Fields are unknown here for a message that another codec
-// encodes.
+// needOf returns the version that a message needs. For a message that is not a protobuf message,
+// because the program uses another codec, its fields are not known, and only the method counts.
 func needOf(m *typed.Method, message any) typed.Need {
 	if message, ok := message.(proto.Message); ok {
 		return m.Need(message)
@@ -29,8 +29,9 @@ func needOf(m *typed.Method, message any) typed.Need {
 	return typed.Need{Version: m.Since, Floor: m.Since}
 }
 
-// fit returns the message in the form that may be sent, and the version that this form needs. Ok is
-// false if no form may be sent. The message itself is never changed.
+// fit returns the message that may be sent, without the fields that may be dropped if necessary,
+// and the version that it needs. If even that exceeds the limit, ok is false. The message itself is
+// never changed.
 func (l *limit) fit(m *typed.Method, message any) (fitted any, version rpc.Version, ok bool) {
 	need := needOf(m, message)
 	switch {
@@ -48,7 +49,7 @@ func (l *limit) fit(m *typed.Method, message any) (fitted any, version rpc.Versi
 	return m.Fit(original, need.Floor), need.Floor, true
 }
 
-// excess says what in a message the limit forbids, and what to do about it.
+// excess describes which part of a message exceeds the limit, and what to do about it.
 func (l *limit) excess(m *typed.Method, message any) string {
 	if l.version.Major != m.Since.Major {
 		return fmt.Sprintf("the service %s has version %s, and %s is of another major version", m.Service.Name, m.Service.Version, l.words)

@@ -14,16 +14,16 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// entry is what is known about a path: a method with rules, nothing if its service has none, or the
-// error in its options.
+// entry is the cached result for a path: a method with rules, nothing if its service has no rules,
+// or the error in its options.
 type entry struct {
 	method *typed.Method
 	err    error
 }
 
-// known caches the paths that were asked for. It is replaced as a whole, so that a call reads it
-// without a lock. It has only methods that this program declares. Clients choose the paths that
-// they send to a server, so other paths must not fill its memory.
+// known caches the results for paths. The map is replaced as a whole, so that calls read it without
+// a lock. It has only paths of methods that this program declares: clients choose the paths that
+// they send, and must not fill the memory of a server.
 var known struct {
 	sync.Mutex // held to replace it
 

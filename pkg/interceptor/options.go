@@ -29,14 +29,14 @@ type serverOption func(*server)
 
 func (o serverOption) applyServer(s *server) { o(s) }
 
-// WithVersionCap limits what is sent to what a server of this version can serve. The version is
-// "1.1", or a name of [WithVersionAliases]. Fields that the options allow to be dropped are
-// dropped. A message that still needs more fails with [rpc.VersionCapExceeded], before any network
-// use. The empty string is no cap.
+// WithVersionCap limits messages to what a server of this version can serve. The version is a text
+// such as "1.1", or a name from [WithVersionAliases]. The client drops the fields that the
+// service's options allow it to drop. A message that still needs more fails with
+// [rpc.VersionCapExceeded], before any network use. The empty string is no cap.
 //
 // A cap has one major version, and forbids services of every other major version. If services need
 // different caps, use a connection for each. The cap "auto" of oslorpc's own clients is an error
-// here, because interceptors know nothing about the fleet that it follows.
+// here, because interceptors do not know the servers of the fleet.
 func WithVersionCap(version string) ClientOption {
 	return clientOption(func(c *client) { c.capText = version })
 }
@@ -53,10 +53,9 @@ func WithVersionAliases(versions map[string]string) ClientOption {
 	})
 }
 
-// WithReport asks servers with interceptors what they implement. It calls tell with the answer of
-// each call, and of each stream at its end, including refusals. Tell is called on the goroutine of
-// the call, possibly concurrently, and must not block. It is not called for servers without
-// interceptors.
+// WithReport asks servers that use this package what they implement. It calls tell after each call
+// and each stream, including refused ones. Tell is called on the goroutine of the call, possibly
+// concurrently, and must not block. It is not called for other servers.
 func WithReport(tell func(Report)) ClientOption {
 	return clientOption(func(c *client) { c.report = tell })
 }
@@ -66,23 +65,23 @@ type targetOption rpc.Target
 func (o targetOption) applyClient(c *client) { c.target = rpc.Target(o) }
 func (o targetOption) applyServer(s *server) { s.target = rpc.Target(o) }
 
-// WithTarget sets, for a client, the exchange, topic and server that its calls ask for. Calls carry
-// them unless the options of the service imply them.
+// WithTarget sets, for a client, the exchange, topic and server that its calls request. The client
+// sends them as headers, except a topic that is already in the service's options.
 //
 // For a server, it sets the server's own names: a request for another exchange, topic or server is
-// refused. A request that carries no topic asks for the topic in the service's options. Fields that
-// the target does not set are not compared.
+// refused. A request without a topic means the topic in the service's options. Fields that the
+// target does not set are not compared.
 //
 // A target with a namespace, a version or fanout is an error. Namespace and version are in the
-// options of each service, and a fanout needs a fleet.
+// options of each service, and interceptors cannot send a fanout.
 func WithTarget(target rpc.Target) TargetOption { return targetOption(target) }
 
 // Implementation is an interface that a server implements.
 type Implementation struct {
 	// Namespace is the namespace in the service's options; empty for the default namespace.
 	Namespace string
-	// Version is the implemented version, such as "1.4". It serves calls of the same major version and
-	// the same or an earlier minor version.
+	// Version is the implemented version, such as "1.4". It serves calls of the same major version
+	// and the same or an earlier minor version.
 	Version string
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Report is what a server said it implements, in its answer to a call.
+// Report lists what a server implements. The server sent it with its answer to a call.
 type Report struct {
 	// Method is the called method, as gRPC names it: "/package.Service/Method".
 	Method string
@@ -20,7 +20,7 @@ type Report struct {
 	Implemented []rpc.Version
 }
 
-// tell calls the program with what an answer says about its server, if anything.
+// tell passes the report in an answer, if there is one, to the program's function.
 func (c *client) tell(m *typed.Method, trailer metadata.MD, err error) {
 	versions, ok := header.ReadImplemented(trailer)
 	if !ok {
@@ -31,7 +31,7 @@ func (c *client) tell(m *typed.Method, trailer metadata.MD, err error) {
 	}
 }
 
-// refusers returns the versions that a refusal names for a namespace.
+// refusers returns the versions of a namespace that a refusing server implements.
 func refusers(namespace string, d *pb.ErrorDetail) (versions []rpc.Version, ok bool) {
 	for _, i := range d.GetImplemented() {
 		ok = true

@@ -100,7 +100,7 @@ func (s *server) stream(service any, stream grpc.ServerStream, info *grpc.Stream
 	return s.passOn(handle(service, &serverStream{ServerStream: stream, ctx: ctx}))
 }
 
-// serverStream is a stream whose handler finds the request's target.
+// serverStream is a stream with a context in which [TargetFrom] finds the request's target.
 type serverStream struct {
 	grpc.ServerStream
 
@@ -110,8 +110,8 @@ type serverStream struct {
 // Context returns the stream's context.
 func (s *serverStream) Context() context.Context { return s.ctx }
 
-// admit returns a request that may run, or nil if the call passes unchanged. The error is a gRPC
-// status.
+// admit checks a request. It returns nil without an error if the service has no rules. The error is
+// a gRPC status.
 func (s *server) admit(ctx context.Context, path string) (*request, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -165,7 +165,7 @@ func (s *server) check(r *request) *rpc.Error {
 	return nil
 }
 
-// misdirected returns the refusal of a request for another server.
+// misdirected returns the error for a request whose target is not this server, or nil.
 func (s *server) misdirected(r *request) *rpc.Error {
 	asked := r.header.Topic
 	if asked == "" {
@@ -208,7 +208,7 @@ func (s *server) refuse(r *request, e *rpc.Error) error {
 
 // passOn returns the error of a handler for its caller. An error that the handler made stays
 // unchanged. An [rpc.Error] from a call that the handler made becomes a remote error, because what
-// it says, such as that the method did not start, is not true of the handler.
+// it says about the inner call, such as that its method did not start, is not true of the handler.
 func (s *server) passOn(err error) error {
 	if err == nil {
 		return nil
@@ -231,7 +231,7 @@ func (s *server) passOn(err error) error {
 	return rpcstatus.Encode(&rpc.Error{Kind: rpc.Remote, Message: remote.Error(), Server: s.target.Server, Cause: &remote}, nil).Err()
 }
 
-// interfaceOf names an interface for people.
+// interfaceOf returns the interface's name for error texts.
 func interfaceOf(m *typed.Method) string {
 	if m.Service.Namespace == "" {
 		return "the default namespace"

@@ -37,12 +37,12 @@ func (c *client) stream(
 }
 
 // neverReplay keeps gRPC from starting a stream again on another connection after a message was
-// sent. gRPC would resend the messages so far and let the stream succeed, although its sender was
-// told that it had ended.
+// sent. gRPC would resend the earlier messages, and the stream could succeed although SendMsg has
+// already reported its end.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
-// clientStream is a stream that opens with its first message, because that message decides the
-// version to ask for. As for every stream of gRPC, one goroutine may send and close while another
+// clientStream is a stream that opens with its first message, because that message determines the
+// version to request. As for every stream of gRPC, one goroutine may send and close while another
 // receives.
 type clientStream struct {
 	client        *client
@@ -91,8 +91,8 @@ func (s *clientStream) sendFirst(message any) error {
 	return s.send(fitted)
 }
 
-// open opens the stream with a context that can be canceled here, since a message that cannot be
-// sent ends the stream.
+// open opens the stream with a context that abort can cancel, because a message that cannot be sent
+// ends the stream.
 func (s *clientStream) open(version rpc.Version) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.version = limit{set: true, version: version, words: "the stream's version " + version.String()}
@@ -185,8 +185,8 @@ func (s *clientStream) RecvMsg(message any) error {
 	return s.end(err)
 }
 
-// end handles the last receive: the only message if the server sends no stream, else an error,
-// which is io.EOF at the regular end.
+// end handles the result of the last receive: the only message if the server does not stream, or an
+// error. The error is io.EOF at the regular end of a stream.
 func (s *clientStream) end(err error) error {
 	if s.client.report != nil {
 		s.told.Do(func() { s.client.tell(s.method, s.inner.Trailer(), err) })

@@ -15,9 +15,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// withGRPC returns a context in which an interceptor of gRPC finds what it finds in the context of
-// an RPC: metadata, peer and method. An earlier adapted interceptor may have changed them, so they
-// are set once per message.
+// withGRPC adds the values to a context that gRPC interceptors read from the context of an RPC:
+// metadata, peer and method. It adds them once per message, so that a later adapted interceptor
+// sees the changes of an earlier one.
 func withGRPC(ctx context.Context, m *rpc.Message) context.Context {
 	transport := grpc.ServerTransportStreamFromContext(ctx)
 	if _, ours := transport.(*stream); ours {
@@ -45,10 +45,11 @@ func incoming(m *rpc.Message) metadata.MD {
 	return md
 }
 
-// stream gives package grpc the method, and takes headers and trailers.
+// stream implements grpc.Method, grpc.SetHeader and grpc.SetTrailer for a message.
 type stream struct {
 	method string
-	// carrier is the RPC that carries the message. It is nil if the RPC takes no headers.
+	// carrier is the RPC that carries the message. It is nil if headers cannot be sent for this
+	// message.
 	carrier grpc.ServerTransportStream
 }
 

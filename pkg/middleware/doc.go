@@ -14,9 +14,9 @@
 //
 // # Which of the two
 //
-// UnaryAccept is for interceptors that decide whether the server takes a message, and for
+// UnaryAccept is for interceptors that decide whether the server accepts a message, and for
 // interceptors that add values to its context. The sender of a cast gets their error, too. A
-// refused message takes no place in the queue.
+// refused message uses no place in the queue.
 //
 // UnaryRun is for interceptors around the method, such as logs, metrics and recovery. They run on a
 // worker, after the message waited in the queue. They see neither this wait nor the messages that

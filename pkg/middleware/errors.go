@@ -57,8 +57,8 @@ func refused(err error) error {
 	return e
 }
 
-// unexplained is an error that the interceptor did not write for the sender of the message. Servers
-// that hide failures do not send its text.
+// unexplained marks an error whose text was not written for the sender of the message. Servers with
+// trust.Hidden.Failures do not send the text.
 type unexplained struct{ ours *rpc.Error }
 
 // Error returns the text for the sender.

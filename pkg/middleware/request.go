@@ -57,7 +57,8 @@ func target(t rpc.Target) *oslorpcv1.Target {
 	}
 }
 
-// given returns a pointer to a name, or nil if the name is empty.
+// given returns a pointer to a name, or nil for an empty name: the protocol distinguishes absent
+// from empty.
 func given(name string) *string {
 	if name == "" {
 		return nil

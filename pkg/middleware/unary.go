@@ -22,7 +22,7 @@ import (
 // returns no error without calling its handler also refuses the message, because only the method
 // can answer.
 //
-// The interceptor also sees questions to a process about itself, of [rpc.DeliveryInspect].
+// The interceptor also sees requests of [rpc.DeliveryInspect]: Ping and GetInfo.
 func UnaryAccept(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 	return rpc.Interceptor{Accept: func(ctx context.Context, m *rpc.Message) (context.Context, error) {
 		ctx = withGRPC(ctx, m)
@@ -56,11 +56,11 @@ func UnaryRun(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 	}}
 }
 
-// run is one run of a method within an adapted interceptor.
+// run is the state of one method run within an adapted interceptor.
 type run struct {
 	next   rpc.Next
 	called bool
-	// err is what next returned. Shown is the same error in the form that the interceptor sees.
+	// err is what next returned. Shown is the same error as the interceptor sees it.
 	err, shown error
 }
 

@@ -1,5 +1,6 @@
-// Package oslorpctest runs a fleet within a test, for programs that use oslorpc. The test can let
-// its servers answer, die, hang or become unreachable. The fleet records the messages that arrive.
+// Package oslorpctest runs a fleet within a test, for programs that use oslorpc. The test can make
+// its servers answer, die, hang or become unreachable. The fleet records the messages that they
+// accept.
 //
 //	f := oslorpctest.New(t)
 //	node1 := f.Serve(oslorpc.Target{Topic: "agents", Server: "node1"}, []oslorpc.Endpoint{{Struct: oslorpc.Methods(Agent{})}})
@@ -7,9 +8,9 @@
 //	…
 //	node1.Kill()
 //
-// Each server behaves as in a process of its own. Only the network is replaced: it has no sockets.
-// So a fleet also works in a bubble of [testing/synctest], where timeouts, keepalives and pauses
-// between attempts take no time:
+// Each server behaves as in a process of its own. Only the network is simulated, without sockets.
+// So a fleet also works in a bubble of [testing/synctest], where the clock is fake and timeouts,
+// keepalives and pauses between attempts take no real time:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		f := oslorpctest.New(t)

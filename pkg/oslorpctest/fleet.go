@@ -24,9 +24,9 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Fleet is a set of processes within a test, which can send only to each other. Its methods are
-// safe for concurrent use. But a method that fails ends the test, so call such methods only on the
-// test's goroutine.
+// Fleet is a set of simulated processes within a test, which can send only to each other. Its
+// methods are safe for concurrent use. But methods that can fail call TB.Fatalf, which must run on
+// the test's goroutine.
 type Fleet struct {
 	t       TB
 	url     string
@@ -98,18 +98,18 @@ func (f *Fleet) close() {
 	}
 }
 
-// tell wakes the goroutines that wait for a change. The lock is held.
+// tell wakes the goroutines that wait for a change. The caller holds the lock.
 func (f *Fleet) tell() {
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
 
-// patience is how long the fleet waits for a change that should come within moments, and for
-// servers to finish the messages that they accepted.
+// patience bounds two waits: for a change that usually takes moments, and for servers that finish
+// the messages that they accepted.
 const patience = 10 * time.Second
 
-// await waits until done returns true. It returns false if that takes too long. Done is called with
-// the lock held.
+// await waits until done returns true. It returns false after [patience]. Done is called with the
+// lock held.
 func (f *Fleet) await(done func() bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -128,8 +128,8 @@ func (f *Fleet) await(done func() bool) bool {
 	}
 }
 
-// settle waits until all processes that watch an instance's topic know that the instance is there,
-// or that it is gone.
+// settle waits until all processes that watch an instance's topic have seen the instance appear,
+// or, if there is false, disappear.
 func (f *Fleet) settle(i oslorpc.Instance, there bool) {
 	f.t.Helper()
 	topic := registry.Topic{Exchange: i.Exchange, Name: i.Topic}

@@ -10,10 +10,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Delivery says how a message came to a server; see [rpc.Delivery].
+// Delivery says how a message was sent; see [rpc.Delivery].
 type Delivery = rpc.Delivery
 
-// The deliveries. A fanout comes to each server as a cast, and a gather as a call.
+// The deliveries. A server receives its copy of a fanout as a cast, and its copy of a gather as a
+// call.
 const (
 	Call      = rpc.DeliveryCall
 	Cast      = rpc.DeliveryCast
@@ -28,28 +29,28 @@ type Message struct {
 	Topic string
 	// Server is the name of the server.
 	Server string
-	// Delivery is how the message came to the server.
+	// Delivery is the delivery as the server sees it.
 	Delivery Delivery
-	// Method is the method that the message asked for.
+	// Method is the requested method.
 	Method string
-	// Namespace is the namespace of the interface that the message asked for.
+	// Namespace is the requested namespace. It is empty for the default namespace.
 	Namespace string
-	// Version is the version that the message asked for: 1.0 if it named none.
+	// Version is the requested version. It is 1.0 for a message without a version.
 	Version oslorpc.Version
-	// Args is the JSON object of its keyword arguments, as it traveled, after the work of any
-	// serializer.
+	// Args are the keyword arguments as the JSON object that was sent. A serializer of the client
+	// has already been applied.
 	Args oslorpc.Raw
-	// Context is its request context. It is nil if the message has none.
+	// Context is the request context. It is nil if the message has none.
 	Context oslorpc.RequestContext
 }
 
 // Filter selects messages.
 type Filter func(Message) bool
 
-// At selects the messages that came to a server.
+// At selects the messages that a server accepted.
 func At(server string) Filter { return func(m Message) bool { return m.Server == server } }
 
-// For selects the messages that asked for a method.
+// For selects the messages for a method.
 func For(method string) Filter { return func(m Message) bool { return m.Method == method } }
 
 // Messages returns the messages that servers of the fleet have accepted so far, in order of
@@ -61,8 +62,8 @@ func (f *Fleet) Messages(filters ...Filter) []Message {
 	return f.selected(filters)
 }
 
-// Await waits until [Fleet.Messages] returns at least n messages, and returns them. If they do not
-// come within ten seconds, the test fails.
+// Await waits until [Fleet.Messages] returns at least n messages, and returns them. If there are
+// fewer after ten seconds, the test fails.
 func (f *Fleet) Await(n int, filters ...Filter) []Message {
 	f.t.Helper()
 	var found []Message
@@ -76,7 +77,7 @@ func (f *Fleet) Await(n int, filters ...Filter) []Message {
 	return found
 }
 
-// selected returns the messages that pass all filters. The lock is held.
+// selected returns the messages that pass all filters. The caller holds the lock.
 func (f *Fleet) selected(filters []Filter) []Message {
 	var found []Message
 	for _, m := range f.messages {

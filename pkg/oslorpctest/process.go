@@ -29,7 +29,8 @@ type process struct {
 	pause time.Duration  // before each method
 }
 
-// option puts a transport into a process; see [inprocess.Option].
+// option is the transport option that replaces the network of a transport by the simulated one; see
+// [inprocess.Option].
 type option struct {
 	oslorpc.TransportOption // changes nothing
 
@@ -77,8 +78,8 @@ func (p *process) accepted(at oslorpc.Target, r *dispatch.Request) {
 	p.fleet.record(at, r)
 }
 
-// before delays a method by the pause of a slow process. It keeps the method from running in a dead
-// process.
+// before runs before each method. It waits for the delay of [Server.SlowDown], and returns an error
+// if the process was killed.
 func (p *process) before(ctx context.Context) error {
 	_, _, pause := p.now()
 	if pause > 0 {
@@ -114,8 +115,8 @@ func (p *process) kill() {
 	})
 }
 
-// handle is a process's access to the registry. It records what the process was told, and is silent
-// after the process was killed.
+// handle is the registry as one process sees it. It records the updates that the process received.
+// After the process was killed, it publishes nothing.
 type handle struct {
 	registry.Registry
 

@@ -10,10 +10,10 @@ import (
 
 // Server is a server of a [Fleet], in a process of its own. It is not safe for concurrent use.
 //
-// A method that has nothing to do does nothing, for example Stop on a server that does not run, or
-// Heal on a server that is reachable. When a method that starts or ends the server returns, all
-// transports of the fleet know of the change, and send messages to the servers that are now there.
-// A message by the name of a server that has just gone is not delivered; see
+// Methods without effect are allowed, for example Stop on a server that does not run, or Heal on a
+// server that is reachable. When a method that starts or ends the server returns, all transports of
+// the fleet know of the change, and send messages only to the servers that are now registered. A
+// message by the name of a server that has just gone is not delivered; see
 // [oslorpc.IsNotDelivered]. For a moment, its kind may be [oslorpc.Unreachable] instead of
 // [oslorpc.NoInstance].
 type Server struct {
@@ -108,9 +108,9 @@ func (s *Server) end(by func(*process)) {
 	}
 }
 
-// Hold makes the server accept messages and run none, as if it were stuck, until [Server.Release].
-// Running methods go on. Unlike a server that starts with [oslorpc.WithHold], it is listed as
-// active. While it is held, an accepted message is certain to stay outstanding; see [Fleet.Await].
+// Hold makes the server accept messages but run none, as if it were stuck, until [Server.Release].
+// Running methods continue. Unlike a server that starts with [oslorpc.WithHold], it is listed as
+// active. Use it with [Fleet.Await] to test what happens while a message is outstanding.
 func (s *Server) Hold() {
 	if s.process != nil {
 		_, m, _ := s.process.now()
@@ -130,8 +130,8 @@ func (s *Server) Release() {
 }
 
 // Partition cuts the server off, until [Server.Heal]. No process can connect to it, and nothing
-// passes through its open connections, which notice by their keepalives. The server stays listed,
-// and goes on running the messages that it accepted.
+// passes through its open connections, whose ends notice this by their keepalives. The server stays
+// listed, and goes on running the messages that it accepted.
 func (s *Server) Partition() {
 	if s.process != nil {
 		h, _, _ := s.process.now()
@@ -139,7 +139,8 @@ func (s *Server) Partition() {
 	}
 }
 
-// Heal ends [Server.Partition]. Data still in transit arrives.
+// Heal ends [Server.Partition]. Data that was sent during the partition then arrives, if its
+// connection is still open.
 func (s *Server) Heal() {
 	if s.process != nil {
 		h, _, _ := s.process.now()

@@ -16,13 +16,14 @@ import (
 type Config struct {
 	// Exchange is the default exchange of the transport.
 	Exchange string
-	// Log takes messages that no caller gets as an error. [Open] replaces nil by slog.Default.
+	// Log receives messages about events that no caller gets as an error. [Open] replaces nil by
+	// slog.Default.
 	Log *slog.Logger
 }
 
 // Opener opens the registry of a transport URL. The URL has its scheme in lower case, and lacks the
-// parameters that every scheme takes, such as exchange. An Opener must not connect to anything yet.
-// Its error must not repeat a password. An error that is not an [rpc.Error] gets the kind
+// parameters that every scheme accepts, such as exchange. An Opener must not connect to anything
+// yet. Its error must not repeat a password. An error that is not an [rpc.Error] gets the kind
 // [rpc.Invalid].
 type Opener func(url string, c Config) (Registry, error)
 
@@ -34,8 +35,8 @@ var (
 // schemes are the schemes that RFC 3986 allows, in lower case.
 var schemes = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 
-// Register makes a scheme of transport URLs known, such as "consul". The package of a registry
-// calls it from its init function, so that a program selects the registry by importing the package.
+// Register registers a scheme of transport URLs, such as "consul". The package of a registry calls
+// it from its init function, so that a program selects the registry by importing the package.
 // Register panics if the scheme is malformed or already registered, because that is a mistake in
 // the program.
 func Register(scheme string, open Opener) {
@@ -98,7 +99,7 @@ var modules = map[string]string{
 // brokers are the schemes of message brokers in OpenStack's configuration.
 var brokers = []string{"amqp", "amqps", "kafka", "kombu", "nats", "rabbit", "zmq"}
 
-// unknown returns the error for a scheme that the program cannot open. It says what to do.
+// unknown returns the error for a scheme that the program cannot open, with advice.
 func unknown(scheme string) error {
 	if path, known := modules[scheme]; known {
 		return invalid(nil, "%s:// needs import _ %q: add it to the program, which then links the registry", scheme, path)

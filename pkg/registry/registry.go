@@ -15,53 +15,56 @@ type Topic struct {
 	Exchange, Name string
 }
 
-// Update is what a registry knows about a topic at one moment.
+// Update is the state of a topic, as a registry reports it to a watch.
 type Update struct {
 	// Instances is the whole list, in no particular order. Each watcher gets its own slice.
 	Instances []rpc.Instance
 	// Reset is true if the registry seems to have lost its data since the last update. An instance
 	// that is missing may then still run.
 	Reset bool
-	// Err is why the registry cannot be read. Instances then says nothing, and the last list stays
-	// valid. The watch goes on and reports again.
+	// Err is the reason why the registry cannot be read, or nil. If it is not nil, ignore
+	// Instances: the previous list stays valid. The watch continues, and reports when the registry
+	// can be read again.
 	Err error
 }
 
-// Registry tells processes of each other. All methods are safe for concurrent use.
+// Registry lets processes publish their instances and find the instances of others. All methods are
+// safe for concurrent use.
 type Registry interface {
-	// Publish replaces the instances of this process that others see. An empty list withdraws all. The
-	// instances have the same BootID and Addr. Publish returns when the registry has stored them, or
-	// when ctx ends. From then on it keeps them alive, also through outages of the registry, until the
-	// next Publish or Close. A registry whose store says by other means where servers are, such as
-	// static://, stores nothing, and implements [Elsewhere].
+	// Publish replaces the instances of this process that others see. An empty list withdraws all.
+	// The instances have the same BootID and Addr. Publish returns when the registry has stored
+	// them, or when ctx ends. From then on it keeps them alive, also through outages of the
+	// registry, until the next Publish or Close. A registry that learns the servers in another way,
+	// such as static:// from its URL, stores nothing and implements [Elsewhere].
 	Publish(ctx context.Context, instances []rpc.Instance) error
 
 	// Watch calls notify with the instances of a topic as soon as they are known, and then at each
 	// change. It also calls notify when the registry becomes unreadable, and when it can be read
-	// again. Notify is never called concurrently with itself. When stop returns, notify is not running
-	// and is not called again. Stop must not be called from within notify.
+	// again. Notify is never called concurrently with itself. When stop returns, notify is not
+	// running and is not called again. Stop must not be called from within notify.
 	Watch(topic Topic, notify func(Update)) (stop func())
 
 	// List reads and returns the current instances of all topics in all exchanges.
 	List(ctx context.Context) ([]rpc.Instance, error)
 
-	// Close withdraws the published instances and ends all watches. It returns at the latest when ctx
-	// ends. An error means that the withdrawal may have failed. Everything else is done in any case:
-	// the instances are no longer kept alive. The other methods must not be called afterwards.
+	// Close withdraws the published instances and ends all watches. It returns at the latest when
+	// ctx ends. An error means that the withdrawal may have failed. Even then, the watches have
+	// ended and the instances are no longer kept alive. The other methods must not be called
+	// afterwards.
 	Close(ctx context.Context) error
 }
 
 // Checker is implemented by registries that accept only some instances.
 type Checker interface {
-	// Check returns why Publish would refuse an instance, whatever else is published. It returns nil
-	// if Publish would accept it. It sends no request.
+	// Check returns the error with which Publish would refuse an instance, independent of other
+	// instances. It returns nil if Publish would accept it. It sends no request.
 	Check(i rpc.Instance) error
 }
 
-// Elsewhere is implemented by registries that may watch another place than the one where they
-// publish, such as another datacenter, or that publish nothing.
+// Elsewhere is implemented by registries that may not see what they publish: they watch another
+// place, such as another datacenter, or publish nothing.
 type Elsewhere interface {
-	// Elsewhere reports whether the two places differ, or may differ.
+	// Elsewhere reports whether watches may not show the instances that Publish stored.
 	Elsewhere() bool
 }
 
@@ -73,20 +76,21 @@ type Private interface {
 	Socket() (path string, err error)
 }
 
-// Polled is implemented by registries whose watches poll for changes, or pause between two changes.
-// Each process polls at its own times.
+// Polled is implemented by registries whose watches report changes with a delay, because they poll
+// or pause between changes. Processes do not poll at the same time.
 type Polled interface {
-	// Lag returns the maximum time from a Publish until all watches of other processes are told, on a
-	// topic with this number of instances, in normal operation.
+	// Lag returns the maximum time from a Publish until all watches of other processes have
+	// reported it, on a topic with this number of instances, in normal operation.
 	Lag(instances int) time.Duration
 }
 
 // Lapser is implemented by registries that can lose published instances for a while although their
 // process did not withdraw them.
 type Lapser interface {
-	// Lapses has notify called each time that the registration is back after such a lapse: in between,
-	// others may not have sent to this process. The reason is text for people. Notify must not block,
-	// nor call the registry. Lapses must be called before Publish.
+	// Lapses sets the function that the registry calls each time the registration is back after
+	// such a lapse. In between, other processes may not have found this process. The reason is text
+	// for people. Notify must not block and must not call the registry. Lapses must be called
+	// before Publish.
 	Lapses(notify func(reason string))
 }
 

@@ -8,11 +8,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Watch keeps the promises of [Registry.Watch] to one notify function. It calls the function on its
-// own goroutine, so that a registry never waits for its users. It calls the function only for news,
-// never concurrently, and not after Stop. Lists that come while notify runs are merged, since each
-// list is complete. A list that an error follows is delivered before the error. After a long list
-// it pauses, so that a large fleet that changes all the time takes only a part of a processor.
+// Watch calls one notify function as [Registry.Watch] requires: only when something has changed,
+// never concurrently, and not after Stop. It calls the function on its own goroutine, so that a
+// registry never waits for its users. If several lists arrive while notify runs, only the last is
+// delivered, because each list is complete. A list that an error follows is delivered before the
+// error. After a long list it pauses, so that a large fleet that changes all the time does not keep
+// a processor busy.
 type Watch struct {
 	notify func(Update)
 	wake   chan struct{}
@@ -30,8 +31,8 @@ type Watch struct {
 const (
 	// longList is the number of instances from which on a list is long.
 	longList = 1000
-	// pauseEach is how long the watch pauses after a long list, for each instance in it. To process an
-	// instance costs a tenth of that.
+	// pauseEach is how long the watch pauses after a long list, for each instance in it. Processing
+	// an instance takes about a tenth of that.
 	pauseEach = 20 * time.Microsecond
 )
 
@@ -42,8 +43,9 @@ func StartWatch(notify func(Update)) *Watch {
 	return w
 }
 
-// Send delivers what the registry knows now. It does not block, and may repeat an earlier update.
-// The watch keeps the slice. The same slice may be sent to several watches.
+// Send delivers the present state. It does not block. The update may repeat an earlier one, which
+// is then not delivered. The watch keeps the slice, so it must not be changed. The same slice may
+// be sent to several watches.
 func (w *Watch) Send(u Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,8 +58,8 @@ func (w *Watch) Send(u Update) {
 	w.signal()
 }
 
-// Changed is Send with a list that is computed only when it is delivered. Of changes that come
-// fast, most are never delivered. The function is called on the goroutine of the watch.
+// Changed is Send with a list that is computed only when it is delivered, because most of many fast
+// changes are never delivered. The function is called on the goroutine of the watch.
 func (w *Watch) Changed(list func() []rpc.Instance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +129,7 @@ func (w *Watch) take() (list, failure *Update, stopped bool) {
 	return list, failure, stopped
 }
 
-// delivered is what the user of a watch has been told so far.
+// delivered is the state that notify has received so far.
 type delivered struct {
 	known, failing bool
 	instances      []rpc.Instance

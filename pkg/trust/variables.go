@@ -3,26 +3,26 @@ package trust
 // The environment variables that oslorpc.Open reads for settings that neither the program nor the
 // transport URL sets. Blanks around their values are ignored. An empty variable counts as not set.
 const (
-	// CAVariable has the path of Config.CA.
+	// CAVariable names the variable for Config.CA.
 	CAVariable = "OSLORPC_CA"
-	// CertVariable has the path of Config.Cert.
+	// CertVariable names the variable for Config.Cert.
 	CertVariable = "OSLORPC_CERT"
-	// KeyVariable has the path of Config.Key.
+	// KeyVariable names the variable for Config.Key.
 	KeyVariable = "OSLORPC_KEY"
-	// WorkloadAPIVariable has Config.WorkloadAPI.
+	// WorkloadAPIVariable names the variable for Config.WorkloadAPI.
 	WorkloadAPIVariable = "OSLORPC_WORKLOAD_API"
-	// ServerNameVariable has Config.ServerName.
+	// ServerNameVariable names the variable for Config.ServerName.
 	ServerNameVariable = "OSLORPC_SERVER_NAME"
-	// IdentityVariable has the template of Config.Identity.
+	// IdentityVariable names the variable for Config.Identity.
 	IdentityVariable = "OSLORPC_IDENTITY"
-	// TokenFileVariable has the path of Config.TokenFile.
+	// TokenFileVariable names the variable for Config.TokenFile.
 	TokenFileVariable = "OSLORPC_TOKEN_FILE" //nolint:gosec // It is a name.
-	// InsecureVariable is the value of Config.Plaintext: true or false.
+	// InsecureVariable names the variable for Config.Plaintext. Its value is true or false.
 	InsecureVariable = "OSLORPC_INSECURE"
-	// PolicyVariable has the path of the policy file, Config.Policy.File.
+	// PolicyVariable names the variable for Config.Policy.File, the path of the policy file.
 	PolicyVariable = "OSLORPC_POLICY"
-	// HideVariable lists what Config.Hide hides: failures, introspection and reflection, separated by
-	// commas.
+	// HideVariable names the variable for Config.Hide. Its value lists one or more of failures,
+	// introspection and reflection, separated by commas.
 	HideVariable = "OSLORPC_HIDE"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// patience is how long a change may take to show. It only delays a failure, so it is generous.
+// patience is how long the tests wait for a change. It only delays a failure, so it is generous.
 const patience = 30 * time.Second
 
 // fixture is the environment of one test: a way to open handles, and exchanges that no other test
@@ -33,7 +33,7 @@ func newFixture(t *testing.T, s *suite) *fixture {
 	return &fixture{T: t, suite: s, exchange: "suite-" + id, other: "other-" + id}
 }
 
-// seen returns what processes see of instances that were published, in order.
+// seen returns published instances as processes must see them (see [Seen]), sorted.
 func (f *fixture) seen(published []rpc.Instance) []rpc.Instance {
 	list := make([]rpc.Instance, len(published))
 	for n, i := range published {
@@ -109,7 +109,7 @@ func (p *process) list() []rpc.Instance {
 	return all
 }
 
-// wantList waits until the registry lists exactly the instances that were published like this.
+// wantList waits until the registry lists exactly the published instances.
 func (p *process) wantList(published ...rpc.Instance) {
 	p.f.Helper()
 	want := p.f.seen(published)
@@ -202,7 +202,7 @@ func (w *watcher) updates() int {
 	return w.count
 }
 
-// want waits until the last update has exactly the instances that were published like this.
+// want waits until the last update has exactly the published instances.
 func (w *watcher) want(published ...rpc.Instance) {
 	w.f.Helper()
 	want := w.f.seen(published)

@@ -39,16 +39,15 @@ var tests = []struct {
 // Option changes what [Suite] expects of a registry.
 type Option func(*suite)
 
-// suite is a run of the tests.
+// suite is the configuration of one run of [Suite].
 type suite struct {
 	open func(t *testing.T) registry.Registry
 	seen func(rpc.Instance) rpc.Instance
 }
 
-// Seen is for a registry that differs on purpose in what it tells of instances, such as one whose
-// instances are reached through another process. The function returns what processes see of an
-// instance that one of them published, the publisher included. Without it, they must see exactly
-// what was published. All tests run in any case.
+// Seen is for a registry that changes instances on purpose, such as a gateway that replaces their
+// addresses. Of returns a published instance as all processes must see it, including the publisher.
+// Without this option, they must see exactly what was published. All tests run in any case.
 func Seen(of func(published rpc.Instance) rpc.Instance) Option {
 	return func(s *suite) { s.seen = of }
 }
@@ -63,8 +62,8 @@ func Suite(t *testing.T, open func(t *testing.T) registry.Registry, options ...O
 	for _, o := range options {
 		o(&s)
 	}
-	// The group ends when its parallel tests have ended, so that the caller may stop its server after
-	// the suite.
+	// The group ends when its parallel tests have ended, so that the caller may stop its server
+	// after the suite.
 	t.Run("suite", func(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
@@ -373,7 +372,8 @@ func testCloseEndsWatches(f *fixture) {
 	ended.stop()
 }
 
-// testOwnSlices relies on the watchers, which clear the slices that they get.
+// testOwnSlices checks that each watch gets its own slice: each watcher clears the slices that it
+// receives, so a shared one would make the other watcher fail.
 func testOwnSlices(f *fixture) {
 	a, b := f.process(), f.process()
 	first, second := b.watch(f.topic("compute")), b.watch(f.topic("compute"))

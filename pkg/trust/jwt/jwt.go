@@ -28,23 +28,23 @@ import (
 // Config says which tokens are trusted. Keys, Issuer and Audience are required.
 type Config struct {
 	// Keys is the path of a file with the public keys of the issuer: a JSON Web Key Set, or public
-	// keys or certificates in PEM form. Only the key of a certificate counts. Open reads the file, and
-	// the verifier reads it again within a second of a change. A changed file that is not valid is
-	// logged, and the earlier keys stay in use.
+	// keys or certificates in PEM form. Only the key of a certificate counts. Open reads the file,
+	// and the verifier reads it again within a second of a change. A changed file that is not valid
+	// is logged, and the earlier keys stay in use.
 	Keys string
 	// Issuer is the required value of a token's claim "iss".
 	Issuer string
 	// Audience is a value that a token's claim "aud" must contain.
 	Audience string
-	// Leeway is how far the clocks of the issuer and of this program may differ. The zero value means
-	// 30 seconds. A negative value allows no difference.
+	// Leeway is how far the clocks of the issuer and of this program may differ. The zero value
+	// means 30 seconds. A negative value allows no difference.
 	Leeway time.Duration
 	// Log records when the keys change, and when a changed file is not valid. Nil means
 	// [slog.Default].
 	Log *slog.Logger
 }
 
-// Verifier verifies tokens, as [trust.Verifier] says. It is safe for concurrent use.
+// Verifier implements [trust.Verifier] for JSON Web Tokens. It is safe for concurrent use.
 //
 // [trust.Verifier]: https://pkg.go.dev/github.com/oslorpc/oslorpc/pkg/trust#Verifier
 type Verifier struct {
@@ -88,13 +88,13 @@ func Open(c Config) (*Verifier, error) {
 }
 
 // Verify returns "ISSUER/SUBJECT", and the expiry plus the leeway, for a token that is valid now. A
-// valid token has at most 8 KiB, is signed by one of the keys with an asymmetric algorithm, has no
-// type of another purpose, has the configured issuer and audience, and has a subject and an expiry.
-// An error says which check failed, and does not contain the token. Verify ignores the context,
-// because it only reads a local file.
+// valid token has at most 8 KiB, is signed by one of the keys with an asymmetric algorithm, is not
+// of a type for another purpose, has the configured issuer and audience, and has a subject and an
+// expiry. An error says which check failed, and does not contain the token. Verify ignores the
+// context, because it only reads a local file.
 func (v *Verifier) Verify(_ context.Context, token string) (subject string, expires time.Time, err error) {
 	if len(token) > maxToken {
-		return "", time.Time{}, fmt.Errorf("it has %d bytes, and may have %d", len(token), maxToken)
+		return "", time.Time{}, fmt.Errorf("it has %d bytes; at most %d are allowed", len(token), maxToken)
 	}
 	parsed, err := jwt.ParseSigned(token, every)
 	if err != nil {
@@ -119,7 +119,7 @@ func malformed(err error) error {
 	if unexpected := (*jose.ErrUnexpectedSignatureAlgorithm)(nil); errors.As(err, &unexpected) {
 		return fmt.Errorf("its algorithm is none of %s", every)
 	}
-	return errors.New("it is no signed token in the compact form of JWS")
+	return errors.New("it is not a signed token in the compact form of JWS")
 }
 
 // claims returns the claims of a token after it verified the signature.
@@ -150,7 +150,7 @@ func checkType(typ any) error {
 	case typ == nil:
 		return nil
 	case !isText:
-		return errors.New("its type (typ) is no text")
+		return errors.New("its type (typ) is not a text")
 	default:
 		switch strings.TrimPrefix(strings.ToLower(text), "application/") { // RFC 7515, 4.1.9
 		case "jwt", "at+jwt":
@@ -211,7 +211,7 @@ func (v *Verifier) isDue() bool {
 	return due
 }
 
-// look reads the file again. The lock for reading is held.
+// look reads the file again. The caller holds the lock for reading.
 func (v *Verifier) look() {
 	keys, text, err := readKeys(v.config.Keys)
 	log := cmp.Or(v.config.Log, slog.Default())

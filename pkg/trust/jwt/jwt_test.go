@@ -196,12 +196,12 @@ func TestForgedTokens(t *testing.T) {
 		"claims of another":    {parts[0] + "." + other[1] + "." + parts[2], "its signature is wrong"},
 		"no signature":         {parts[0] + "." + parts[1] + ".", "its signature is wrong"},
 		"a truncated one":      {token[:len(token)-4], "its signature is wrong"},
-		"without a part":       {parts[0] + "." + parts[1], "it is no signed token"},
-		"half":                 {token[:len(token)/2], "it is no signed token"},
-		"JSON":                 {`{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, "it is no signed token"},
-		"garbage":              {"top-secret-value", "it is no signed token"},
-		"empty":                {"", "it is no signed token"},
-		"huge":                 {signed(jose.ES256, ecKey(), good(map[string]any{"x": strings.Repeat("x", maxToken)})), "and may have 8192"},
+		"without a part":       {parts[0] + "." + parts[1], "it is not a signed token"},
+		"half":                 {token[:len(token)/2], "it is not a signed token"},
+		"JSON":                 {`{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, "it is not a signed token"},
+		"garbage":              {"top-secret-value", "it is not a signed token"},
+		"empty":                {"", "it is not a signed token"},
+		"huge":                 {signed(jose.ES256, ecKey(), good(map[string]any{"x": strings.Repeat("x", maxToken)})), "at most 8192 are allowed"},
 		"claims are no object": {must(must(must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: ecKey()}, nil)).Sign([]byte(`[]`))).CompactSerialize()), "its claims are malformed"},
 	} {
 		t.Run(title, func(t *testing.T) { wantRefused(t, v, test.token, test.want) })
@@ -241,7 +241,7 @@ func TestOpenRefuses(t *testing.T) {
 		"key 1: it is a X":               {Keys: write(t, []byte("-----BEGIN X-----\n-----END X-----\n")), Issuer: issuer, Audience: audience},
 		"that is not P-256":              {Keys: write(t, public(p224)), Issuer: issuer, Audience: audience},
 		"has 1024 bits":                  {Keys: write(t, set(small)), Issuer: issuer, Audience: audience},
-		"no JSON Web Key Set":            {Keys: write(t, []byte("{")), Issuer: issuer, Audience: audience},
+		"not a JSON Web Key Set":         {Keys: write(t, []byte("{")), Issuer: issuer, Audience: audience},
 		"no key for signatures":          {Keys: write(t, []byte("{}")), Issuer: issuer, Audience: audience},
 		"key 1 of the set: it is not pu": {Keys: write(t, set([]byte("a symmetric key"))), Issuer: issuer, Audience: audience},
 		"set: it is not public":          {Keys: write(t, set(ecKey())), Issuer: issuer, Audience: audience},
@@ -312,5 +312,5 @@ func TestTypes(t *testing.T) {
 	for _, typ := range []any{"", "JOSE", "logout+jwt", "dpop+jwt", "secevent+jwt", "application/application/jwt", "at+jwt ", "text/jwt", strings.Repeat("x", 1000)} {
 		wantRefused(t, v, of(typ), "its type (typ) is")
 	}
-	wantRefused(t, v, of(7), "its type (typ) is no text")
+	wantRefused(t, v, of(7), "its type (typ) is not a text")
 }

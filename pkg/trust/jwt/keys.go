@@ -20,7 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// key is a public key, and what it may verify.
+// key is a public key with the algorithms that it may verify.
 type key struct {
 	public     crypto.PublicKey
 	id         string // empty for a key of any id
@@ -35,7 +35,7 @@ func algorithms(public crypto.PublicKey) ([]jose.SignatureAlgorithm, error) {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
 		if n := k.N.BitLen(); n < minRSA {
-			return nil, fmt.Errorf("an RSA key has %d bits, and needs at least %d", n, minRSA)
+			return nil, fmt.Errorf("an RSA key has %d bits; at least %d are required", n, minRSA)
 		}
 		return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512}, nil
 	case *ecdsa.PublicKey:
@@ -51,11 +51,11 @@ func algorithms(public crypto.PublicKey) ([]jose.SignatureAlgorithm, error) {
 	case ed25519.PublicKey:
 		return []jose.SignatureAlgorithm{jose.EdDSA}, nil
 	default:
-		return nil, fmt.Errorf("%w: it is a %T, and must be an RSA, ECDSA or Ed25519 public key", jose.ErrUnsupportedKeyType, public)
+		return nil, fmt.Errorf("%w: it is a %T; it must be an RSA, ECDSA or Ed25519 public key", jose.ErrUnsupportedKeyType, public)
 	}
 }
 
-// every are all algorithms that a key can have.
+// every lists all algorithms that a key can be for.
 var every = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
@@ -76,13 +76,14 @@ func readKeys(path string) (keys []key, text []byte, err error) {
 	return keys, text, nil
 }
 
-// parseSet reads a JSON Web Key Set. It leaves out keys of other uses and kinds, as RFC 7517 asks.
+// parseSet reads a JSON Web Key Set. It ignores keys for other uses and of unknown types, as RFC
+// 7517 requires.
 func parseSet(text []byte) (keys []key, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, fmt.Errorf("it is no JSON Web Key Set: %w", err)
+		return nil, fmt.Errorf("it is not a JSON Web Key Set: %w", err)
 	}
 	for i, raw := range set.Keys {
 		k, err := parseKey(raw)
@@ -100,7 +101,8 @@ func parseSet(text []byte) (keys []key, err error) {
 	return keys, nil
 }
 
-// parseKey reads a key of a set. A key that is not for signatures has no algorithms.
+// parseKey reads a key of a set. For a key that is not for signatures, it returns a key without
+// algorithms.
 func parseKey(raw []byte) (key, error) {
 	var k jose.JSONWebKey
 	if err := k.UnmarshalJSON(raw); err != nil {
@@ -150,7 +152,7 @@ func parseBlock(block *pem.Block) (k key, err error) {
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 		err = errNotPublic
 	default:
-		err = fmt.Errorf("it is a %s, and must be a PUBLIC KEY or a CERTIFICATE", block.Type)
+		err = fmt.Errorf("it is a %s; it must be a PUBLIC KEY or a CERTIFICATE", block.Type)
 	}
 	if err == nil {
 		k.algorithms, err = algorithms(k.public)

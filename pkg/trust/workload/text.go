@@ -15,7 +15,8 @@ import (
 // openTime is how long oslorpc.Open waits for the first certificate.
 const openTime = 10 * time.Second
 
-// domainParameter is the parameter of an address that names one of the Domains.
+// domainParameter is the query parameter of an address that adds one trust domain to
+// Config.Domains.
 const domainParameter = "trust-domain"
 
 func init() { //nolint:gochecknoinits // To import the package is how a program asks for it.

@@ -18,7 +18,7 @@ type verifier struct {
 }
 
 // verify is the function of [trust.Material]. It ignores the usage, because SPIFFE certificates are
-// for both ends.
+// valid for clients and servers.
 func (v *verifier) verify(sent []*x509.Certificate, _ x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 	leaf := sent[0]
 	id, err := x509svid.IDFromCert(leaf)
@@ -28,16 +28,16 @@ func (v *verifier) verify(sent []*x509.Certificate, _ x509.ExtKeyUsage) ([][]*x5
 	d := id.TrustDomain()
 	switch {
 	case !v.bundles.Has(d):
-		return nil, fmt.Errorf("%s is of the trust domain %s, and this program trusts %s: give it the other one, too "+
-			"(workload.Config.Domains, or ?trust-domain= in the address of the Workload API), if it may be trusted", id, d.Name(), v.names())
+		return nil, fmt.Errorf("%s is of the trust domain %s, and this program trusts %s: to trust the other domain, add it to this program "+
+			"(workload.Config.Domains, or ?trust-domain= in the address of the Workload API)", id, d.Name(), v.names())
 	case d != v.own && len(leaf.DNSNames)+len(leaf.IPAddresses) > 0: // its authorities could certify the names of ours
-		return nil, fmt.Errorf("%s is of another trust domain, and has names beside its SPIFFE ID, which count only in this program's own domain, %s", id, v.own.Name())
+		return nil, fmt.Errorf("%s is in another trust domain and has names beside its SPIFFE ID: only certificates of this program's own domain, %s, may have such names", id, v.own.Name())
 	}
 	_, chains, err := x509svid.Verify(sent, v.bundles)
 	return chains, err
 }
 
-// names lists the trusted domains.
+// names returns the names of the trusted domains as text.
 func (v *verifier) names() string {
 	list := []string{v.own.Name()}
 	for _, b := range v.bundles.Bundles() {

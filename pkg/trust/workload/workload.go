@@ -1,5 +1,5 @@
-// Package workload takes certificates and authorities from a SPIFFE Workload API, such as a
-// SPIRE agent, in place of files.
+// Package workload gets certificates and authorities from a SPIFFE Workload API, such as a SPIRE
+// agent's, in place of files.
 //
 //	source, err := workload.Open(ctx, workload.Config{Address: "unix:///run/spire/agent.sock"})
 //	...
@@ -8,8 +8,8 @@
 //		Source: source, Identity: "spiffe://example.org/topic/{topic}/server/{server}",
 //	}))
 //
-// A program that imports the package can also be configured from outside: by
-// trust.Config.WorkloadAPI, by the parameter workload-api of the transport URL, and by the
+// A program that imports the package can also be configured without [Open]: with
+// trust.Config.WorkloadAPI, with the parameter workload-api of the transport URL, or with the
 // environment variable OSLORPC_WORKLOAD_API. Only programs that import the package link the library
 // go-spiffe, which it uses. docs/security.md has the details.
 package workload
@@ -42,17 +42,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Config says where the Workload API is, and which trust domains are trusted. The zero value takes
-// the address from the environment.
+// Config sets the address of the Workload API, and which trust domains are trusted. The zero value
+// uses the address in the environment.
 type Config struct {
 	// Address is where the Workload API listens, such as unix:///run/spire/agent.sock or
 	// tcp://127.0.0.1:8081. Empty means the address in the environment variable
 	// SPIFFE_ENDPOINT_SOCKET.
 	Address string
 	// Domains are trust domains, in addition to the program's own, whose certificates are trusted,
-	// such as partner.example. The Workload API must give their authorities: the program must be
-	// registered as federating with them. A certificate of another domain must have no name but its
-	// SPIFFE ID. Nil means only the program's own trust domain.
+	// such as partner.example. The Workload API must provide their authorities, so the program must
+	// be registered there as federating with them. A certificate of another domain must have no
+	// name except its SPIFFE ID. Nil means only the program's own trust domain.
 	Domains []string
 	// Log records when the certificate changes, and when the Workload API is unreachable. Nil means
 	// [slog.Default].
@@ -67,8 +67,8 @@ const retryTime = time.Second
 // maxRetries is the maximum wait, as a multiple of retryTime.
 const maxRetries = 5
 
-// Source is a source of certificates and authorities, as [trust.Source] says. It is safe for
-// concurrent use.
+// Source implements [trust.Source] with the updates of a Workload API. It is safe for concurrent
+// use.
 type Source struct {
 	config  Config
 	domains []spiffeid.TrustDomain
@@ -87,9 +87,9 @@ type Source struct {
 
 var _ trust.Source = (*Source)(nil)
 
-// Open connects to the Workload API, and waits until it gives a certificate, or until ctx ends. An
-// error is of the kind rpc.Invalid for an invalid configuration, and rpc.Unreachable if no
-// certificate came in time.
+// Open connects to the Workload API, and waits until it provides a certificate, or until ctx ends.
+// An error is of the kind rpc.Invalid for an invalid configuration, and rpc.Unreachable if no
+// certificate arrived in time.
 func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextcheck // The source outlives ctx.
 	if c.Address == "" {
 		if c.Address = os.Getenv(workloadapi.SocketEnv); c.Address == "" {
@@ -104,7 +104,7 @@ func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextchec
 	for _, name := range c.Domains {
 		d, err := spiffeid.TrustDomainFromString(name)
 		if err != nil {
-			return nil, failure.Invalid("%q is no trust domain, such as partner.example: %v", name, err)
+			return nil, failure.Invalid("%q is not a trust domain, such as partner.example: %v", name, err)
 		}
 		s.domains = append(s.domains, d)
 	}
@@ -113,7 +113,7 @@ func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextchec
 	var err error
 	if s.client, err = s.dial(life); err != nil { //nolint:contextcheck // The source outlives ctx.
 		s.cancel()
-		return nil, failure.Invalid("the address %q of the Workload API: %v: give one such as unix:///run/spire/agent.sock", c.Address, err)
+		return nil, failure.Invalid("the address %q of the Workload API is not valid: %v: write one such as unix:///run/spire/agent.sock", c.Address, err)
 	}
 	s.running.Go(func() { s.follow(life) })
 	select {
@@ -132,7 +132,7 @@ func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextchec
 	}
 }
 
-// plain returns the text of an error without what gRPC puts around it.
+// plain returns the text of an error without the prefix that gRPC adds.
 func plain(err error) string {
 	if st, ok := status.FromError(err); ok {
 		return rpcstatus.Plain(st.Message())
@@ -147,8 +147,8 @@ func (s *Source) dial(ctx context.Context) (*workloadapi.Client, error) {
 		workloadapi.WithDialOptions(grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}), grpc.WithIdleTimeout(0)))
 }
 
-// follow receives the updates of the Workload API until ctx ends. It starts the library's watch
-// again when that gives up after some errors.
+// follow receives the updates of the Workload API until ctx ends. It restarts the library's watch
+// when the watch ends because of errors.
 func (s *Source) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = s.client.WatchX509Context(ctx, (*watcher)(s))
@@ -208,7 +208,7 @@ func (w *watcher) OnX509ContextUpdate(c *workloadapi.X509Context) {
 
 func expiry(c *tls.Certificate) string { return c.Leaf.NotAfter.UTC().Format(time.RFC3339) }
 
-// sayMissing logs which trust domains have no authorities. The lock is held.
+// sayMissing logs which trust domains have no authorities. The caller holds the lock.
 func (s *Source) sayMissing(bundles map[spiffeid.TrustDomain]*x509bundle.Bundle) {
 	for _, d := range s.domains {
 		missing := bundles[d] == nil
@@ -238,7 +238,7 @@ func (w *watcher) OnX509ContextWatchError(err error) {
 	s.config.Log.Error(text, "error", plain(err), "expires", expiry(m.Certificate))
 }
 
-// retries is the wait before the first retry.
+// retries implements the library's backoff. Its value is the wait before the first retry.
 type retries time.Duration
 
 // NewBackoff implements [workloadapi.BackoffStrategy].

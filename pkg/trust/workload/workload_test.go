@@ -201,7 +201,7 @@ func TestOpenFails(t *testing.T) {
 	}{
 		"no address":     {Config{}, rpc.Invalid, "SPIFFE_ENDPOINT_SOCKET"},
 		"another form":   {Config{Address: "/run/spire/agent.sock"}, rpc.Invalid, "unix:///run/spire/agent.sock"},
-		"no domain":      {Config{Address: api.Address, Domains: []string{"a b"}}, rpc.Invalid, `"a b" is no trust domain`},
+		"no domain":      {Config{Address: api.Address, Domains: []string{"a b"}}, rpc.Invalid, `"a b" is not a trust domain`},
 		"not registered": {Config{Address: api.Address}, rpc.Unreachable, "gave no certificate in time: no identity issued: check that its agent runs"},
 		"no agent":       {Config{Address: gone.Address}, rpc.Unreachable, "the Workload API at " + gone.Address + " gave no certificate in time: cannot connect: "},
 	} {

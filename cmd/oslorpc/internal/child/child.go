@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Server is a server in a separate process. It ends with this process, at the latest.
+// Server is a server in a child process. It ends at the latest when this process ends.
 type Server struct {
 	Name string
 	Cmd  *exec.Cmd

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Line is a line that a process printed.
+// Line is a line of output. By is the name of the process that printed it.
 type Line struct{ By, Text string }
 
 // Transcript collects the lines that processes print.
@@ -21,7 +21,8 @@ type Transcript struct {
 // NewTranscript returns an empty transcript.
 func NewTranscript() *Transcript { return &Transcript{changed: make(chan struct{})} }
 
-// Of returns the writer to which a process prints. It is not safe for concurrent use.
+// Of returns a writer for the output of a process, which adds each line to the transcript. It is
+// not safe for concurrent use.
 func (t *Transcript) Of(process string) io.Writer { return &printer{transcript: t, process: process} }
 
 // printer splits the output of a process into lines.
@@ -58,14 +59,14 @@ func (t *Transcript) Lines() []Line {
 	return lines
 }
 
-// since returns the lines from a place on, and a channel that is closed at the next one.
+// since returns the lines from a place on, and a channel that is closed when another line is added.
 func (t *Transcript) since(place int) ([]Line, <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.lines[place:len(t.lines):len(t.lines)], t.changed
 }
 
-// End returns the place of the next line.
+// End returns the place of the next line: the number of lines so far.
 func (t *Transcript) End() int { return len(t.Lines()) }
 
 // Find returns the first lines from a place on that match. It waits until there are count of them,

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// answerMark marks commands whose exit code is their answer, as with grep. The exit codes of errors
-// must differ from the answers.
+// answerMark is the annotation of commands whose exit code is their answer, like grep's. For these
+// commands, errors must have other exit codes than the answers.
 const answerMark = "oslorpc/answers"
 
 // MarkAnswering marks a command whose exit code is its answer.
@@ -28,7 +28,7 @@ const (
 	ExitMisused    = 64 // EX_USAGE of sysexits.h
 )
 
-// answerExits has the meaning of each of these codes.
+// answerExits lists these codes with their meanings, for the help.
 var answerExits = []struct {
 	code    int
 	meaning string
@@ -50,15 +50,15 @@ func AnswerHelp() string {
 	return b.String()
 }
 
-// answerError ends a command whose exit code is its answer.
+// answerError is the error that [Answer] returns.
 type answerError struct {
 	error
 	kind string // for programs; empty for the kind of the error
 	code int
 }
 
-// Answer returns an error that ends a command with an answer that is not yes. Kind names the answer
-// for programs.
+// Answer returns an error that ends a command with a negative answer. Kind names the answer in JSON
+// output.
 func Answer(kind string, code int, err error) error {
 	return &answerError{error: err, kind: kind, code: code}
 }
@@ -66,8 +66,8 @@ func Answer(kind string, code int, err error) error {
 // Unwrap returns the error without the exit code.
 func (a *answerError) Unwrap() error { return a.error }
 
-// asAnswer sets the exit code of an error for commands whose exit code is their answer: after an
-// error, the answer is not known.
+// asAnswer changes the exit code of an error of a command whose exit code is its answer, because an
+// error is not an answer.
 func asAnswer(cmd *cobra.Command, err error) error {
 	if _, is := errors.AsType[*answerError](err); is || cmd == nil || cmd.Annotations[answerMark] == "" {
 		return err

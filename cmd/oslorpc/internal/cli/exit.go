@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The exit codes that code refers to by name.
+// The exit codes that are used by name in the code; exits lists all of them.
 const (
 	ExitUnexpected   = 1
 	ExitUsage        = 2
@@ -20,7 +20,7 @@ const (
 
 const interrupted = "interrupted by a signal"
 
-// exits has the meaning of each exit code, and the kinds of errors that it stands for.
+// exits lists each exit code with its meaning and the kinds of errors that have it.
 var exits = []struct {
 	code    int
 	meaning string
@@ -58,7 +58,7 @@ func ExitCode(err error) int {
 	return ExitUnexpected // a kind that is newer than this table
 }
 
-// ExitHelp returns the table of exit codes for people.
+// ExitHelp returns the table of exit codes for the help.
 func ExitHelp() string {
 	var b strings.Builder
 	b.WriteString("Exit codes:\n")

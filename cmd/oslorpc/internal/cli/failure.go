@@ -37,7 +37,7 @@ func (s *summary) Error() string { return s.message }
 // Unwrap returns the first error.
 func (s *summary) Unwrap() error { return s.first }
 
-// Failure is an error for programs, on standard error.
+// Failure is an error in the form that --output json writes to standard error.
 type Failure struct {
 	Kind        string  `json:"kind"`
 	Message     string  `json:"message"`
@@ -108,7 +108,7 @@ func (f *Failure) advice(err error) string {
 	}
 }
 
-// Text returns the failure on one line.
+// Text returns the failure on one line, for people.
 func (f *Failure) Text() string {
 	if f.Hint == "" {
 		return OneLine(f.Message)

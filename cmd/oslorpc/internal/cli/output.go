@@ -50,7 +50,8 @@ func WriteTable(w io.Writer, indent string, rows [][]string) error {
 	return table.Flush()
 }
 
-// Cell returns a text for a table: it is never empty, so that programs can count columns.
+// Cell returns a text for a cell of a table. An empty text becomes a dash, so that programs can
+// count columns.
 func Cell(text string) string {
 	if text == "" {
 		return "-"
@@ -58,7 +59,8 @@ func Cell(text string) string {
 	return OneLine(text)
 }
 
-// OptionalVersion formats a version that a server may omit. The result is empty if the server did.
+// OptionalVersion formats a version. The result is empty for the zero version, which means that the
+// server did not report one.
 func OptionalVersion(v oslorpc.Version) string {
 	if v == (oslorpc.Version{}) {
 		return ""

@@ -18,10 +18,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// EndSignals are the signals that ask the program to end.
+// EndSignals are the signals after which a command stops gracefully.
 var EndSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
-// The forms of output.
+// The values of the flag --output.
 const (
 	textForm = "text"
 	jsonForm = "json"

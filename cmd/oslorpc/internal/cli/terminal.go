@@ -84,11 +84,11 @@ func escape(r rune) string {
 	return fmt.Sprintf(`\u%04x`, r)
 }
 
-// lineEscapes are the control characters that Go programmers know by a shorter escape.
+// lineEscapes are the control characters that have a short escape in Go.
 var lineEscapes = map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}
 
-// OneLine returns a text with its control characters escaped. Text from other programs must neither
-// end the line or the column, nor control the terminal.
+// OneLine returns a text with its control characters escaped, including line breaks and tabs. Text
+// from other programs must not break the line or the table, and must not control the terminal.
 func OneLine(s string) string {
 	if !strings.ContainsFunc(s, rpc.IsControl) && utf8.ValidString(s) {
 		return s

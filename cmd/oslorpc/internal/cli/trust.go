@@ -14,8 +14,8 @@ import (
 // offline marks commands that connect to no other program, in their annotations.
 const offline = "offline"
 
-// Offline marks a command that connects to no program of a fleet, so that flags for connections are
-// errors. Why completes the sentence that begins with "--ca has no effect: ".
+// Offline marks a command that connects to no program, so that flags for connections, such as --ca,
+// are errors. Why is the reason in the error: it follows "--ca has no effect: ".
 func Offline(cmd *cobra.Command, why string) *cobra.Command {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
@@ -24,7 +24,7 @@ func Offline(cmd *cobra.Command, why string) *cobra.Command {
 	return cmd
 }
 
-// trustFlags are the flags for connections, and the field of the configuration that each sets.
+// trustFlags are the flags for connections, with the field of the configuration that each sets.
 var trustFlags = []struct {
 	name, field, usage string
 	value              func(*trust.Config) *string
@@ -73,7 +73,7 @@ func (p *Program) addTrust(flags *pflag.FlagSet) {
 		"allow connections without TLS to and from other machines, which can read and send anything (default: $"+trust.InsecureVariable+")")
 }
 
-// checkTrust returns an error for flags for connections that have no effect.
+// checkTrust returns an error if the command line has flags for connections that have no effect.
 func (p *Program) checkTrust(cmd *cobra.Command) error {
 	for _, name := range append(trustNames(), insecureFlag) {
 		if why := cmd.Annotations[offline]; why != "" && cmd.Flags().Changed(name) {
@@ -99,7 +99,8 @@ func trustNames() []string {
 	return names
 }
 
-// flagNames replaces options of the library by flags in advice.
+// flagNames replaces the names of the library's options in error texts with the flags that set
+// them.
 var flagNames = func() *strings.Replacer {
 	pairs := []string{
 		"use WithTrust with CA, Cert and Key, or with Plaintext if you mean it", "use --ca, --cert and --key, or --insecure if you mean it",
@@ -114,7 +115,7 @@ var flagNames = func() *strings.Replacer {
 	return strings.NewReplacer(append(pairs, "trust.Config.CA", "--ca")...)
 }()
 
-// asFlags returns an error whose advice names flags.
+// asFlags returns an error whose text names flags in place of the library's options.
 func asFlags(err error) error {
 	e, ok := err.(*oslorpc.Error) //nolint:errorlint // A wrapping error has a text of its own.
 	if !ok {

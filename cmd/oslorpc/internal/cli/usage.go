@@ -51,8 +51,8 @@ func (p *Program) Takes(atLeast, atMost int, words string) cobra.PositionalArgs 
 	}
 }
 
-// UnknownCommand refuses the arguments of a command that only has subcommands, because none has
-// that name.
+// UnknownCommand checks the arguments of a command that only has subcommands. Any argument is an
+// error: it is the name of a subcommand that does not exist.
 func UnknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -64,13 +64,14 @@ func UnknownCommand(cmd *cobra.Command, args []string) error {
 	return Usage("there is no command %q", name)
 }
 
-// complaint says what is wrong with the value of a flag. It completes a sentence that begins with
-// both.
+// complaint is an error that says what is wrong with the value of a flag. The text follows the flag
+// and its value.
 type complaint string
 
 func (c complaint) Error() string { return string(c) }
 
-// TakesArguments is the annotation of commands that take the arguments of a method.
+// TakesArguments is the annotation of commands that accept arguments of a method, such as
+// key=value.
 const TakesArguments = "takes the arguments of a method"
 
 // aboutFlag returns the error for a flag that cannot be parsed.
@@ -89,10 +90,11 @@ func aboutFlag(cmd *cobra.Command, err error) error {
 	return Usage("%s %q is not valid: it takes %s", flag, bad.GetValue(), article(bad.GetFlag().Value.Type()))
 }
 
-// otherwiseCalled maps what other programs call a flag to its name here.
+// otherwiseCalled maps names of flags in similar programs to the names of the same flags here.
 var otherwiseCalled = map[string]string{"port": "listen", "url": "transport", "version": "rpc-version"}
 
-// insteadOf says what may be meant by a flag that does not exist, as the end of a sentence.
+// insteadOf suggests what the user may have meant by a flag that does not exist. The text ends a
+// sentence.
 func insteadOf(cmd *cobra.Command, missing *pflag.NotExistError) string {
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
@@ -112,7 +114,7 @@ func insteadOf(cmd *cobra.Command, missing *pflag.NotExistError) string {
 	return fmt.Sprintf("; an argument of the method has no dashes: write %s=text", name)
 }
 
-// article returns a kind of values with its article.
+// article describes the values of a type of flags, such as "a whole number".
 func article(kind string) string {
 	switch kind {
 	case "int", "int64", "uint", "uint16":
@@ -124,9 +126,9 @@ func article(kind string) string {
 	}
 }
 
-// blame completes the error that ended a command. An error about the command line names the
-// command; every error before the command started is about the command line. An error without a
-// kind gets one if it means that a context ended.
+// blame completes the error that ended a command. If the command had not started yet, the error is
+// about the command line, and blame adds the name of the command. An error without a kind that
+// means that a context ended gets the kind for that.
 func (p *Program) blame(err error) error {
 	var wrong *usageError
 	switch {

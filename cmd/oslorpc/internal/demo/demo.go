@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// timeout is far longer than a demo takes.
+// timeout ends a demo that hangs. It is far longer than a demo takes.
 const timeout = time.Minute
 
 // Command returns the command.

@@ -65,7 +65,7 @@ func (f *secured) rotate() (serials []string, err error) {
 	return serials, replace(f.dir, "ca.pem", next.pem())
 }
 
-// load is a set of goroutines that call until they are stopped.
+// load is a set of goroutines that send calls until stop is called.
 type load struct {
 	transport *oslorpc.Transport
 	end       func()
@@ -97,7 +97,7 @@ func (f *secured) call(ctx context.Context) (*load, error) {
 	return l, nil
 }
 
-// open opens the transport of a load, as alice.
+// open opens the transport of a load, with the certificate of the user alice.
 func (f *secured) open(l *load) (err error) {
 	file := func(name string) string { return filepath.Join(f.dir, name) }
 	l.transport, err = oslorpc.Open(f.url, oslorpc.WithInterceptors(oslorpc.Interceptor{Attempt: l.note}),
@@ -107,7 +107,7 @@ func (f *secured) open(l *load) (err error) {
 	return err
 }
 
-// note is an interceptor that notes which certificate a server has.
+// note is an interceptor that records the serial number of the certificate of each server.
 func (l *load) note(ctx context.Context, m *oslorpc.Message, next rpc.Next) error {
 	err := next(ctx)
 	if m.Peer.TLS == nil {
@@ -132,7 +132,7 @@ func (l *load) count(err error) {
 	}
 }
 
-// until waits until the certificates of all servers are wanted ones.
+// until waits until wanted returns true for the serial number of every server's certificate.
 func (l *load) until(ctx context.Context, wanted func(serial string) bool) error {
 	for !l.show(wanted) {
 		select {
@@ -144,7 +144,7 @@ func (l *load) until(ctx context.Context, wanted func(serial string) bool) error
 	return nil
 }
 
-// show reports whether the certificates of all servers are wanted ones.
+// show reports whether wanted returns true for the serial number of every server's certificate.
 func (l *load) show(wanted func(serial string) bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -34,7 +34,7 @@ rules:
 `
 )
 
-// denied is the exit code of a call that a policy denies.
+// denied is the exit code of a command whose call a policy denies.
 var denied = cli.ExitCode(&oslorpc.Error{Kind: oslorpc.AccessDenied})
 
 // secured is a stage with certificates.
@@ -126,7 +126,7 @@ func (f *secured) showDryRun(ctx context.Context) error {
 // brief matches the attributes of the audit log that the demo shows.
 var brief = regexp.MustCompile(`audit\.(?:verdict|identity|topic|method)=("[^"]*"|\S+)`)
 
-// showAudit shows the first line that servers write to their audit log after a place.
+// showAudit prints the first line of a server's audit log after a place in the transcript.
 func (f *secured) showAudit(ctx context.Context, place int) error {
 	found, err := f.output.Find(ctx, place, 1, func(l child.Line) bool { return strings.Contains(l.Text, "audit.verdict=") })
 	if err != nil {

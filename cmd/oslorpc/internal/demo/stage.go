@@ -63,7 +63,7 @@ func (s *stage) show(ctx context.Context, words ...string) error {
 	return nil
 }
 
-// showFailing is show for a command that must end with an exit code.
+// showFailing is like show, for a command that must fail with the given exit code.
 func (s *stage) showFailing(ctx context.Context, code int, words ...string) error {
 	cmd := s.command(ctx, "", words)
 	cmd.Stdout, cmd.Stderr = s.out, s.out
@@ -76,8 +76,8 @@ func (s *stage) showFailing(ctx context.Context, code int, words ...string) erro
 		cmp.Or(err, errors.New("success")), code)
 }
 
-// showRun is show for a message to the method echo. It also shows the output of count servers that
-// run the method.
+// showRun is like show, for a command that sends a message to the method echo. It also prints the
+// output of the count servers that run the method.
 func (s *stage) showRun(ctx context.Context, count int, words ...string) error {
 	place := s.output.End()
 	if err := s.show(ctx, words...); err != nil {
@@ -94,7 +94,7 @@ func (s *stage) showRun(ctx context.Context, count int, words ...string) error {
 	return nil
 }
 
-// kill kills a server and shows the command for it.
+// kill kills a server, and prints the command that a user would type for that.
 func (s *stage) kill(name string) {
 	s.servers = slices.DeleteFunc(s.servers, func(c *child.Server) bool {
 		if c.Name != name {
@@ -112,7 +112,7 @@ func (s *stage) killAll() {
 	}
 }
 
-// commandLine returns words in the form in which a user types them.
+// commandLine quotes words as a user would have to type them in a shell.
 func commandLine(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

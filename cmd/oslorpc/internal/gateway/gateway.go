@@ -88,7 +88,7 @@ func Command(p *cli.Program) *cobra.Command {
 	return cmd
 }
 
-// asGateway is an option that makes the process of a transport a gateway as well.
+// asGateway is a transport option that makes the process a gateway.
 type asGateway struct {
 	oslorpc.TransportOption
 
@@ -156,7 +156,7 @@ func (s *serving) serve(ctx context.Context, p *cli.Program, t *oslorpc.Transpor
 	return errors.Join(stopped, front.Shutdown(ctx))
 }
 
-// httpTime is how long responses may take to be sent after the gateway has answered all messages.
+// httpTime bounds how long a stopping gateway waits until the last HTTP responses are sent.
 const httpTime = 2 * time.Second
 
 // serveHTTP serves the fleet over HTTP. It returns nil if that is not requested.

@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// completeTimeout bounds how long a shell waits for names. After that it gets none.
+// completeTimeout bounds how long a shell waits for completions. After that time, there are none.
 const completeTimeout = time.Second
 
 // completion completes a word on the command line.

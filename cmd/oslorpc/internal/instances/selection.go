@@ -16,7 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Selection says which instances a command uses: those that match every name that is not empty.
+// Selection selects the instances for a command. An instance must match every name in it that is
+// not empty.
 type Selection struct {
 	Exchange, Topic, Server string
 	Timeout                 time.Duration
@@ -25,8 +26,8 @@ type Selection struct {
 const (
 	// LookTimeout bounds how long a command takes to list servers and query them.
 	LookTimeout = 5 * time.Second
-	// AskAtOnce bounds how many servers a command queries concurrently. More answers would slow
-	// each other down.
+	// AskAtOnce bounds how many servers a command queries concurrently. More queries at once would
+	// make each of them slower.
 	AskAtOnce = 16
 )
 
@@ -64,7 +65,7 @@ func (s *Selection) Run(p *cli.Program, look func(context.Context, *oslorpc.Tran
 	}
 }
 
-// SetTopic takes the topic from the arguments, if given.
+// SetTopic selects the topic in the command's first argument, if there is one.
 func (s *Selection) SetTopic(words []string) {
 	if len(words) > 0 {
 		s.Topic = words[0]
@@ -82,7 +83,7 @@ func (s *Selection) Has(i oslorpc.Instance) bool {
 		(s.Server == "" || s.Server == i.Server)
 }
 
-// Absent says that no selected server exists.
+// Absent returns a sentence that says that no server matches the selection.
 func (s *Selection) Absent() string {
 	words := []string{"no server"}
 	add := func(format, name string) {
@@ -101,7 +102,7 @@ func (s *Selection) Absent() string {
 	return strings.Join(words, " ")
 }
 
-// Absence is Absent with a hint, which may be empty.
+// Absence returns Absent followed by a hint, which may be empty.
 func (s *Selection) Absence(hint string) string {
 	if hint == "" {
 		return s.Absent()
@@ -127,7 +128,7 @@ func (s *Selection) Of(all []oslorpc.Instance) []oslorpc.Instance {
 	return slices.DeleteFunc(slices.Clone(all), func(i oslorpc.Instance) bool { return !s.Has(i) })
 }
 
-// Some is List, but returns an error if the list is empty.
+// Some is like List, but returns an error if the list is empty.
 func (s *Selection) Some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
 	list, meant, err := s.List(ctx, t)
 	if err == nil && len(list) == 0 {
@@ -137,13 +138,14 @@ func (s *Selection) Some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.I
 	return list, err
 }
 
-// SomeInExchange is Some in one exchange.
+// SomeInExchange is like Some, but selects the default exchange if no exchange is selected.
 func (s *Selection) SomeInExchange(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
 	s.SetExchange(t)
 	return s.Some(ctx, t)
 }
 
-// Ask queries instances, several at a time, and returns the answers in the order of the instances.
+// Ask calls question for each instance, for up to [AskAtOnce] instances concurrently, and returns
+// the answers in the order of the instances.
 func Ask[A any](list []oslorpc.Instance, question func(oslorpc.Instance) A) []A {
 	answers := make([]A, len(list))
 	places := make(chan struct{}, AskAtOnce)

@@ -22,8 +22,8 @@ type Suggestion struct {
 	Empty bool
 }
 
-// Suggest compares the selection with the known instances of a transport. It is empty if
-// the selection matches one of them.
+// Suggest compares the selection with the known instances of a transport. It is empty if the
+// selection matches one of them.
 func (s *Selection) Suggest(t fmt.Stringer, all []oslorpc.Instance) Suggestion {
 	exchange := func(i oslorpc.Instance) string { return i.Exchange }
 	topic := func(i oslorpc.Instance) string { return i.Topic }
@@ -44,7 +44,8 @@ func (s *Selection) Suggest(t fmt.Stringer, all []oslorpc.Instance) Suggestion {
 	}
 }
 
-// nothing says where no server is, and how to look elsewhere.
+// nothing returns a text for a transport without any servers: where the command looked, and how to
+// look elsewhere.
 func nothing(t fmt.Stringer) string {
 	return fmt.Sprintf("%s lists no server at all; to look elsewhere, use --transport or %s, with a URL such as consul://localhost:8500",
 		t, oslorpc.TransportURLVariable)

@@ -57,7 +57,7 @@ func (d *GatewayDocument) write(b *bytes.Buffer) {
 		d.Forwarded, d.Failed, d.Forwarding, d.Watches, d.Attached)
 }
 
-// CallerDocument is a caller of a server. Its name is what it calls itself; Identity is what it
+// CallerDocument is a caller of a server. Its name is what it claims; its identity is what it
 // proved.
 type CallerDocument struct {
 	Caller   string    `json:"caller"`

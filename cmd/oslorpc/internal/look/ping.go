@@ -95,7 +95,7 @@ func newPongDocuments(pongs []pong) []PongDocument {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// silence returns an error if a server did not answer.
+// silence returns the error that ends the command if a server did not answer, or nil.
 func silence(pongs []pong) error {
 	var first error
 	failed := 0

@@ -73,7 +73,7 @@ func (e *EndpointDocument) namespaces() string {
 	return ", " + strings.Join(words, ", ")
 }
 
-// row describes a method under a name.
+// row returns the cells of a method. The name may differ from the method's: a fallback has none.
 func (m *MethodDocument) row(name string) []string {
 	return []string{name + m.arguments() + deprecated(m.Deprecated), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)}
 }

@@ -66,7 +66,7 @@ func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
 	return w.failing
 }
 
-// look reads the registry once and prints the changes.
+// look reads the registry once and prints the changes since the last read.
 func (w *watcher) look(ctx context.Context, t *oslorpc.Transport) error {
 	bounded, cancel := context.WithTimeout(ctx, instances.LookTimeout)
 	defer cancel()
@@ -161,7 +161,8 @@ func changes(before, after []oslorpc.Instance) []event {
 	return events
 }
 
-// identity returns the identity of an instance. Instances at static addresses have no id.
+// identity returns a text that identifies an instance in a list: its id, or its names and address
+// if it has no id, as at a static address.
 func identity(i oslorpc.Instance) string {
 	if i.ID != "" {
 		return i.ID

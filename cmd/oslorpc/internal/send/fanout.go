@@ -63,7 +63,7 @@ func (m *message) writeReport(ctx context.Context, r *oslorpc.Report) error {
 	return cli.WriteTable(m.program.Out, "", rows)
 }
 
-// part is one of the lists of a report.
+// part is one list of a [oslorpc.Report], with its name in the output.
 type part struct {
 	word string
 	list []oslorpc.FanoutResult
@@ -73,8 +73,9 @@ func parts(r *oslorpc.Report) []part {
 	return []part{{"accepted", r.Accepted}, {"skipped", r.Skipped}, {"failed", r.Failed}}
 }
 
-// verdict returns the error that ends the command. A mixed fleet skips some servers; if all servers
-// are skipped, the message is wrong.
+// verdict returns the error that ends the command, or nil. Skipped servers alone are not a failure,
+// because a fleet may have servers of several versions. But if all servers were skipped, the
+// message is probably wrong.
 func verdict(r *oslorpc.Report) error {
 	switch all := len(r.Accepted) + len(r.Skipped) + len(r.Failed); {
 	case len(r.Failed) > 0:

@@ -18,7 +18,8 @@ func Commands(p *cli.Program) []*cobra.Command {
 	return []*cobra.Command{callCommand(p), castCommand(p), fanoutCommand(p), multicallCommand(p)}
 }
 
-// message is what the commands that send have in common: what to send, to whom, and how often.
+// message has the flags and arguments of the commands that send messages: what to send, to which
+// target, and how often.
 type message struct {
 	program   *cli.Program
 	transport *oslorpc.Transport
@@ -42,8 +43,8 @@ const argumentsLong = `Arguments are key=text, or key:=json for anything but tex
 of any size arrive exactly. The argument - reads further ones from standard input, a JSON object; without it
 standard input is not read.`
 
-// messageCommand makes a command one that sends messages. More adds flags that not all of these
-// commands have.
+// messageCommand completes a command that sends messages. Each function in more adds flags that
+// only some of these commands have.
 func messageCommand(p *cli.Program, cmd *cobra.Command, send sender, more ...func(*message, *cobra.Command)) *cobra.Command {
 	m := &message{program: p}
 	cmd.Use += " TOPIC METHOD [key=text | key:=json | -]..."
@@ -111,7 +112,7 @@ func (m *message) parse(cmd *cobra.Command, words []string) (options []oslorpc.C
 	return append(options, oslorpc.WithFailFast(m.failFast)), nil
 }
 
-// usualTimeout is how long a message of a command may take.
+// usualTimeout returns the default of --timeout for a command.
 func usualTimeout(command string) time.Duration {
 	if command == "cast" || command == "fanout" {
 		return oslorpc.DefaultCastTimeout

@@ -23,10 +23,9 @@ type misspeltError struct{ hint string }
 // Error returns the hint.
 func (e *misspeltError) Error() string { return e.hint }
 
-// watchWait watches waiting messages, and tells the user what they wait for. A message to a topic
-// that looks misspelt does not wait, unless --fail-fast=false is given, because it might be for
-// servers that start soon. Use the returned context for sending. Call stop when the messages are
-// sent.
+// watchWait tells the user why messages wait, if they do. A message to a topic that looks misspelt
+// fails instead of waiting. With --fail-fast=false it waits, because its servers might start soon.
+// Use the returned context for sending. Call stop when the messages are sent.
 func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
 	begun := time.Now()
 	sending, giveUp := context.WithCancelCause(ctx)
@@ -93,7 +92,8 @@ func (m *message) noteWait(begun time.Time, why string) {
 	m.program.Notef("waiting: %s; gives up in %s", why, max(left.Round(time.Second), time.Second))
 }
 
-// withoutKind returns the text of an error without its kind: nothing has failed yet.
+// withoutKind returns the text of an error without its kind. It is for notes: the message still
+// waits and has not failed.
 func withoutKind(err error) string {
 	return strings.TrimPrefix(err.Error(), oslorpc.KindOf(err).String()+": ")
 }
@@ -120,8 +120,8 @@ func (m *message) explain(ctx, sending context.Context, err error) error {
 	return err
 }
 
-// hint returns what the user may have meant by a message without a receiver. It is empty if it is
-// not found soon.
+// hint suggests what the user may have meant by a message without a receiver. It is empty if
+// discovery does not answer soon.
 func (m *message) hint(ctx context.Context) instances.Suggestion {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -85,8 +85,8 @@ func (j *journal) ran(ctx context.Context, args, result any, err error, took tim
 	fmt.Fprintln(j.program.Out, e.text())
 }
 
-// write writes a document. It ignores errors: the server continues without standard output, since
-// its messages matter more.
+// write writes a document. It ignores errors: if standard output fails, the server must still serve
+// messages.
 func (j *journal) write(v any) { _ = cli.WriteJSON(j.program.Out, v) }
 
 // text returns the entry on one line.
@@ -121,7 +121,7 @@ func cut(s string) string {
 	return s[:end] + "…"
 }
 
-// recorded returns f with a journal entry for each run.
+// recorded makes a method from f that writes a journal entry for each run.
 func recorded[A, R any](j *journal, f func(context.Context, A) (R, error)) func(context.Context, A) (R, error) {
 	return func(ctx context.Context, args A) (R, error) {
 		start := time.Now()
@@ -131,7 +131,8 @@ func recorded[A, R any](j *journal, f func(context.Context, A) (R, error)) func(
 	}
 }
 
-// recordedStream returns f with a journal entry for each run, when it ends.
+// recordedStream makes a streaming method from f that writes a journal entry at the end of each
+// run.
 func recordedStream[A, T any](j *journal, f func(context.Context, A) iter.Seq2[T, error]) func(context.Context, A) iter.Seq2[T, error] {
 	return func(ctx context.Context, args A) iter.Seq2[T, error] {
 		return func(yield func(T, error) bool) {

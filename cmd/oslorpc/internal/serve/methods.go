@@ -14,7 +14,7 @@ import (
 // service has the methods of a demo server.
 type service struct{ server string }
 
-// methods returns the methods of a demo server. They write each run to a journal.
+// methods returns the methods of a demo server. Each run is written to the journal.
 func methods(server string, j *journal) map[string]oslorpc.Method {
 	s := service{server}
 	return map[string]oslorpc.Method{
@@ -27,7 +27,7 @@ func methods(server string, j *journal) map[string]oslorpc.Method {
 	}
 }
 
-// anything accepts every argument, as JSON text.
+// anything is the type of arguments of any names and types. The values are JSON text.
 type anything map[string]oslorpc.Raw
 
 func (service) echo(_ context.Context, args anything) (anything, error) { return args, nil }

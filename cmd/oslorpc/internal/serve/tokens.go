@@ -13,7 +13,7 @@ func (s *serving) addTokenFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.tokens.Audience, "token-audience", "", "`name` of the audience that callers' tokens must be for")
 }
 
-// verifyTokens makes the server verify tokens if a flag requests it.
+// verifyTokens configures the verification of tokens if the flags request it.
 func (s *serving) verifyTokens(p *cli.Program) error {
 	c := s.tokens
 	if c == (jwt.Config{}) {

@@ -87,7 +87,7 @@ func checkCommand(p *cli.Program) *cobra.Command {
 	return cmd
 }
 
-// parse parses the goal in the flags.
+// parse parses the planned version in the flags.
 func (c *checking) parse() error {
 	if c.to == "" {
 		return cli.Usage("check needs --to and a version, as 1.4")
@@ -127,7 +127,7 @@ var verdictExits = map[upgrade.Verdict]int{
 	upgrade.Safe: cli.ExitYes, upgrade.NotYet: cli.ExitNotYet, upgrade.CannotTell: cli.ExitCannotTell,
 }
 
-// asVerdict returns the error that ends the command with the answer, or nil if the upgrade is safe.
+// asVerdict returns the error that sets the command's exit code, or nil if the upgrade is safe.
 func asVerdict(f *upgrade.Findings) error {
 	kind := map[upgrade.Verdict]string{upgrade.NotYet: "NotYet", upgrade.CannotTell: "CannotTell"}[f.Verdict()]
 	if kind == "" {

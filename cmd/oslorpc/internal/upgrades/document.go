@@ -19,7 +19,8 @@ func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance,
 	})
 }
 
-// HolderDocument is a server that holds a cap down, with the report of its process, for programs.
+// HolderDocument is a server because of which a cap is not higher, with the report of its process,
+// for programs.
 type HolderDocument struct {
 	instances.Document
 	Uptime float64      `json:"uptime_seconds,omitempty"`

@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// matrixRows returns a matrix for people: one row per instance, and one column per interface.
+// matrixRows returns the table of versions for people: one row per instance, one column per
+// interface.
 func matrixRows(m *upgrade.Matrix) [][]string {
 	head := []string{cli.ServerColumn, cli.AddressColumn, cli.StateColumn}
 	for _, c := range m.Caps {
@@ -63,7 +64,7 @@ func capRows(m *upgrade.Matrix, seen []upgrade.Observation) [][]string {
 	return rows
 }
 
-// holders lists the first holders of a cap, with their uptimes.
+// holders lists the first holders of a cap (see [rpc.CapReason]), with their uptimes.
 func holders(r *rpc.CapReason, seen []upgrade.Observation) string {
 	const few = 3
 	var names []string

@@ -94,7 +94,7 @@ func (q *question) write(p *cli.Program, r *rpc.CapReason, seen []upgrade.Observ
 	return cli.WriteTable(p.Out, "", holderRows(seen))
 }
 
-// holderRows returns a table of the servers that hold a cap down, for people.
+// holderRows returns a table of the servers because of which a cap is not higher, for people.
 func holderRows(seen []upgrade.Observation) [][]string {
 	rows := [][]string{{"HELD BY", cli.AddressColumn, cli.StateColumn, cli.VersionsColumn, "UP", "BUILD"}}
 	for _, o := range seen {
