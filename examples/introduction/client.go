@@ -13,7 +13,8 @@ type TestClient struct {
 	client *oslorpc.Client
 }
 
-// NewTestClient returns a client that asks for version 1.0, unless a method needs another.
+// NewTestClient returns a client that sends messages at version 1.0, unless a method needs another
+// version.
 func NewTestClient(t *oslorpc.Transport) TestClient {
 	return TestClient{t.Client(oslorpc.Target{Topic: Topic, Version: "1.0"})}
 }
@@ -33,7 +34,7 @@ func (c TestClient) TestLater(ctx context.Context, arg any) (any, error) {
 	return oslorpc.Call[any](ctx, c.client.Prepare(oslorpc.WithVersion("1.1")), "test", TestArgs{arg})
 }
 
-// Tell sends arg to any server that is up now. If there is none, it does nothing.
+// Tell sends arg to any running server. If there is none, the message is dropped.
 func (c TestClient) Tell(ctx context.Context, arg any) error {
 	err := c.client.Prepare(oslorpc.WithRetry(0)).Cast(ctx, "test", TestArgs{arg})
 	if oslorpc.IsNotDelivered(err) {

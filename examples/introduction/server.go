@@ -1,5 +1,5 @@
 // Package introduction is the example of oslo.messaging's documentation: a server with two
-// endpoints, and a class of the client's that calls them.
+// endpoints, and a client type for each of them.
 package introduction
 
 import (
@@ -11,8 +11,8 @@ import (
 // Topic is the topic of the server.
 const Topic = "test"
 
-// TestEndpoint has the default namespace and version 1.0, as in oslo.messaging an endpoint without
-// a target.
+// TestEndpoint has the default namespace and version 1.0, like an endpoint without a target in
+// oslo.messaging.
 type TestEndpoint struct{}
 
 // Test returns its argument.

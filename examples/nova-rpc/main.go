@@ -60,9 +60,9 @@ type options struct {
 func (o options) run(ctx context.Context, out *log.Logger) error {
 	switch {
 	case flag.NArg() > 0:
-		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+		return fmt.Errorf("unexpected argument %q: the program accepts only flags; see --help", flag.Arg(0))
 	case o.workers < 0:
-		return fmt.Errorf("there cannot be %d workers", o.workers)
+		return fmt.Errorf("--workers is %d: it must not be negative", o.workers)
 	case (o.host != "" || o.workers == 0) && strings.HasPrefix(o.transport, "memory:"):
 		return errors.New("memory:// does not reach other processes: use --transport local://")
 	case o.host != "":

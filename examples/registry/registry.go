@@ -51,7 +51,7 @@ type handle struct {
 func open(text string, c registry.Config) (registry.Registry, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host != "" || u.User != nil || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
-		return nil, errors.New("write shared:///absolute/directory")
+		return nil, fmt.Errorf("the URL %q is not valid: write shared:///absolute/directory", text)
 	}
 	if err := os.MkdirAll(u.Path, 0o700); err != nil {
 		return nil, err

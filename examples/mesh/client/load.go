@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// loaders is how many callers call at a time. Half of them keep their connections, and half open a
+// loaders is how many goroutines send calls. Half of them keep their connections, and half open a
 // new one after a few calls.
 const loaders = 4
 
@@ -26,8 +26,8 @@ type loaded struct {
 	alike int    // how many calls came to the same, one after the other
 }
 
-// settled is how many calls in a row must have the same outcome before it is printed. The servers
-// take turns, and do not learn of a change at the same instant.
+// settled is how many calls in a row must have the same outcome before it is printed. Servers do
+// not learn of a change at the same time, so outcomes alternate for a while.
 const settled = 20
 
 // load calls until ctx ends. A denied call did not run, so the caller tries again after a while.
@@ -50,7 +50,7 @@ func load(ctx context.Context, url string, target oslorpc.Target) error {
 	return nil
 }
 
-// use opens a transport, and calls with it.
+// use opens a transport, and sends calls with it.
 func (l *loaded) use(ctx context.Context, url string, target oslorpc.Target, keep bool) {
 	t, err := open(url)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// fleet is the content of the file.
+// fleet is the content of the file that lists the servers.
 type fleet struct {
 	// Topic is also the name that clients resolve: xds:///TOPIC.
 	Topic   string `json:"topic"`
@@ -79,9 +79,10 @@ func (f *fleet) snapshot(version int) (*cache.Snapshot, error) {
 	})
 }
 
-// routes returns the routes, in the order in which clients match them. The first ones select a
-// server by name, as calls by name and fanouts need it. The next ones select by the major version
-// of a message, with weights. Requests without a header, such as health checks, go to any server.
+// routes returns the routes, in the order in which clients match them. The first routes match
+// messages that name a server, as fanouts do, too. The next routes match the major version of a
+// message, and choose among its servers by weight. Requests without a header, such as health
+// checks, go to any server.
 func (f *fleet) routes() []*route.Route {
 	var list []*route.Route
 	shares := map[int][]*route.WeightedCluster_ClusterWeight{}
@@ -117,8 +118,8 @@ func among(some []*route.WeightedCluster_ClusterWeight) *route.RouteAction {
 	return &route.RouteAction{ClusterSpecifier: &route.RouteAction_WeightedClusters{WeightedClusters: &route.WeightedCluster{Clusters: some}}}
 }
 
-// to returns a route. It sets no timeout, because a message has its own deadline, and a silent one
-// may be running.
+// to returns a route to a cluster. It sets no timeout: each message has its own deadline, and a
+// method may run for a long time without sending anything.
 func to(action *route.RouteAction, headers ...*route.HeaderMatcher) *route.Route {
 	action.MaxStreamDuration = &route.RouteAction_MaxStreamDuration{MaxStreamDuration: durationpb.New(0)}
 	return &route.Route{
@@ -153,7 +154,7 @@ func load(name string, address netip.AddrPort) *endpoint.ClusterLoadAssignment {
 	}}}
 }
 
-// aggregated says that a resource comes on the stream of all others.
+// aggregated tells clients to request a resource on the stream that they already have (ADS).
 func aggregated() *core.ConfigSource {
 	return &core.ConfigSource{ResourceApiVersion: core.ApiVersion_V3, ConfigSourceSpecifier: &core.ConfigSource_Ads{Ads: &core.AggregatedConfigSource{}}}
 }

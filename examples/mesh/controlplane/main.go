@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// node is the id of the clients, which the bootstrap file gives them.
+// node is the node id that all clients have in their bootstrap file.
 const node = "client"
 
 func main() {
@@ -68,7 +68,7 @@ func follow(ctx context.Context, known cache.SnapshotCache, file string) {
 	}
 }
 
-// tell puts the content of the file in force.
+// tell reads the file and sends the clients its content.
 func tell(ctx context.Context, known cache.SnapshotCache, text []byte, version int) error {
 	f, err := parse(text)
 	if err != nil {

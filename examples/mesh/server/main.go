@@ -1,4 +1,4 @@
-// The server of the example keeps a stock. It is the same program in a mesh and outside of one: the
+// The server of the example keeps a stock. The same program runs in a mesh and without one: the
 // transport URL decides.
 package main
 

@@ -23,8 +23,8 @@ const workers = 8
 // messages do not matter. Messages about ports contain the ports themselves. There, revision
 // numbers tell which state is newer, and the agent remembers deleted ports.
 //
-// All work on a network waits for its turn in the queue, so that only one goroutine works on the
-// network. The agent holds no lock while it waits for the server: a call that hangs stops one
+// All work on a network goes through the queue, so that only one goroutine works on the network at
+// a time. The agent holds no lock while it waits for the server: a call that hangs stops one
 // network, and not the others.
 type dhcpAgent struct {
 	*service
@@ -44,7 +44,7 @@ type dhcpAgent struct {
 	deleted map[string]time.Time
 	// ready has the ids of ports that are served, but not yet reported to the server.
 	ready map[string]bool
-	// tell has room for one signal that there are such ports.
+	// tell is signaled when ready gets ports. One buffered signal is enough.
 	tell chan struct{}
 }
 
@@ -268,7 +268,8 @@ func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	return true
 }
 
-// remembered is how long the agent remembers deleted ports. No message takes that long.
+// remembered is how long the agent remembers deleted ports. It is longer than any message can be
+// delayed.
 const remembered = 24 * time.Hour
 
 // forget stops serving a port.

@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// The methods of the agent queue their messages and return.
+// The methods below only add an update to the queue.
 
 // NetworkCreateEnd announces a network to serve.
 func (a *dhcpAgent) NetworkCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
@@ -95,7 +95,7 @@ func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
 	return nil
 }
 
-// serveKnown is serve, if the agent serves the network.
+// serveKnown calls serve if the agent serves the network.
 func (a *dhcpAgent) serveKnown(networkID string, p neutronrpc.Port) (known, served bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -63,7 +63,7 @@ func (a *l3Agent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d routers", len(all)), nil
 }
 
-// ask returns the number of a request to the server.
+// ask counts a request to the server, and returns its number.
 func (a *l3Agent) ask() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

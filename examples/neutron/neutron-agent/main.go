@@ -59,9 +59,9 @@ type options struct {
 func run(ctx context.Context, o options, out *log.Logger) error {
 	switch {
 	case flag.NArg() > 0:
-		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+		return fmt.Errorf("unexpected argument %q: the program accepts only flags; see --help", flag.Arg(0))
 	case o.host == "":
-		return errors.New("which host is this? Say --host NAME")
+		return errors.New("--host is required: give the name of this host")
 	case o.interval <= 0:
 		return errors.New("--report-interval must be positive")
 	}
@@ -112,7 +112,7 @@ func (n *node) services() ([]*service, error) {
 	chosen := strings.Split(n.agents, ",")
 	for i, name := range chosen {
 		if slices.Contains(chosen[:i], name) {
-			return nil, fmt.Errorf("there can be one %s agent on a host only", name)
+			return nil, fmt.Errorf("--agents lists %q twice: a host has at most one agent of each type", name)
 		}
 		switch name {
 		case "dhcp":

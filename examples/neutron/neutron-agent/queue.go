@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// update is work on a network that waits for its turn. In most cases it is a message.
+// update is a piece of work on a network, usually for a received message.
 type update struct {
 	networkID string
 	payload   neutronrpc.DhcpPayload
@@ -18,10 +18,9 @@ type update struct {
 	arrived  int
 }
 
-// queue orders updates: the lowest priority number first, and of several the one that arrived
-// first. Casts are not ordered on the network, so the order is made here. Several workers take
-// updates, but for each network only one at a time: a network that takes long delays no other, and
-// no network is changed by two workers at once.
+// queue orders updates by priority number, lowest first, and then by arrival. Several workers take
+// updates, but at any time only one of them works on a network: a slow network does not delay
+// others, and two workers never change the same network.
 type queue struct {
 	mu      sync.Mutex
 	waiting updates
@@ -43,7 +42,7 @@ func (q *queue) add(u update) {
 	q.wake()
 }
 
-// wake makes all workers that wait for an update look again. The lock is held.
+// wake wakes all workers that wait for an update. The caller holds the lock.
 func (q *queue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})
@@ -65,8 +64,8 @@ func (q *queue) take(ctx context.Context) (update, bool) {
 	}
 }
 
-// next is take without waiting: if there is no update, it returns a channel that is closed when
-// there may be one.
+// next is like take, but does not wait: if there is no update, it returns a channel that is closed
+// when there may be one.
 func (q *queue) next() (u update, ok bool, changed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,7 +81,7 @@ func (q *queue) next() (u update, ok bool, changed <-chan struct{}) {
 	return update{}, false, q.changed
 }
 
-// done allows the next update of a network to be taken.
+// done makes a network available for its next update.
 func (q *queue) done(u update) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -93,7 +92,7 @@ func (q *queue) done(u update) {
 	q.wake()
 }
 
-// updates is a heap.
+// updates is a heap for package container/heap.
 type updates []update
 
 func (u *updates) Len() int { return len(*u) }

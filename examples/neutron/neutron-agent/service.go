@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// service is one agent's life cycle. An agent reads the whole state at first, and then gets
-// messages about changes on a topic:
+// service is one agent's life cycle. An agent first reads the whole state from the server, and then
+// receives messages about changes on a topic:
 //
 //   - It starts its server before it reads, but held: changes that come during the first reading
 //     wait in its queue.
@@ -29,13 +29,13 @@ type service struct {
 	sync func(ctx context.Context) (string, error)
 	// reports says how the agent reports; nil if it does not.
 	reports *reports
-	// work runs beside the server; nil if methods do all the work.
+	// work runs concurrently with the server. It is nil if the methods do all the work.
 	work func(ctx context.Context)
 
 	resync chan string
 }
 
-// These are the times of an agent's life cycle.
+// These are the pauses and timeouts in an agent's life cycle.
 const (
 	// retryPause is the pause between attempts to reach a server. Calls that time out also have the
 	// back-off's pause.
@@ -79,7 +79,7 @@ func ended(ctx context.Context, err error) error {
 	return nil
 }
 
-// readAgain reads everything again when requested.
+// readAgain calls readAll after each call of request, until ctx ends.
 func (s *service) readAgain(ctx context.Context) {
 	for {
 		select {
@@ -167,8 +167,8 @@ func (n *node) newReports(agentType, binary, topic string, alwaysCall bool) *rep
 	}
 }
 
-// report reports once, and returns why everything must be read again, or an empty string. It does
-// not try again, since the next report does the same.
+// report reports once. It returns the reason why everything must be read again, or an empty string.
+// It does not retry a failed report, because the next one has the same content.
 func (s *service) report(ctx context.Context) (reason string) {
 	r := s.reports
 	if r == nil {

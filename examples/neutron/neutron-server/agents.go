@@ -19,7 +19,7 @@ const (
 // agentKey identifies an agent: there is one of each type on a host.
 type agentKey struct{ host, agentType string }
 
-// agent is the server's knowledge about an agent.
+// agent is what the server has stored about an agent.
 type agent struct {
 	neutronrpc.Agent
 
@@ -33,7 +33,7 @@ func (p *plugin) now(a *agent) neutronrpc.Agent {
 	return current
 }
 
-// enabled reports whether an agent is known, and not disabled. The lock is held.
+// enabled reports whether an agent has reported and is not disabled. The caller holds the lock.
 func (p *plugin) enabled(host, agentType string) bool {
 	a := p.agents[agentKey{host, agentType}]
 	return a != nil && a.AdminStateUp
@@ -73,7 +73,7 @@ func (p *plugin) GetAgents(_ context.Context, args neutronrpc.FilterArgs) ([]neu
 	}), nil
 }
 
-// DeleteAgent forgets an agent. If it reports again, it is new.
+// DeleteAgent removes an agent. If it reports again, it counts as new.
 func (p *plugin) DeleteAgent(_ context.Context, args neutronrpc.AgentArgs) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -108,7 +108,7 @@ func (p *plugin) removeRouter(id string) ([]neutronrpc.Port, error) {
 	return ports, nil
 }
 
-// interfaceOwner is the owner of the ports with which routers are the gateways of networks.
+// interfaceOwner is the owner of the ports that connect routers to networks as their gateways.
 const interfaceOwner = "network:router_interface"
 
 // addInterface gives a router a port on a network, with the address of the gateway.

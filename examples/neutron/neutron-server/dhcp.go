@@ -9,7 +9,7 @@ import (
 )
 
 // GetActiveNetworksInfo returns the networks that a host serves. Networks that too few hosts serve
-// are assigned to it. All subnets have DHCP here, so there are none to leave out.
+// are assigned to it. It ignores enable_dhcp_filter, because all subnets have DHCP in this example.
 func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -57,7 +57,7 @@ func hostname() string {
 // run serves until ctx ends.
 func run(ctx context.Context, o options) error {
 	if flag.NArg() > 0 {
-		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+		return fmt.Errorf("unexpected argument %q: the program accepts only flags; see --help", flag.Arg(0))
 	}
 	if o.workers < 1 || o.agentsPerNetwork < 1 || o.agentDownTime <= 0 || o.notifyTimeout <= 0 {
 		return errors.New("numbers and times must be positive. See --help")

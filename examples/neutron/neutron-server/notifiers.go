@@ -18,8 +18,9 @@ type notifiers struct {
 	push     *neutronrpc.ResourcesPushRPCAPI
 }
 
-// newNotifiers returns notifiers with short timeouts. An agent that is down reads everything when
-// it comes back, and one that hangs gets a report that it missed a message.
+// newNotifiers returns notifiers with short timeouts. Short timeouts are safe: an agent that is
+// down reads everything when it starts again, and an agent that hangs learns later that it missed a
+// message.
 func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifiers {
 	hints := []oslorpc.ClientOption{oslorpc.WithTimeout(timeout), oslorpc.WithFailFast(true)}
 	return notifiers{
@@ -31,8 +32,8 @@ func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifi
 	}
 }
 
-// tell notifies agents of a change that was made. It does so even if the caller no longer waits.
-// Agents that did not accept the message are logged, and are not the caller's error.
+// tell notifies agents of a change that was made, even if the caller no longer waits. If agents do
+// not accept the message, that is logged, but it is not an error for the caller.
 func tell(ctx context.Context, what string, notify func(context.Context) error) {
 	if err := notify(context.WithoutCancel(ctx)); err != nil {
 		slog.WarnContext(ctx, "agents were not told of a change", "changed", what, "error", err)

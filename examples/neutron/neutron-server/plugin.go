@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// plugin has the server's data, in memory. It is the server's side of all APIs: each endpoint uses
-// the methods of its own interface.
+// plugin has the server's data, in memory. It implements the server side of all APIs: each endpoint
+// uses the methods of its own interface.
 type plugin struct {
 	agentsPerNetwork int
 	agentDownTime    time.Duration
@@ -153,7 +153,7 @@ func passes(filters map[string][]any, fields map[string]any) bool {
 	return true
 }
 
-// networkData returns a network in the form of which agents may keep copies.
+// networkData returns a network as the object that agents can cache.
 func networkData(n neutronrpc.Network) map[string]any {
 	return map[string]any{
 		"id": n.ID, "name": n.Name, "admin_state_up": n.AdminStateUp.Or(true), "mtu": int64(n.MTU), "revision_number": int64(n.RevisionNumber), // as numbers arrive

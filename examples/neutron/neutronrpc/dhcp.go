@@ -97,7 +97,7 @@ type (
 	// ActiveNetworksArgs are the arguments of get_active_networks_info.
 	ActiveNetworksArgs struct {
 		Host string `json:"host"`
-		// EnableDhcpFilter leaves out networks without DHCP, unless it is present and false.
+		// EnableDhcpFilter asks for networks with DHCP only. Absent means true.
 		EnableDhcpFilter oslorpc.Opt[bool] `json:"enable_dhcp_filter"`
 		oslorpc.Extra
 	}

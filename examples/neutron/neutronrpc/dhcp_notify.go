@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// DhcpScheduler is the notifier's source for which agents serve which network.
+// DhcpScheduler tells the notifier which agents serve which network.
 type DhcpScheduler interface {
 	// DhcpAgentsHosting returns the agents on some hosts that serve a network. Nil means all hosts.
 	DhcpAgentsHosting(ctx context.Context, networkID string, hosts []string) ([]Agent, error)
@@ -26,7 +26,8 @@ type DhcpScheduler interface {
 // messages are casts with a payload, at version 1.0.
 //
 // An error says which agents did not accept a message. Callers need only log it: an agent that
-// missed a message gets a report and reads everything again.
+// missed a message learns of that later (see oslorpc.WithMissedMessages) and reads everything
+// again.
 type DhcpAgentNotifyAPI struct {
 	client    *oslorpc.Client
 	scheduler DhcpScheduler

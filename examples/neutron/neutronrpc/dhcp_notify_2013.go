@@ -28,8 +28,8 @@ func NewRPCProxy(t *oslorpc.Transport, topic, version string, options ...oslorpc
 	return &RPCProxy{t.Client(target, options...), target}
 }
 
-// HostTopic stands for the string "topic.host" of 2013. Here the two are separate, since both may
-// have dots.
+// HostTopic returns the target for a host on a topic. In 2013 it was the string "topic.host". Here
+// the two names are separate, because both may have dots.
 func HostTopic(topic, host string) oslorpc.Target { return oslorpc.Target{Topic: topic, Server: host} }
 
 // MakeMsg returns a message.

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// L3Scheduler is the notifiers' source for which agents serve which router.
+// L3Scheduler tells the notifiers which agents serve which router.
 type L3Scheduler interface {
 	// ScheduleRouters assigns agents to routers that have none.
 	ScheduleRouters(ctx context.Context, routerIDs []string) error

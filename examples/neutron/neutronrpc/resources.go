@@ -41,10 +41,10 @@ func (o VersionedObject) Into(v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// ObjectType is a type of objects of which agents keep copies.
+// ObjectType is a type of objects that agents cache.
 type ObjectType struct {
 	Name string
-	// Version is the version that this program knows.
+	// Version is the latest version that this program knows.
 	Version string
 	// Added has the fields that were added after 1.0, by the version that added them.
 	Added map[string][]string
@@ -168,7 +168,7 @@ func NewResourcesPushRPCAPI(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 	return &ResourcesPushRPCAPI{t, t.Client(oslorpc.Target{Topic: resourceTopics, Version: "1.1"}, options...)}
 }
 
-// VersionsInUse returns the versions of a type that agents know.
+// VersionsInUse returns the versions of a type that running agents know.
 func (n *ResourcesPushRPCAPI) VersionsInUse(ctx context.Context, t ObjectType) ([]string, error) {
 	instances, err := n.transport.Instances(ctx)
 	if err != nil {

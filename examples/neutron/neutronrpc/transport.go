@@ -28,8 +28,8 @@ func TopicName(prefix, table, operation string) string {
 	return prefix + "-" + table + "-" + operation
 }
 
-// Open opens a transport that knows the errors of this package, at both ends. It stands for
-// neutron_lib.rpc.init.
+// Open opens a transport with the error types of this package, for clients and servers. It
+// corresponds to neutron_lib.rpc.init.
 func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
 	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
 }
@@ -70,8 +70,8 @@ func (e *IPAddressGenerationFailure) Error() string {
 	return "no more IP addresses available on network " + e.NetworkID
 }
 
-// AdminContext returns ctx with the request context of a program that acts for itself: with all
-// rights, and a new request id, which helps to match the logs of both ends.
+// AdminContext returns ctx with the request context of a program that acts on its own behalf. It
+// has all rights and a new request id, by which operators can match the logs of both programs.
 func AdminContext(ctx context.Context) context.Context {
 	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewID()})
 }

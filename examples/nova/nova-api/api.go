@@ -29,7 +29,8 @@ func endpoint(a *api) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.0", Struct: methods}
 }
 
-// badRequest is a mistake of the caller. Callers get it, and the service does not log it.
+// badRequest is the error for a mistake of the caller. The service returns it and does not log it
+// as an error.
 type badRequest struct {
 	Reason string `json:"reason"`
 }
@@ -210,7 +211,7 @@ func (a *api) EnableHost(ctx context.Context, args hostArgs) (string, error) {
 	return a.setHost(ctx, args, true)
 }
 
-// DisableHost allows no new instances on a host.
+// DisableHost forbids new instances on a host.
 func (a *api) DisableHost(ctx context.Context, args hostArgs) (string, error) {
 	return a.setHost(ctx, args, false)
 }
@@ -308,7 +309,7 @@ type located struct {
 // Fields has the fields of an instance. A type with an UnmarshalJSON method cannot be embedded.
 type Fields rpcapi.Instance
 
-// listing is the list of all instances for operators.
+// listing is the result of the method list.
 type (
 	listing struct {
 		Servers []entry `json:"servers"`

@@ -1,5 +1,5 @@
-// Nova-api takes the requests of operators of a small Nova, and passes them on. See the README in
-// the parent directory.
+// Nova-api receives the requests of operators of a small Nova, and forwards them to the other
+// services. See the README in the parent directory.
 //
 //	go run ./examples/nova/nova-api
 package main

@@ -12,11 +12,11 @@ type guests struct {
 	mu sync.Mutex
 	// consoles has the console lines of each instance.
 	consoles map[string][]string
-	// busy has the instances with a task in progress, and the tasks that wait for them.
+	// busy has an entry for each instance with a task in progress.
 	busy map[string]*turn
 }
 
-// turn is one task's turn with an instance.
+// turn serializes the tasks of one instance: one runs at a time.
 type turn struct {
 	sync.Mutex
 
@@ -25,8 +25,8 @@ type turn struct {
 
 func newGuests() *guests { return &guests{consoles: map[string][]string{}, busy: map[string]*turn{}} }
 
-// alone waits until no other task with an instance is in progress, and keeps others out until done
-// is called.
+// alone waits until no other task of an instance is in progress. Other tasks of the instance wait
+// until done is called.
 func (g *guests) alone(uuid string) (done func()) {
 	g.mu.Lock()
 	t := g.busy[uuid]

@@ -45,7 +45,7 @@ func run(ctx context.Context, s *service.Service, o options) error {
 	release, ok := releases[o.release]
 	switch {
 	case !ok:
-		return fmt.Errorf("there is no release %q, but %s", o.release, releaseNames())
+		return fmt.Errorf("there is no release %q; known releases: %s", o.release, releaseNames())
 	case o.migrationTime < 0 || o.syncInterval <= 0 || o.shutdownTimeout <= 0:
 		return errors.New("--sync-interval and --graceful-shutdown-timeout must be positive, and --migration-time not negative")
 	}

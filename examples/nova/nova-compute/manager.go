@@ -46,8 +46,8 @@ func (m *manager) initHost(ctx context.Context) error {
 	}
 	for _, i := range all {
 		if i.VMState == rpcapi.Building {
-			// The message was lost with the queue of the previous process, or is still to come. In
-			// the second case, the instance is built after all.
+			// The build message was lost with the queue of the previous process, or has not arrived
+			// yet. In the second case, the instance is still built.
 			i.VMState, i.Fault = rpcapi.Failed, "the host went down while it was built"
 		}
 		if task := i.TaskState; task != "" { // it was about to be built, changed, or to leave, when the host went down
@@ -69,9 +69,9 @@ func (m *manager) initHost(ctx context.Context) error {
 	return nil
 }
 
-// endLostTasks ends tasks with instances on this host that are not in progress now, and were not at
-// its last run. Their messages were lost: the senders could not be certain, and left the task to
-// this host.
+// endLostTasks ends tasks of instances on this host that are not in progress now and were not at
+// its last run. The messages for these tasks were lost. Their senders did not know whether the
+// messages arrived, so only this host can end the tasks.
 func (m *manager) endLostTasks(ctx context.Context) {
 	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)
 	if err != nil {
@@ -109,8 +109,8 @@ func (m *manager) sync(ctx context.Context) {
 	m.told(ctx, m.scheduler.SyncInstanceInfo(rpcapi.AdminContext(ctx), m.Host, m.guests.uuids()))
 }
 
-// told logs that schedulers did not get a report. That does little harm, since the next sync
-// reports everything.
+// told logs an error of a report to the schedulers. The report need not be repeated, because the
+// next sync contains everything.
 func (m *manager) told(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		slog.WarnContext(ctx, "not all schedulers know what is on this host", "error", err)
@@ -226,7 +226,7 @@ func (m *manager) GetConsoleOutput(_ context.Context, args rpcapi.ConsoleArgs) (
 	return strings.Join(lines, "\n"), nil
 }
 
-// GetHostUptime returns since when the host is up.
+// GetHostUptime returns for how long the host has been up, as text.
 func (m *manager) GetHostUptime(context.Context) (string, error) {
 	return fmt.Sprintf("up %v, %d instances, %s", time.Since(m.started).Round(time.Second), len(m.guests.uuids()), m.release), nil
 }

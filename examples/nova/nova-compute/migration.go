@@ -9,10 +9,10 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// A live migration involves two hosts: the instance's host, which runs LiveMigration, and the
-// destination, which the first calls before and after. If they lose contact, the conductor's data
-// decides: the instance belongs to the host that first ended the task, which the conductor does
-// atomically.
+// A live migration involves two hosts. The instance's host runs LiveMigration, and calls the
+// destination before and after the move. If the hosts lose contact, the conductor's data decides:
+// each host tries to end the task in the conductor, which allows only one of them to do so, and the
+// instance belongs to that host.
 
 // CheckCanLiveMigrateDestination checks whether an instance can move here. An instance that is
 // about to leave counts as gone.
@@ -63,7 +63,7 @@ func (m *manager) copyMemory(ctx context.Context) error {
 	}
 }
 
-// left notes that an instance runs on another host now.
+// left removes an instance that now runs on another host.
 func (m *manager) left(ctx context.Context, i rpcapi.Instance) {
 	m.guests.remove(i.UUID)
 	m.told(ctx, m.scheduler.DeleteInstanceInfo(ctx, m.Host, i.UUID))
@@ -113,7 +113,7 @@ func (m *manager) owns(ctx context.Context, i rpcapi.Instance) bool {
 	return err == nil && now.Host == m.Host
 }
 
-// RollbackLiveMigrationAtDestination forgets an instance that was to arrive.
+// RollbackLiveMigrationAtDestination cancels the expected arrival of an instance.
 func (m *manager) RollbackLiveMigrationAtDestination(_ context.Context, args rpcapi.InstanceArgs) error {
 	m.Sayf("waits for %s no longer", args.Instance.DisplayName)
 	m.incoming.set(args.Instance.UUID, false)

@@ -17,7 +17,7 @@ import (
 // current is the release of the code.
 const current = "gazpacho"
 
-// release describes what a compute of a release serves.
+// release describes a release: which endpoints its computes serve.
 type release struct {
 	endpoints func(*manager) []oslorpc.Endpoint
 	// alt is true if it also serves the topic for work in progress.

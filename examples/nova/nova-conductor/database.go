@@ -35,7 +35,7 @@ func openDatabase(path string) (*database, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &db.instances); err != nil {
-		return nil, fmt.Errorf("%s is no database: %w", path, err)
+		return nil, fmt.Errorf("%s is not a database: %w", path, err)
 	}
 	return db, nil
 }

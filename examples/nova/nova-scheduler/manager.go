@@ -27,7 +27,7 @@ type manager struct {
 	hosts map[host]instances
 }
 
-// inCell is the manager in the view of the services of a cell.
+// inCell is the server side for one cell: it has the manager and the name of the cell.
 type inCell struct {
 	*manager
 
@@ -35,8 +35,8 @@ type inCell struct {
 }
 
 // SelectDestinations finds hosts for instances. It counts the selected hosts as used, so that
-// concurrent requests spread out. If nothing is built, the next report of the compute corrects
-// that.
+// concurrent requests spread out. If an instance is then not built, the next report of the compute
+// corrects the count.
 func (m *manager) SelectDestinations(ctx context.Context, args rpcapi.SelectDestinationsArgs) ([][]rpcapi.Selection, error) {
 	candidates := m.candidates(ctx, args.SpecObj)
 	if len(candidates) == 0 {
@@ -55,7 +55,7 @@ func (m *manager) SelectDestinations(ctx context.Context, args rpcapi.SelectDest
 	return destinations, nil
 }
 
-// candidates returns the hosts that may take an instance: they serve, and are enabled.
+// candidates returns the hosts that may run an instance: they are registered and enabled.
 func (m *manager) candidates(ctx context.Context, spec rpcapi.RequestSpec) []host {
 	var found []host
 	for _, cell := range m.cells.All() {
@@ -104,7 +104,7 @@ func selections(candidates []host, alternates bool) []rpcapi.Selection {
 	return chosen
 }
 
-// add notes that an instance is on a host. The lock is held.
+// add records that an instance is on a host. The caller holds the lock.
 func (m *manager) add(h host, uuid string) {
 	if m.hosts[h] == nil {
 		m.hosts[h] = instances{}

@@ -30,8 +30,8 @@ func (a *BaseAPI) Ping(ctx context.Context, arg string, timeout time.Duration) (
 	return oslorpc.Call[Pong](ctx, a.client.Prepare(oslorpc.WithTimeout(timeout)), "ping", PingArgs{Arg: arg})
 }
 
-// These are the times that services wait for another one that they need. The first is short, so
-// that a missing service is reported soon.
+// These are the timeouts of a service that waits for another service. The first is short, so that a
+// missing service is reported soon.
 const (
 	earlyPingTimeout  = 10 * time.Second
 	earlyPingAttempts = 10

@@ -14,8 +14,8 @@ import (
 const OwnCell = "own"
 
 // Cell is a part of a Nova with its own computes, conductors and database, and so with its own
-// transport: it continues when other cells fail. In Nova, a router finds the client for a cell in
-// the request context. Here each cell has its clients.
+// transport: it continues when other cells fail. In Nova, a router selects the client by the cell
+// in the request context. Here each cell has its own clients.
 type Cell struct {
 	Name      string
 	Transport *oslorpc.Transport

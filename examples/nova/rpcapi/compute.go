@@ -30,8 +30,8 @@ func NewComputeAPI(t *oslorpc.Transport, config Config) *ComputeAPI {
 	return &ComputeAPI{t.Client(oslorpc.Target{Topic: ComputeTopic, Version: "6.0"}, config.compute()...), config}
 }
 
-// BuildAndRunInstance builds an instance on a host. AccelUUIDs are nil if it has no accelerators; a
-// compute before 6.0 knows none.
+// BuildAndRunInstance builds an instance on a host. AccelUUIDs are nil if the instance has no
+// accelerators. Computes before 6.0 do not know this argument.
 func (a *ComputeAPI) BuildAndRunInstance(ctx context.Context, host string, instance Instance, spec RequestSpec, accelUUIDs []string) error {
 	args := BuildArgs{Instance: instance, Image: instance.ImageRef, RequestSpec: spec}
 	v6 := args
@@ -92,7 +92,7 @@ func (a *ComputeAPI) GetHostUptime(ctx context.Context, host string) (string, er
 	return callCompute[string](ctx, a, host, "get_host_uptime", nil)
 }
 
-// SetHostEnabled allows or forbids new instances on a host, and returns the new state.
+// SetHostEnabled allows or forbids new instances on a host, and returns the host's new state.
 func (a *ComputeAPI) SetHostEnabled(ctx context.Context, host string, enabled bool) (string, error) {
 	return callCompute[string](ctx, a, host, "set_host_enabled", EnabledArgs{Enabled: enabled}, a.config.long()...)
 }
@@ -151,9 +151,10 @@ func (a *ComputeAPI) proceed(ctx context.Context, host, method string, ladder os
 }
 
 // inProgress returns the client for messages that continue work in progress on a host. If the host
-// is recent enough, it is a client for the topic for that, which the host serves until the work is
-// done. A variant cannot set the topic, so inProgress decides first. It looks at that topic, since
-// the host may have left the other one, and the upgrade level applies to both.
+// serves [ComputeAltTopic], it is a client for that topic, which a stopping host serves until its
+// work is done. A variant cannot choose the topic, so inProgress chooses it before the message is
+// sent. It asks for the versions on ComputeAltTopic, because a stopping host has already left
+// [ComputeTopic]. The upgrade level applies to both topics.
 func (a *ComputeAPI) inProgress(ctx context.Context, host string) (*oslorpc.Client, error) {
 	if host == "" {
 		return nil, ErrNoHost

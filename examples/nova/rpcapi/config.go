@@ -24,11 +24,11 @@ type Config struct {
 // UpgradeLevels are the latest versions that are sent to each service: the section [upgrade_levels]
 // of the configuration. Each is a version, "auto", or "none" for no limit.
 type UpgradeLevels struct {
-	// Compute may also be the name of a release. Empty means "auto": each compute gets what it
-	// understands, and nothing need be configured before or after an upgrade.
+	// Compute may also be the name of a release. Empty means "auto": the version follows the
+	// running computes, so upgrades need no configuration.
 	Compute string
-	// Conductor and Scheduler are "none" if they are empty, since these services are upgraded
-	// before the computes, all at once.
+	// Empty means "none" for Conductor and Scheduler. These services need no limit, because they
+	// are upgraded before the computes, all at once.
 	Conductor string
 	Scheduler string
 }
@@ -84,8 +84,8 @@ func (c Config) client(level string) []oslorpc.ClientOption {
 	return append(bounded(cmp.Or(c.ResponseTimeout, defaultResponseTimeout)), oslorpc.WithVersionCap(versionCap(level)))
 }
 
-// long returns the options of calls that wait for long work. The server may take its time, but must
-// not be silent.
+// long returns the options of calls that wait for long work. The server may take long, but it must
+// send heartbeats.
 func (c Config) long() []oslorpc.ClientOption {
 	return bounded(cmp.Or(c.LongTimeout, defaultLongTimeout))
 }

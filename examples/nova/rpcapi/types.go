@@ -31,7 +31,7 @@ type Instance struct {
 	TaskState string  `json:"task_state"`
 	ImageRef  string  `json:"image_ref"`
 	Flavor    Flavor  `json:"flavor"`
-	// Fault says what failed last.
+	// Fault is the text of the last error. It is empty if nothing has failed.
 	Fault string `json:"fault"`
 }
 
@@ -45,8 +45,8 @@ const (
 	Failed   VMState = "error"
 )
 
-// These are the tasks with an instance. The task state is empty if there is none, and only then
-// another task can begin.
+// These are the task states of an instance. The task state is empty if no task is in progress. Only
+// then can a task begin.
 const (
 	Scheduling = "scheduling"
 	Rebooting  = "rebooting"
@@ -72,7 +72,7 @@ type RequestSpec struct {
 	IgnoreHosts []string `json:"ignore_hosts"`
 }
 
-// Selection is a possible place for an instance.
+// Selection is a host that a scheduler selected for an instance.
 type Selection struct {
 	Cell        string `json:"cell"`
 	ServiceHost string `json:"service_host"`
@@ -86,7 +86,7 @@ type InstanceNotFound struct {
 // Error implements error.
 func (e *InstanceNotFound) Error() string { return "instance " + e.InstanceID + " could not be found" }
 
-// NoValidHost says that no compute can take an instance.
+// NoValidHost is the error that no compute has room for an instance.
 type NoValidHost struct {
 	Reason string `json:"reason"`
 }
@@ -130,14 +130,14 @@ func ErrorTypes() []oslorpc.TransportOption {
 	}
 }
 
-// Open opens a transport that knows the errors of this package, at both ends. It stands for
-// nova.rpc.init.
+// Open opens a transport with the error types of this package, for clients and servers. It
+// corresponds to nova.rpc.init.
 func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
 	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
 }
 
-// AdminContext returns ctx with the request context of a service that acts for itself: with all
-// rights, and a new request id, which helps to match the logs of all services involved.
+// AdminContext returns ctx with the request context of a service that acts on its own behalf. It
+// has all rights and a new request id, by which operators can match the logs of several services.
 func AdminContext(ctx context.Context) context.Context {
 	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewUUID()})
 }

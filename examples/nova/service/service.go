@@ -100,13 +100,13 @@ func (s *Service) main(ctx context.Context, run func(context.Context, *Service) 
 	return errors.Join(run(ctx, s), s.Cells.Close())
 }
 
-// check checks the command line.
+// check returns an error if the command line is invalid.
 func (s *Service) check() error {
 	if flag.NArg() > 0 {
-		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+		return fmt.Errorf("unexpected argument %q: the program accepts only flags; see --help", flag.Arg(0))
 	}
 	if s.Host == "" {
-		return errors.New("which host is this? Say --host NAME")
+		return errors.New("--host is required: give the name of this host")
 	}
 	if s.Config.ResponseTimeout <= 0 || s.Config.LongTimeout <= 0 {
 		return errors.New("timeouts must be positive")

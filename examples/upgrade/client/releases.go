@@ -39,7 +39,7 @@ func (o options) api(t *oslorpc.Transport) (*api, error) {
 	case o.release == dynamic.NextVersion && !o.typed:
 		return next(t, limits), nil
 	}
-	return nil, fmt.Errorf("there is no such client: --version %s --typed=%v", o.release, o.typed)
+	return nil, fmt.Errorf("there is no client for --version %s with --typed=%v", o.release, o.typed)
 }
 
 // second are the calls of my_remote_method_2 at 1.2.

@@ -212,8 +212,8 @@ func TestMisuse(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"x"}, "flags only"},
-		{[]string{"--workers", "-1"}, "-1 workers"},
+		{[]string{"x"}, "only flags"},
+		{[]string{"--workers", "-1"}, "--workers is -1"},
 		{[]string{"--workers", "0"}, "--transport local://"},
 		{[]string{"--host", "h"}, "--transport local://"},
 		{[]string{"--transport", "x"}, "scheme"},
