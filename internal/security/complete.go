@@ -36,8 +36,8 @@ const workloadParameter = "workload-api"
 // tokenParameter is the parameter for TokenFile. It has nothing to do with certificates.
 const tokenParameter = "token-file"
 
-// insecureParameter is the parameter for Plaintext, which is not a string and so not among the
-// settings.
+// insecureParameter is the parameter for Plaintext. Plaintext is not in settings because it is not
+// a string.
 const insecureParameter = "insecure"
 
 // policyParameter is the parameter for the file of Policy.
@@ -58,7 +58,7 @@ func Parameters() []string {
 	return names
 }
 
-// Text is the program's configuration, with the sources that complete it.
+// Text is the program's configuration, with the transport URL and the environment that complete it.
 type Text struct {
 	// Config is the program's configuration. It takes precedence over URL and Variable.
 	Config trust.Config
@@ -68,9 +68,10 @@ type Text struct {
 	Variable func(name string) string
 }
 
-// Complete returns the configuration, and for each field the source of its value, for errors. A
-// certificate and its key come from the same source. So do all files, or the setting that replaces
-// them. An error is of kind Invalid.
+// Complete returns the complete configuration, and for each parameter the origin of its value, for
+// errors. A certificate and its key are taken from the same origin. If the program or the URL sets
+// files, or a setting that replaces files, the others are not taken from an origin with less
+// precedence. An error is of kind Invalid.
 func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	c, origins := t.Config, map[string]string{}
 	for _, s := range settings {
@@ -97,8 +98,9 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	return c, origins, cmp.Or(noPlaintext, noHide)
 }
 
-// excludes reports whether the program's configuration rules out that a setting comes from the URL
-// or the environment, and whether the URL rules out that it comes from the environment.
+// excludes reports whether a setting must not be taken from the URL or the environment because of
+// the program's configuration, and whether it must not be taken from the environment because of the
+// URL.
 func (t *Text) excludes(s *setting) (ofProgram, ofURL bool) {
 	if !s.files {
 		return false, false

@@ -10,14 +10,14 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// conns are the connections of a transport whose other end proved an identity.
+// conns are the connections of a transport whose other end has a verified certificate.
 type conns struct {
 	sync.Mutex
 
 	list map[*kept]struct{}
 }
 
-// defaultGrace is how long a connection may continue after its other end has lost our trust.
+// defaultGrace is how long a connection may continue after its other end is no longer trusted.
 const defaultGrace = 30 * time.Second
 
 func (t *Trust) grace() time.Duration {
@@ -27,7 +27,8 @@ func (t *Trust) grace() time.Duration {
 	return defaultGrace
 }
 
-// keep makes sure that a connection is reviewed regularly, if its other end proved an identity.
+// keep registers a connection for regular reviews, if its other end has a verified certificate.
+// Again is nil at a server; see kept.
 func (t *Trust) keep(conn net.Conn, info credentials.AuthInfo, shown *snapshot, again func() (*tls.ConnectionState, error)) net.Conn {
 	i, is := info.(credentials.TLSInfo)
 	if !is || len(i.State.VerifiedChains) == 0 {
@@ -69,7 +70,7 @@ func (t *Trust) review(now time.Time) {
 	}
 }
 
-// tryTime bounds an attempt to replace a connection.
+// tryTime bounds the attempt to open a second connection with try.
 const tryTime = 3 * time.Second
 
 // try opens a second connection to the address of an existing one. It waits until the server sends

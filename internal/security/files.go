@@ -13,13 +13,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// snapshot has the certificate and the authorities for new connections. It does not change.
+// snapshot has the certificate and the authorities for new connections. It is immutable.
 type snapshot struct {
 	// epoch is higher than the epoch of the snapshot before.
 	epoch       uint64
 	authorities *authorities // nil for the system's
 	pair        *pair        // nil without a certificate
-	// sourced is true for a snapshot of a source. Material is what the source had, nil for none.
+	// sourced is true for a snapshot of a source. Material is what the source returned; nil if it
+	// had nothing.
 	sourced  bool
 	material *trust.Material
 }
@@ -51,10 +52,11 @@ type files struct {
 	looked time.Time
 	// authoritiesFault and pairFault are the current faults of the authorities and of the pair.
 	authoritiesFault, pairFault fault
-	expired                     *pair // was said to have expired
+	expired                     *pair // the pair whose expiry was logged
 }
 
-// freshTime is how old the content may be when a connection is made.
+// freshTime is how old the content may be when a connection is made. Older files are read again
+// first.
 const freshTime = 100 * time.Millisecond
 
 // replaceTime is how long a program may take to replace a certificate and its key, one after the
@@ -162,7 +164,7 @@ func (f *files) fresh() *snapshot {
 	return f.current.Load()
 }
 
-// sayExpired logs once that the certificate has expired.
+// sayExpired logs that a certificate has expired, once for each certificate.
 func (f *files) sayExpired(p *pair, now time.Time) {
 	if p == nil || p == f.expired || !now.After(p.certificate.Leaf.NotAfter) {
 		return
@@ -182,8 +184,8 @@ type fault struct {
 	said  bool
 }
 
-// note handles the result of reading a file, and reports whether it succeeded. It logs a lasting
-// fault once.
+// note handles the result of reading a file, and reports whether it succeeded. It logs an error
+// once, if it lasts for faultTime.
 func (f *fault) note(log *slog.Logger, err error) bool {
 	if err == nil {
 		*f = fault{}

@@ -1,17 +1,18 @@
 package security
 
-// framing finds the boundaries of HTTP/2 frames in input that may be cut anywhere. The zero value
-// is for the beginning of a connection.
+// framing finds the boundaries of HTTP/2 frames in data that arrives in pieces of any size. The
+// zero value is for the beginning of a connection.
 type framing struct {
 	begun  bool // a frame was complete
 	header [frameHeader]byte
-	has    int // bytes of the header
+	has    int // how many bytes of the header were consumed
 	left   int // bytes of the frame that are still to come
 }
 
 const frameHeader = 9
 
-// between reports whether another frame may come now.
+// between reports whether the last frame is complete and no other one has begun, so that a frame
+// may be inserted.
 func (f *framing) between() bool { return f.begun && f.has == 0 && f.left == 0 }
 
 // advance consumes bytes up to the end of the current frame, or all of b if the frame does not end
@@ -37,6 +38,6 @@ func (f *framing) advance(b []byte) (n int) {
 	return n
 }
 
-// goAway is the frame that ends a connection as soon as its streams have ended. It stops new
-// streams and does not affect open ones.
+// goAway is an HTTP/2 GOAWAY frame without an error. After it, no new streams are opened on the
+// connection, and the connection ends when the open streams have ended.
 var goAway = []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0}

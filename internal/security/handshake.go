@@ -15,22 +15,24 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// secure are credentials that use the current content of the files in each handshake.
+// secure are credentials that use the current certificate and authorities in each handshake.
 type secure struct {
 	trust *Trust
-	// anyName: the name of a server's host does not matter, since an identity takes its place.
+	// anyName is true if the host name in a server's certificate is not checked, because its
+	// identity is checked instead.
 	anyName bool
-	// gateways are the processes that may be at the other end; nil for any.
+	// gateways reports which identities the other end may have; nil allows any.
 	gateways func(rpc.Identity) bool
 }
 
-// StrangerError is why a client does not use a process as its gateway.
+// StrangerError means that a client refused to use a process as its gateway, because the process is
+// not a trusted gateway.
 type StrangerError struct {
 	// Proved is the identity of the process.
 	Proved rpc.Identity
 }
 
-// Error returns the end of a sentence that begins with the process.
+// Error returns the end of a sentence whose subject is the process.
 func (e *StrangerError) Error() string {
 	return fmt.Sprintf("proved %s, which is no trusted gateway: check its certificate, and the names of the trusted gateways (trust.Config.Gateways, ?gateways=)", e.Proved)
 }
@@ -45,7 +47,7 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 	return s.trust.keep(conn, info, shown, again), info, nil
 }
 
-// connect is ClientHandshake, but the connection is not reviewed later.
+// connect is ClientHandshake, but does not register the connection for reviews.
 func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, *snapshot, error) {
 	if awaited, is := s.trust.config.Source.(Awaited); is {
 		if err := awaited.Await(ctx); err != nil {
@@ -96,8 +98,9 @@ func (s *secure) admit(conn net.Conn, info credentials.AuthInfo, chains *[][]*x5
 	return &StrangerError{proved}
 }
 
-// noteWithheld makes a connection choose among the client's certificates in the same way as package
-// tls, which sends none if the server names other authorities. It returns whether that happened.
+// noteWithheld changes config so that the handshake sets withheld to true if the client sends none
+// of its certificates. Like package tls, the client sends none if they are not from the authorities
+// that the server accepts.
 func noteWithheld(config *tls.Config) (withheld *bool) {
 	withheld = new(bool)
 	if config.GetClientCertificate != nil || len(config.Certificates) == 0 {
@@ -115,14 +118,14 @@ func noteWithheld(config *tls.Config) (withheld *bool) {
 	return withheld
 }
 
-// WithheldError is the alert of a server that got no certificate, because the client has none from
-// an authority that the server trusts.
+// WithheldError is the TLS alert of a server that requires a certificate, if the client sent none
+// because it has none from an authority that the server accepts.
 type WithheldError struct{ error }
 
 // Unwrap returns the alert.
 func (e *WithheldError) Unwrap() error { return e.error }
 
-// withholding is a connection on which the client sent none of its certificates.
+// withholding is a connection on which the client sent no certificate, although it has one.
 type withholding struct{ net.Conn }
 
 // Read returns an alert of the server as a WithheldError.
@@ -138,8 +141,9 @@ func (w *withholding) Read(b []byte) (int, error) {
 // as the server's name, so the server does not look for a certificate with that name.
 const unnamed = "0.0.0.0"
 
-// verifyServer verifies the certificate of a server in place of package tls. If host is not empty,
-// the certificate must be for the host. The handshake sets the chains.
+// verifyServer changes config so that the server's certificate is verified here and not by package
+// tls. If host is not empty, the certificate must be for the host. The handshake sets the returned
+// chains.
 func verifyServer(config *tls.Config, shown *snapshot, host string) *[][]*x509.Certificate {
 	chains, more := new([][]*x509.Certificate), config.VerifyConnection
 	if shown == nil {
@@ -181,7 +185,7 @@ func unverified(state *tls.ConnectionState, err error) error {
 	return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 }
 
-// withChains returns the state of a connection with chains that were verified here. If chains is
+// withChains returns info with the chains that verifyServer or verifyClient verified. If chains is
 // nil, it returns info unchanged.
 func withChains(info credentials.AuthInfo, chains *[][]*x509.Certificate) credentials.AuthInfo {
 	t, is := info.(credentials.TLSInfo)

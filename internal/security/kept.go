@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// kept is a TLS connection that ends when the other end loses our trust. It can be drained: a frame
-// inserted among the others tells HTTP/2 to open no new streams on it. A client reads that frame
-// from its own connection, and a server writes it to the peer. gRPC has no function that ends one
-// of several connections.
+// kept is a TLS connection that ends when its other end is no longer trusted. It can be drained: a
+// goAway frame makes HTTP/2 open no new streams on it. At a client, Read inserts that frame into
+// the received data. At a server, Write inserts it into the sent data. This is necessary because
+// gRPC has no function that ends one of several connections.
 type kept struct {
 	net.Conn
 
@@ -27,21 +27,20 @@ type kept struct {
 
 	// The following fields belong to the goroutine that reviews connections.
 	epoch    uint64
-	pair     *pair // that this end showed
+	pair     *pair // the certificate that this end sent
 	until    time.Time
 	lostAt   time.Time
 	closing  bool
 	renewing atomic.Bool
 
 	mu       sync.Mutex // held while a server writes
-	frames   framing    // of what a client reads, and a server writes
-	pending  []byte     // what is to come between two frames
-	woken    bool       // a reader at a client is to look at it
+	frames   framing    // of the data that a client reads, or a server writes
+	pending  []byte     // the rest of the frame to insert
+	woken    bool       // drain has interrupted a client's Read, which must look at pending
 	draining sync.Once
 }
 
-// Read reads from the connection. At a client, it also returns the frame that drains the
-// connection.
+// Read reads from the connection. At a client, it inserts the pending frame.
 func (k *kept) Read(b []byte) (int, error) {
 	if !k.client {
 		return k.Conn.Read(b)
@@ -63,13 +62,13 @@ func (k *kept) Read(b []byte) (int, error) {
 	}
 }
 
-// injected copies the pending frame into b, if a frame may come now.
+// injected copies the pending frame into b, if a frame may be inserted now.
 func (k *kept) injected(b []byte) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.woken {
 		k.woken = false
-		_ = k.SetReadDeadline(time.Time{}) // the next read tells
+		_ = k.SetReadDeadline(time.Time{}) // if it fails, so does the next read
 	}
 	if len(k.pending) == 0 || len(k.pending) == len(goAway) && !k.frames.between() {
 		return 0
@@ -79,8 +78,7 @@ func (k *kept) injected(b []byte) int {
 	return n
 }
 
-// Write writes to the connection. At a server, it also inserts the frame that drains the
-// connection.
+// Write writes to the connection. At a server, it inserts the pending frame.
 func (k *kept) Write(b []byte) (int, error) {
 	if k.client {
 		return k.Conn.Write(b)
@@ -101,10 +99,10 @@ func (k *kept) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// flush writes the pending frame, if a frame may come now. The lock is held.
+// flush writes the pending frame, if a frame may be inserted now. The lock is held.
 func (k *kept) flush() {
 	if len(k.pending) > 0 && k.frames.between() {
-		_, _ = k.Conn.Write(k.pending) // gRPC gets the error of what it writes
+		_, _ = k.Conn.Write(k.pending) // if it fails, so does gRPC's next write
 		k.pending = nil
 	}
 }
@@ -112,7 +110,7 @@ func (k *kept) flush() {
 // drain stops new streams on the connection.
 func (k *kept) drain() {
 	k.draining.Do(func() {
-		go func() { // a server that writes to a client that does not read holds the lock
+		go func() { // do not wait here: a blocked Write at a server holds the lock
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			k.pending = goAway
@@ -135,9 +133,9 @@ func (k *kept) Close() error {
 // NetConn returns the TLS connection.
 func (k *kept) NetConn() net.Conn { return k.Conn }
 
-// review drains a connection when its other end has lost our trust, and closes it some time later.
-// A client replaces the connection before the server's certificate expires, and when the client has
-// a new certificate.
+// review drains a connection when its other end is no longer trusted, and closes it after the grace
+// time. A client replaces the connection before the server's certificate expires, and when the
+// client has a new certificate.
 func (k *kept) review(now time.Time, s *snapshot) {
 	if s != nil && s.epoch != k.epoch {
 		k.epoch = s.epoch
@@ -152,7 +150,7 @@ func (k *kept) review(now time.Time, s *snapshot) {
 		k.lost(now, errors.New("its certificate expired"))
 	case !k.lostAt.IsZero() && now.Sub(k.lostAt) >= k.trust.grace() && !k.closing:
 		k.closing = true
-		k.trust.renewals.Go(func() { _ = k.Close() }) // it may have to wait for what is being written
+		k.trust.renewals.Go(func() { _ = k.Close() }) // Close may wait for a write in progress
 	case k.lostAt.IsZero() && k.client && k.wantsNew(now, s) && !k.renewing.Swap(true):
 		until := k.until
 		k.trust.renewals.Go(func() { k.renew(until) })
@@ -182,7 +180,7 @@ func (k *kept) renew(until time.Time) {
 	state, err := k.again()
 	if err == nil && (pair != k.pair || expiry(state.VerifiedChains).After(until)) {
 		k.drain()
-		return // and it is renewed no more
+		return // leave renewing true: a drained connection is not renewed again
 	}
 	k.renewing.Store(false)
 }

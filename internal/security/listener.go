@@ -10,8 +10,8 @@ import (
 )
 
 // Listener returns a listener with the same TLS as for gRPC servers, for other protocols. Protocols
-// are for ALPN. Connections do not end when their other end loses our trust: call [Trust.Verified]
-// for each request. Without TLS, Listener returns l. An error is of kind Invalid.
+// are for ALPN. Connections do not end when their other end is no longer trusted: call
+// [Trust.Verified] for each request. Without TLS, Listener returns l. An error is of kind Invalid.
 func (t *Trust) Listener(l net.Listener, protocols ...string) (net.Listener, error) {
 	if _, err := t.Server(); err != nil {
 		return nil, err
@@ -33,8 +33,8 @@ func (t *Trust) Listener(l net.Listener, protocols ...string) (net.Listener, err
 }
 
 // Verified verifies the client's certificate of a connection of [Trust.Listener] again, and returns
-// the state with the resulting chains. It fails if the certificate has expired, or its authority is
-// no longer trusted. A client without a certificate has no chains.
+// the state with the resulting chains. It returns an error if the certificate has expired, or its
+// authority is no longer trusted. Without a certificate, it returns state.
 func (t *Trust) Verified(state *tls.ConnectionState) (*tls.ConnectionState, error) {
 	if len(state.PeerCertificates) == 0 || t.held == nil {
 		return state, nil

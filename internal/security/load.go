@@ -17,7 +17,7 @@ import (
 // file is a configured file.
 type file struct {
 	path   string
-	origin string // what names it, such as an environment variable
+	origin string // the setting with its path, such as an environment variable
 }
 
 // read returns the content of the file.

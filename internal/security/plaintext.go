@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// plain notes which warnings about plaintext connections were logged.
+// plain records which warnings about plaintext connections were logged.
 type plain struct {
 	serving, connecting sync.Once
 }
@@ -50,7 +50,7 @@ type guarded struct {
 	trust *Trust
 }
 
-// PlaintextError means that a connection would leave the machine without TLS.
+// PlaintextError means that a connection to another machine would have no TLS.
 type PlaintextError struct{}
 
 // Error returns the second half of a sentence that begins with the name of the server.

@@ -1,5 +1,5 @@
 // Package security makes the transport credentials of clients and servers from a trust.Config. It
-// reads files again when they change, and ends connections whose other end has lost our trust.
+// reads files again when they change, and ends connections whose other end is no longer trusted.
 package security
 
 import (
@@ -26,7 +26,7 @@ import (
 type Trust struct {
 	config trust.Config
 	log    *slog.Logger
-	held   holder     // of certificates and authorities; nil without files and sources
+	held   holder     // has the certificates and authorities; nil without files and sources
 	token  *tokenFile // nil without a token
 	// closeSource closes a source that Open opened. It is nil if there is none.
 	closeSource func()
@@ -210,8 +210,8 @@ func (t *Trust) Identity() identity.Rule {
 	return rule
 }
 
-// Reached returns the rule for the certificates at the addresses of servers: the rule of Identity,
-// or a certificate of a trusted gateway, to which servers may attach.
+// Reached returns the rule for the process at the address of a server. It must comply with the rule
+// of Identity, or be a trusted gateway, to which the server may be attached.
 func (t *Trust) Reached() identity.Rule {
 	if t.template != nil && t.gateways != nil {
 		return identity.OrGateway(t.template, t.gateways)
@@ -236,9 +236,9 @@ func (t *Trust) Client() credentials.TransportCredentials {
 	return t.client(&secure{trust: t, anyName: t.Identity() != nil})
 }
 
-// ClientOfGateways returns the credentials of connections to gateways, through which everything is
-// reached. Where servers must prove their names, a gateway must be one of those that are trusted,
-// or, if none is named, have the name of its host.
+// ClientOfGateways returns the credentials of connections to gateways, for clients that reach all
+// servers through them. If servers must prove their names, a gateway must be a trusted one or, if
+// no trusted gateways are configured, have a certificate for its host name.
 func (t *Trust) ClientOfGateways() credentials.TransportCredentials {
 	s := &secure{trust: t}
 	if t.Identity() != nil && t.gateways != nil {
@@ -300,7 +300,7 @@ func (t *Trust) serverConfig() (config *tls.Config, shown *snapshot, chains *[][
 	// A resumed session would not verify the certificate of the client again.
 	config = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: s.certificates(), ClientCAs: s.roots(), SessionTicketsDisabled: true}
 	if several, is := t.config.Source.(Several); is {
-		config.Certificates = nil // with any, a client that names nothing would get the first
+		config.Certificates = nil // otherwise a client without a server name would get the first one
 		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.choose(several, hello.ServerName) }
 	}
 	switch {
@@ -324,7 +324,7 @@ func (t *Trust) verifyClient(config *tls.Config, s *snapshot) *[][]*x509.Certifi
 	}
 	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
 		if len(state.PeerCertificates) == 0 {
-			return nil // a token proves who it is
+			return nil // the client must then have a token
 		}
 		*chains, err = s.verify(&state, x509.ExtKeyUsageClientAuth)
 		return unverified(&state, err)

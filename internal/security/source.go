@@ -15,25 +15,25 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// holder has the certificate and the authorities for new connections. It reads them from files or
-// from a source. It is safe for concurrent use.
+// holder keeps the certificate and the authorities for new connections, from files or from a
+// source. It is safe for concurrent use.
 type holder interface {
-	// look looks for changes. It reports whether anything changed.
+	// look reads the files or the source again, and reports whether anything changed.
 	look() (changed bool)
 	// fresh returns the snapshot for a new connection.
 	fresh() *snapshot
-	// last returns the snapshot of the last look.
+	// last returns the snapshot that the last call of look made.
 	last() *snapshot
 }
 
-// sourced is a source, with the snapshot of what it last returned.
+// sourced is a holder for a source.
 type sourced struct {
 	source  trust.Source
 	log     *slog.Logger
 	current atomic.Pointer[snapshot]
 
-	mu      sync.Mutex // held while it is looked at
-	expired *pair      // was said to have expired
+	mu      sync.Mutex // held during look
+	expired *pair      // the pair whose expiry was logged
 }
 
 func openSource(s trust.Source, log *slog.Logger) *sourced {
@@ -65,7 +65,8 @@ func (s *sourced) look() (changed bool) {
 	return true
 }
 
-// pairOf returns a certificate of a source. It returns before if the certificate is the same.
+// pairOf returns the pair for a certificate of a source, or nil if there is none. If the
+// certificate is the same as in the previous pair, before, it returns before.
 func pairOf(c *tls.Certificate, before *pair) *pair {
 	switch {
 	case c == nil || len(c.Certificate) == 0:
@@ -94,14 +95,14 @@ func (s *sourced) fresh() *snapshot {
 // last implements [holder].
 func (s *sourced) last() *snapshot { return s.current.Load() }
 
-// Several is a source with several certificates for servers.
+// Several is implemented by sources with several certificates for servers.
 type Several interface {
 	// CertificateFor returns the certificate for the server name that a client asks for, which may
 	// be empty. It returns nil for the default certificate.
 	CertificateFor(name string) *tls.Certificate
 }
 
-// Awaited is a source that may be empty at first.
+// Awaited is implemented by sources that may have no certificate at first.
 type Awaited interface {
 	// Await waits until the source has a certificate. An error says why it has none: the request
 	// was refused, or ctx ended.

@@ -16,7 +16,7 @@ type tokenFile struct {
 	file    file
 	log     *slog.Logger
 	current atomic.Pointer[string]
-	fault   fault // only the goroutine that looks touches it
+	fault   fault // only look uses it
 }
 
 func openToken(path, origin string, log *slog.Logger) (*tokenFile, error) {

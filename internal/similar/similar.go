@@ -19,8 +19,8 @@ func Name(name string, known []string) string {
 	return ""
 }
 
-// DidYouMean returns the end of a text about an unknown name: a question, if Name finds a similar
-// name, and then rest, a sentence without its capital letter.
+// DidYouMean returns the end of an error text about an unknown name: the question whether a similar
+// name was meant, if there is one, and then rest, which begins with a lower-case letter.
 func DidYouMean(name string, known []string, rest string) string {
 	if meant := Name(name, known); meant != "" {
 		return `; did you mean "` + meant + `"? ` + strings.ToUpper(rest[:1]) + rest[1:]

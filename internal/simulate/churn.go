@@ -47,7 +47,7 @@ func (s *simulation) call(ctx context.Context, hub *node, calls *atomic.Int64) e
 		}
 		calls.Add(1)
 		agent := s.agents[rand.IntN(len(s.agents))]
-		if !agent.mu.TryLock() { // it restarts
+		if !agent.mu.TryLock() { // it is restarting
 			continue
 		}
 		_, err := oslorpc.Call[any](life, hub.client.Prepare(oslorpc.WithServer(agent.name)), method, nil)

@@ -11,7 +11,7 @@ import (
 
 // usage is the current resource usage of the process.
 type usage struct {
-	heap       int64 // what is reachable, with stacks
+	heap       int64 // bytes of reachable objects and stacks
 	goroutines int
 }
 

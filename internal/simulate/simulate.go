@@ -46,8 +46,8 @@ type simulation struct {
 
 	agents []*node
 	hubs   []*node
-	noted  atomic.Int64 // messages that methods ran
-	again  atomic.Int64 // copies of fanouts that did not arrive at first
+	noted  atomic.Int64 // how many messages the methods have handled
+	again  atomic.Int64 // how many copies of fanouts did not arrive at the first attempt
 }
 
 // node is an agent or a hub. Its lock is held while it restarts.

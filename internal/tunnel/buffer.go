@@ -11,13 +11,13 @@ import (
 // stream.
 const bufferSize = 64 << 10
 
-// buffer has the bytes of one direction, between a writing and a reading side. Either side may have
-// several goroutines.
+// buffer buffers the bytes of one direction. It is safe for concurrent use by several readers and
+// writers.
 type buffer struct {
 	mu      sync.Mutex
 	changed sync.Cond // on mu
 	ring    []byte    // it grows to bufferSize
-	start   int       // of what is to be read
+	start   int       // the index of the next byte to read
 	size    int
 	// over is the error of writes after their end. At is the error of reads after the last byte.
 	over, at      error
@@ -47,7 +47,7 @@ func (b *buffer) read(p []byte) (int, error) {
 	}
 }
 
-// take takes buffered bytes. The lock is held.
+// take moves buffered bytes to p. The lock is held.
 func (b *buffer) take(p []byte) (n int) {
 	for n < len(p) && b.size > 0 {
 		k := copy(p[n:], b.ring[b.start:min(b.start+b.size, len(b.ring))])
@@ -118,8 +118,8 @@ func (b *buffer) fail(err error) { b.end(err, err, false) }
 // drop is fail, but it discards the buffered bytes.
 func (b *buffer) drop(err error) { b.end(err, err, true) }
 
-// end ends both sides, unless they have ended before. The first reason counts. Lose discards the
-// buffered bytes.
+// end ends both sides with errors, unless they have ended before. If lose is true, it also discards
+// the buffered bytes.
 func (b *buffer) end(writes, reads error, lose bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

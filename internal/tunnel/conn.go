@@ -23,7 +23,7 @@ type Stream interface {
 	// Receive returns the next frame, which is valid until the next call. It returns io.EOF after
 	// the last frame if the other end closed the connection.
 	Receive() ([]byte, error)
-	// End says that no frame follows. It is called once, after the last Send.
+	// End tells the other end that no frame follows. It is called once, after the last Send.
 	End()
 	// Abort makes Send and Receive return an error.
 	Abort()
@@ -36,7 +36,7 @@ type Conn struct {
 	in, out       *buffer
 
 	closing sync.Once
-	linger  *time.Timer // set by closing
+	linger  *time.Timer // set by Close
 	running sync.WaitGroup
 	done    chan struct{}
 	failure atomic.Pointer[error]
@@ -57,7 +57,8 @@ func Is(a net.Addr) bool {
 // String returns the name.
 func (a Addr) String() string { return string(a) }
 
-// New returns a connection over a stream. The caller must not use the stream any more.
+// New returns a connection over a stream, with the addresses local and remote. The caller must not
+// use the stream afterwards.
 func New(s Stream, local, remote string) *Conn {
 	c := &Conn{stream: s, local: Addr(local), remote: Addr(remote), in: newBuffer(), out: newBuffer(), done: make(chan struct{})}
 	c.running.Go(c.send)
@@ -91,7 +92,7 @@ func (c *Conn) send() {
 		}
 		if err := c.stream.Send(frame[:n]); err != nil {
 			c.out.drop(c.broken(err))
-			return // receive learns why
+			return // receive gets the error of the stream
 		}
 	}
 }
@@ -101,7 +102,7 @@ func (c *Conn) receive() {
 	for {
 		frame, err := c.stream.Receive()
 		if err == nil {
-			_, _ = c.in.write(frame) // it fails after Close, and the other end learns of that
+			_, _ = c.in.write(frame) // it fails only after Close, which the other end is told
 			continue
 		}
 		if !errors.Is(err, io.EOF) {

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// Listener returns connections that were opened elsewhere. It is safe for concurrent use.
+// Listener is a net.Listener whose connections are passed to it with Offer. It is safe for
+// concurrent use.
 type Listener struct {
 	addr Addr
 

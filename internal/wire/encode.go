@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/runtime/protoiface"
 )
 
-// errNotUTF8 is the error for a request with a text that is not UTF-8. Generated code has the same
-// error.
+// errNotUTF8 is the error for a request with a text that is not UTF-8. Generated code returns the
+// same error.
 var errNotUTF8 = errors.New("string field contains invalid UTF-8")
 
 // text is a text field of a message. An empty text is not encoded.
@@ -32,7 +32,8 @@ func (r *Request) ids() [3]text {
 	return [...]text{{messageID, r.ID}, {messageInstanceID, r.InstanceID}, {messageOrderKey, r.OrderKey}}
 }
 
-// sizes are the sizes of the parts of a request, without their own tags and lengths.
+// sizes are the sizes of the parts of a request in bytes, without the tag and the length before
+// each part.
 type sizes struct{ target, context, kwargs, message int }
 
 func (r *Request) sizes() sizes {
@@ -127,7 +128,8 @@ func (t text) append(b []byte) []byte {
 	return append(appendHead(b, t.number, len(t.value)), t.value...)
 }
 
-// tagSize is the size of a tag: the numbers of our fields fit into one byte.
+// tagSize is the size of a tag in bytes. The numbers of all fields here are small enough for one
+// byte.
 const tagSize = 1
 
 // fieldSize is the size of a field whose value has n bytes.

@@ -100,7 +100,7 @@ type Decoder interface {
 
 var framesMethods = protoiface.Methods{Unmarshal: unmarshalFrames, CheckInitialized: nothingRequired}
 
-// Reset keeps the decoded frames.
+// Reset prepares the message for decoding. It keeps the frames that were decoded before.
 func (f *Frames) Reset() { f.message = emptyFrame }
 
 // ProtoReflect returns the message in the form that package proto uses.
@@ -140,7 +140,7 @@ func (f *Frames) decode(b []byte) error {
 		}
 		rest = after
 	}
-	if n > maxFrames { // each takes more memory than its bytes
+	if n > maxFrames { // a decoded frame takes more memory than its bytes
 		return fmt.Errorf("there are %d frames in one message, and at most %d are allowed", n, maxFrames)
 	}
 	if first != nil {
@@ -171,7 +171,7 @@ const (
 // Buffer returns an empty buffer for frames. Return it with Recycle.
 func Buffer() *[]byte { return buffers.Get().(*[]byte) }
 
-// Recycle takes back a buffer that is no longer used.
+// Recycle returns a buffer to the pool. The caller must not use it afterwards.
 func Recycle(b *[]byte) {
 	if cap(*b) <= kept {
 		*b = (*b)[:0]
@@ -221,7 +221,7 @@ func split(b []byte) (p part, rest []byte, ok bool) {
 	return p, b[n:], true
 }
 
-// is reports whether the field has the given number and type.
+// is reports whether the field has the given number and wire type.
 func (p *part) is(number protowire.Number, kind protowire.Type) bool {
 	return p.number == number && p.kind == kind
 }

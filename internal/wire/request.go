@@ -33,7 +33,7 @@ type Request struct {
 	// Bare encodes a request without keyword arguments, even empty ones.
 	Bare bool
 
-	sized sizes // as computed last
+	sized sizes // the sizes that sizeRequest computed
 }
 
 var (
@@ -185,8 +185,8 @@ type names struct {
 	}
 }
 
-// add notes a text. It returns false if the text is empty, which some fields forbid, or if the
-// field occurred before.
+// add records a text for assign. It returns false if the text is empty, which some fields forbid,
+// or if the field occurred before.
 func (n *names) add(to *string, text []byte) bool {
 	if len(text) == 0 || n.count == len(n.names) {
 		return false

@@ -18,7 +18,7 @@ type Response struct {
 	Full *pb.CallResponse
 	// Result is JSON text.
 	Result string
-	// Came is true once a response arrived, even if decoding it failed.
+	// Came is true after a response arrived, even if it could not be decoded.
 	Came bool
 }
 

@@ -21,9 +21,9 @@ const (
 	lanes
 )
 
-// Outgoing is a frame that waits or is being sent.
+// Outgoing is a frame that waits to be sent, or is being sent.
 type Outgoing struct {
-	// Bytes are the frame. They must not change from Push until the frame was sent.
+	// Bytes are the encoded frame. They must not be changed from Push until the frame was sent.
 	Bytes []byte
 	// Alone is true if the frame must have its own message.
 	Alone bool
@@ -32,10 +32,10 @@ type Outgoing struct {
 
 	next *Outgoing
 	lane Lane
-	in   bool // it is in the queue
+	in   bool // it is in the queue, or gone
 	left bool // it has left the queue: it is being sent, or was
 	sent bool // SendMsg has returned
-	gone bool // it was taken back
+	gone bool // it was removed from the queue and is not sent
 }
 
 // Waits reports whether the frame is in the queue. The lock of the sender is held.
