@@ -23,7 +23,7 @@ type Config struct {
 	Log   *slog.Logger
 	// Interceptors run around the methods. The intake uses their Accept.
 	Interceptors []rpc.Interceptor
-	// Describe names the errors of methods; it may be nil.
+	// Describe returns the registered name of a method's error; it may be nil.
 	Describe DescribeFunc
 	// Discreet servers send only the failures that the program meant for its callers.
 	Discreet bool

@@ -72,14 +72,14 @@ type Origin interface {
 	Peer() rpc.Peer
 }
 
-// Exiter answers messages whose methods run on the goroutines of their carriers.
+// Exiter answers the sender of a message whose method runs on the carrier's goroutine and ends it.
 type Exiter interface {
 	// Exited answers with err when the method ends its goroutine (runtime.Goexit). The ending
 	// goroutine calls it.
 	Exited(err error)
 }
 
-// Accepter answers casts whose methods run on the goroutines of their carriers.
+// Accepter answers the sender of a cast whose method runs on the carrier's goroutine.
 type Accepter interface {
 	// Accepted answers that the cast was accepted, before its method runs.
 	Accepted()

@@ -79,8 +79,8 @@ func (a *announcer) tell(ctx context.Context, change uint64) error {
 	return err
 }
 
-// take waits for the turn, and reports whether it got the turn. It takes a free turn even if ctx
-// has ended, because some registries need no time.
+// take waits for the turn until ctx ends, and reports whether it got the turn. If the turn is free,
+// it succeeds even if ctx has ended, because some registries need no time to publish.
 func (a *announcer) take(ctx context.Context) bool {
 	select {
 	case <-a.turn:

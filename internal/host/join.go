@@ -81,7 +81,8 @@ func (h *Host) open(ctx context.Context, r *run) (change uint64, err error) {
 	return change, nil
 }
 
-// add adds a server to the site. The lock is held.
+// add adds a server to the site, and returns the number of this change for the announcer. The lock
+// is held.
 func (h *Host) add(r *run) (change uint64) {
 	h.site.add(r)
 	r.noted, r.change = r.phase.Phase(), h.announcer.changed()

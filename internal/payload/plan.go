@@ -68,7 +68,8 @@ func newPlan(t reflect.Type) any {
 	return p
 }
 
-// add adds the fields of t to the plan. Index is where t is embedded.
+// add adds the fields of t to the plan. Index is the index of the embedded field whose type is t;
+// nil for the outermost struct.
 func (p *plan) add(t reflect.Type, index []int) error {
 	if ownJSON(t) {
 		return fmt.Errorf("%v, or what it embeds, has JSON or text methods of its own: use a struct without, a map or Raw", t)

@@ -97,7 +97,8 @@ func advice(err error) string {
 	return answerAdvice(err)
 }
 
-// answerAdvice returns the advice for an unusual answer.
+// answerAdvice returns the advice for an answer with an HTTP status other than those that advice
+// handles.
 func answerAdvice(err error) string {
 	status, _ := errors.AsType[api.StatusError](err)
 	switch {

@@ -22,7 +22,7 @@ type sight struct {
 	// node is the name of this host in Consul. It is empty until this process's service was found
 	// in the catalog.
 	node string
-	// before and now are the states of the checks at the last two looks.
+	// before and now are the states of the checks at the last two readings of the catalog.
 	before, now map[string]checkState
 	// seen has the checks of wanted instances that were in the catalog at some time. Unseen has the
 	// other checks, with the time of the first look.
