@@ -138,9 +138,9 @@ func (t *Template) unsafe(r rune) bool {
 	}
 }
 
-// Name returns the name that the certificate of a server must have. It fails if no certificate can
-// have it: a value is not known, or cannot be written in this kind of name. Different servers get
-// different names, unless they differ only in parts that the template leaves out.
+// Name returns the name that the certificate of a server must have. It fails if a value is not
+// known, or cannot be written in this kind of name. Different servers get different names, unless
+// they differ only in parts that the template leaves out.
 func (t *Template) Name(s *Server) (string, error) {
 	var b strings.Builder
 	for i := range t.parts {

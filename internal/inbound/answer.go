@@ -7,9 +7,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Reserve claims room for about n bytes of an answer to the RPC of ctx. Alone says whether it is
-// the only answer. Reserve waits while the caller, or the process, has too many unread answers. It
-// returns an error if ctx ends first.
+// Reserve reserves memory for an answer of about n bytes to the RPC of ctx. Alone is true if the
+// RPC has only one answer. Reserve waits while the caller, or the process, has too many unread
+// answers. It returns an error if ctx ends first.
 func Reserve(ctx context.Context, n int, alone bool) error {
 	g, id := guardOf(ctx)
 	if g == nil {

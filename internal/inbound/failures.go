@@ -36,8 +36,8 @@ func newFailures(log *slog.Logger) *failures {
 	return &failures{log: log, seen: map[string]*failure{}}
 }
 
-// add notes a failed handshake. Connections that end before a handshake do not count as failures,
-// because monitoring opens them to check the address.
+// add counts a failed handshake and logs it if it is due. Connections that end before a handshake
+// do not count, because monitoring opens them to check the address.
 func (f *failures) add(raw net.Conn, err error) {
 	advice := adviceOn(err)
 	if advice == "" {

@@ -82,7 +82,7 @@ func newGuard(conn net.Conn, budget *limits.Budget, caller *limits.Caller) *guar
 }
 
 // taken handles bytes that the peer sent. A read may return bytes while the connection is being
-// closed, when its account has ended already.
+// closed. Its account has then already ended.
 func (g *guard) taken(b []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -104,7 +104,7 @@ func (g *guard) taken(b []byte) {
 	}
 }
 
-// begin handles the header of a frame of the peer. The lock is held.
+// begin handles the header of a frame of the peer. The caller holds the lock.
 func (g *guard) begin(f frame) {
 	g.pad = 0
 	switch f.kind {
@@ -126,7 +126,7 @@ func (g *guard) begin(f frame) {
 	}
 }
 
-// content handles a part of a DATA frame. The lock is held.
+// content handles a part of a DATA frame. The caller holds the lock.
 func (g *guard) content(b []byte) {
 	f := g.in.frame
 	s := g.streams[f.stream]
@@ -152,7 +152,7 @@ func (g *guard) content(b []byte) {
 	}
 }
 
-// ended handles the end of a DATA frame. The lock is held.
+// ended handles the end of a DATA frame. The caller holds the lock.
 func (g *guard) ended(s *stream, f frame) {
 	if f.has(flagEndStream) {
 		s.content = content{}
@@ -166,7 +166,7 @@ func (g *guard) ended(s *stream, f frame) {
 	}
 }
 
-// claim claims room for the incomplete message. The lock is held.
+// claim claims room for the incomplete message. The caller holds the lock.
 func (g *guard) claim(id uint32, s *stream) {
 	n := min(s.content.length, g.budget.Limits.MessageSize+connection.SizeSlack) // gRPC refuses more
 	claim, has := g.budget.Requests.Claim(g.caller, n, func() { go g.granted(id, s) })
@@ -190,7 +190,7 @@ func (g *guard) granted(id uint32, s *stream) {
 	}
 }
 
-// end notes that a stream has ended. The lock is held.
+// end notes that a stream has ended. The caller holds the lock.
 func (g *guard) end(id uint32) {
 	if _, open := g.open[id]; !open {
 		return
@@ -204,7 +204,7 @@ func (g *guard) end(id uint32) {
 }
 
 // account returns the account of a stream, and creates it if necessary. It returns nil if the
-// stream is not open. The lock is held.
+// stream is not open. The caller holds the lock.
 func (g *guard) account(id uint32) *stream {
 	if s := g.streams[id]; s != nil {
 		return s
@@ -292,7 +292,7 @@ func (g *guard) takeReserved(id uint32, n int) bool {
 	return true
 }
 
-// hand notes that n bytes of an answer go to gRPC. The lock is held.
+// hand records that n bytes of an answer are passed to gRPC. The caller holds the lock.
 func (g *guard) hand(s *stream, n int) {
 	s.unread += n
 	s.progress = time.Now()

@@ -93,9 +93,9 @@ func From(ctx context.Context) *Conn {
 	return a.conn
 }
 
-// Credentials returns credentials for a server that make its connections known to [From]. It logs
-// failed handshakes. Tokens verifies the RPCs on the connections; nil if the server does not verify
-// tokens. Budget bounds the memory of connections; nil for no bounds.
+// Credentials returns credentials for a server, which wrap c so that [From] finds the connections.
+// It logs failed handshakes. Tokens verifies the RPCs on the connections; nil if the server does
+// not verify tokens. Budget bounds the memory of connections; nil for no bounds.
 func Credentials(c credentials.TransportCredentials, log *slog.Logger, tokens *Tokens, budget *limits.Budget) credentials.TransportCredentials {
 	return &wrapped{c, newFailures(log), tokens != nil, budget}
 }

@@ -153,7 +153,7 @@ func isName(subject string) bool {
 		!strings.ContainsFunc(subject, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// makeRoom removes cached tokens until there is room for another one. The lock is held.
+// makeRoom removes cached tokens until there is room for another one. The caller holds the lock.
 func (t *Tokens) makeRoom(now time.Time) {
 	if len(t.known) < maxKnown {
 		return

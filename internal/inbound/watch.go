@@ -13,8 +13,8 @@ const minRate = 256 << 10
 // ticks is how many times within the limit for progress the guard checks the streams.
 const ticks = 10
 
-// watch makes the guard check its streams regularly, while there is anything to check. The lock is
-// held.
+// watch makes the guard check its streams regularly, while there is anything to check. The caller
+// holds the lock.
 func (g *guard) watch() {
 	if g.ticking || g.closed {
 		return
@@ -75,8 +75,8 @@ func (g *guard) isStuck(now time.Time) bool {
 	return lasts > 3*limit || lasts > limit && g.isWaitedFor()
 }
 
-// isWaitedFor reports whether answers wait because of a caller on this connection. The lock is
-// held.
+// isWaitedFor reports whether other answers wait for memory that a caller on this connection holds.
+// The caller holds the lock.
 func (g *guard) isWaitedFor() bool {
 	for _, account := range g.accounts {
 		if g.budget.Answers.Waits(account) {
@@ -97,7 +97,7 @@ func (s *stream) isSlow(now time.Time, limit time.Duration) bool {
 	return now.Sub(s.moved) > limit || now.Sub(s.begun) > most
 }
 
-// reset ends a stream for the peer and for gRPC. The lock is held.
+// reset ends a stream for the peer and for gRPC. The caller holds the lock.
 func (g *guard) reset(id uint32, why limits.Reason) {
 	g.budget.Refused(why, g.caller.String())
 	g.end(id)

@@ -20,7 +20,7 @@ type Process struct {
 	// Listen and Dial are the network. Listen returns a listener and the address to publish.
 	Listen func() (net.Listener, string)
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
-	// Starts gets the phase of a starting server, before its first message.
+	// Starts is called with the state machine of a starting server, before its first message.
 	Starts func(*phase.Machine)
 	// Accepted is called for each message that the server of a target accepts. It must not block.
 	Accepted func(at rpc.Target, r *dispatch.Request)

@@ -245,7 +245,8 @@ func addresses(ports ...neutronrpc.Port) string {
 }
 
 // serve serves a port of a network that the agent serves. It returns false if the port is known to
-// be deleted, or to have changed since. An active port was served before. The lock is held.
+// be deleted, or to have changed since. An active port was served before. The caller holds the
+// lock.
 func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	n := a.networks[networkID]
 	known := slices.IndexFunc(n.Ports, func(k neutronrpc.Port) bool { return k.ID == p.ID })

@@ -133,7 +133,7 @@ func (p *plugin) ScheduleNetwork(_ context.Context, networkID string, hosts []st
 	return free, nil
 }
 
-// load returns how many networks a host serves. The lock is held.
+// load returns how many networks a host serves. The caller holds the lock.
 func (p *plugin) load(host string) int {
 	n := 0
 	for hosts := range maps.Values(p.dhcpHosts) {

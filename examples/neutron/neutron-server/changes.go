@@ -145,7 +145,7 @@ func (p *plugin) addInterface(routerID, networkID string) (*neutronrpc.Port, err
 	return port, nil
 }
 
-// router returns a router. The lock is held.
+// router returns a router. The caller holds the lock.
 func (p *plugin) router(id string) (*neutronrpc.Router, error) {
 	if r := p.routers[id]; r != nil {
 		return r, nil

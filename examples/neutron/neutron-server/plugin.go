@@ -39,7 +39,7 @@ func newPlugin(o options) *plugin {
 	}
 }
 
-// withPorts returns a network in the form for DHCP agents. The lock is held.
+// withPorts returns a network in the form for DHCP agents. The caller holds the lock.
 func (p *plugin) withPorts(n *neutronrpc.Network) neutronrpc.Network {
 	full := *n
 	full.Subnets = slices.Clone(n.Subnets)
@@ -47,8 +47,8 @@ func (p *plugin) withPorts(n *neutronrpc.Network) neutronrpc.Network {
 	return full
 }
 
-// portsWhere returns the ports for which pass returns true, in the order of their ids. The lock is
-// held.
+// portsWhere returns the ports for which pass returns true, in the order of their ids. The caller
+// holds the lock.
 func (p *plugin) portsWhere(pass func(*neutronrpc.Port) bool) []neutronrpc.Port {
 	found := []neutronrpc.Port{}
 	for _, id := range slices.Sorted(maps.Keys(p.ports)) {
@@ -59,7 +59,7 @@ func (p *plugin) portsWhere(pass func(*neutronrpc.Port) bool) []neutronrpc.Port 
 	return found
 }
 
-// sortedNetworks returns all networks, in the order of their names. The lock is held.
+// sortedNetworks returns all networks, in the order of their names. The caller holds the lock.
 func (p *plugin) sortedNetworks() []*neutronrpc.Network {
 	return slices.SortedFunc(maps.Values(p.networks), func(a, b *neutronrpc.Network) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
@@ -67,7 +67,7 @@ func (p *plugin) sortedNetworks() []*neutronrpc.Network {
 }
 
 // newPort makes a port from a request, with an address in each subnet that the request names, or in
-// the first. The lock is held.
+// the first. The caller holds the lock.
 func (p *plugin) newPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	n := p.networks[wanted.NetworkID]
 	if n == nil {
@@ -93,7 +93,7 @@ func (p *plugin) newPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	return &port, nil
 }
 
-// freeAddress returns an address of a subnet that is not in use. The lock is held.
+// freeAddress returns an address of a subnet that is not in use. The caller holds the lock.
 func (p *plugin) freeAddress(n *neutronrpc.Network, subnetID string) (string, error) {
 	taken := map[string]bool{}
 	for _, port := range p.ports {
