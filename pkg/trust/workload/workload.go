@@ -113,7 +113,7 @@ func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextchec
 	var err error
 	if s.client, err = s.dial(life); err != nil { //nolint:contextcheck // The source outlives ctx.
 		s.cancel()
-		return nil, failure.Invalid("the address %q of the Workload API is not valid: %v: write one such as unix:///run/spire/agent.sock", c.Address, err)
+		return nil, failure.Invalid("the address %q of the Workload API is not valid: %v: give one such as unix:///run/spire/agent.sock", c.Address, err)
 	}
 	s.running.Go(func() { s.follow(life) })
 	select {

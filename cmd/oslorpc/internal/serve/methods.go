@@ -103,7 +103,7 @@ const maxPause = 24 * 60 * 60
 // pause returns after a number of seconds, or when ctx ends.
 func pause(ctx context.Context, seconds float64) error {
 	if seconds < 0 || seconds > maxPause {
-		return fmt.Errorf("%v is not a valid pause: write a number of seconds from 0 to %d", seconds, maxPause)
+		return fmt.Errorf("%v seconds is not a valid pause: write a number from 0 to %d", seconds, maxPause)
 	}
 	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
 	defer timer.Stop()
