@@ -36,7 +36,7 @@ func ParseCap(s string, aliases map[string]string) (Cap, error) {
 	case named:
 		v, err := ParseVersion(text)
 		if err != nil {
-			return Cap{}, fmt.Errorf("version cap: the alias %q does not stand for a version: %w", s, err)
+			return Cap{}, fmt.Errorf("version cap %q: the alias does not stand for a version: %w", s, err)
 		}
 		return Cap{kind: fixedCap, alias: s, version: v}, nil
 	case s == AutoCap:

@@ -81,7 +81,7 @@ export class Cap {
     } catch (e) {
       const known = Object.keys(aliases).sort().join(", ") || "of which there are none";
       const why = (e as Error).message;
-      throw new TypeError(`version cap: it is neither "auto" nor an alias (${known}): ${why}`);
+      throw new TypeError(`version cap "${text}" is neither "auto" nor an alias (${known}): ${why}`);
     }
   }
 

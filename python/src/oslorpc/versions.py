@@ -62,7 +62,7 @@ class Cap:
             self.version = Version.parse((aliases or {}).get(text, text))
         except ValueError as e:
             known = ", ".join(sorted(aliases or {})) or "of which there are none"
-            raise ValueError(f'version cap: it is neither "auto" nor an alias ({known}): {e}') from None
+            raise ValueError(f'version cap "{text}" is neither "auto" nor an alias ({known}): {e}') from None
 
     def allows(self, version: Version) -> bool:
         """Whether the cap itself allows a message at this version. "auto" allows all."""
