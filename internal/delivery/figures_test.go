@@ -20,7 +20,7 @@ func TestDocumentedFigures(t *testing.T) {
 		says, has time.Duration
 	}{
 		{"A message waits 50 ms for a server that is connected for the first time", 50 * time.Millisecond, patience},
-		{"It waits a second for one whose connection is being made already", time.Second, connectBudget},
+		{"It waits a second for a server to which a connection is already being made", time.Second, connectBudget},
 		{"and for a stream on a connection that is up", time.Second, slotBudget},
 		{"else `NoInstance` after half a second", 500 * time.Millisecond, settleTime},
 		{"waits up to a second, then it is reported as failed", time.Second, fullWait},

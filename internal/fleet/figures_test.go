@@ -15,7 +15,7 @@ func TestDocumentedFigures(t *testing.T) {
 		says, has      time.Duration
 	}{
 		{"delivery.md", "waits if this process saw it listed within the last minute", time.Minute, recentTime},
-		{"delivery.md", "it waits three seconds at most for the first answer of discovery", 3 * time.Second, glanceTime},
+		{"delivery.md", "It waits at most three seconds for the first answer of discovery", 3 * time.Second, glanceTime},
 		{"discovery.md", "ends a watch five minutes after it last used it", 5 * time.Minute, idleTime},
 	} {
 		text, err := os.ReadFile("../../docs/" + figure.file)

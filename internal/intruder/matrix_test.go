@@ -116,7 +116,7 @@ func pairings() map[string]pairing {
 		},
 		"another name": {
 			server: server, client: clientWith(ours, soonest, later, func(_ *matrix, c *trust.Config) { c.ServerName = "db.example" }),
-			library: `"db.example" is meant: check server-name`, line: "db.example", logs: true,
+			library: `"db.example" is expected: check server-name`, line: "db.example", logs: true,
 		},
 		"the identity of another server": {
 			server: serverWith(ours, agent, soonest, later), client: client, blind: true,

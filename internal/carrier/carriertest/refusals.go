@@ -135,7 +135,7 @@ func testRequestTooLarge(f *fixture, m *form) {
 	f.connect()
 	_, err := f.send(f.Context(), m, m.request(string(make([]byte, limit)), 0))
 	streams := m.isTyped() && m.delivery != rpc.DeliveryCall && !m.isCast()
-	f.want(err, rpc.TooLarge, !streams, "this server takes 10240")
+	f.want(err, rpc.TooLarge, !streams, "this server accepts at most 10240")
 }
 
 // testResultTooLarge checks results that the server does not send because of their size, and
