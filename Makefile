@@ -139,7 +139,7 @@ bench-python: $(VENV)/.installed ## Compare calls of the Python package with raw
 SIMULATE_FLAGS = $(if $(AGENTS),-agents $(AGENTS)) $(if $(HUBS),-hubs $(HUBS)) $(if $(CHURN),-churn $(CHURN))
 
 .PHONY: simulate
-simulate: ## Run 10,000 servers and 3 hubs in one process, and say what they take; it needs 7 GB of memory
+simulate: ## Run 10,000 servers and 3 hubs in one process, and say what they take; it needs 10 GB of memory
 	@$(GO) run ./internal/simulate $(SIMULATE_FLAGS)
 
 .PHONY: fuzz
