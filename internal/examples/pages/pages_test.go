@@ -89,8 +89,12 @@ func TestNovaRPCReadme(t *testing.T) {
 		{Pattern: regexp.MustCompile(`since \d\d:\d\d:\d\d`), Instead: "since NOW"},
 		{Pattern: regexp.MustCompile(`scheduler-\d+`), Instead: "scheduler-1"},
 	}, varying...)
+	// A script types faster than the workers start. Each says in its file when it consumes.
+	const await = "until [ -s .bin/compute1.log ] && [ -s .bin/compute2.log ]; do sleep 0.1; done; "
 	programtest.ReadSession(t, repository+"/examples/nova-rpc/README.md").
 		Replace("go run ./examples/nova-rpc", programtest.Path("nova-rpc")).
+		Replace("go build -o .bin/ ./examples/nova-rpc", "go build -o .bin/ ./examples/nova-rpc && rm -f .bin/compute?.log").
+		Replace(".bin/nova-rpc --transport local:// --workers 0", await+".bin/nova-rpc --transport local:// --workers 0").
 		Replace("local://", programtest.Local(t)).
 		Run(t, repository, programtest.Local(t), masks...)
 }
