@@ -13,7 +13,7 @@ import pytest
 from conftest import until
 
 import oslorpc
-from oslorpc import grpcserver
+from oslorpc import grpcrpc, grpcserver
 from oslorpc.connection import CALL, GET_INFO
 from oslorpc.errors import Kind
 from oslorpc.grpcrpc import Rpc
@@ -111,10 +111,10 @@ def test_a_stop_waits_until_results_are_sent(opened, topic, monkeypatch):
     dispatcher = server._engine.host.services.servers[0].dispatcher
     answer, go_on, events = Rpc._answer, threading.Event(), []
 
-    def late(rpc, message):
+    def late(*args):
         assert go_on.wait(20)
         events.append("sent")
-        answer(rpc, message)
+        answer(*args)
 
     monkeypatch.setattr(Rpc, "_answer", late)
 
@@ -133,6 +133,45 @@ def test_a_stop_waits_until_results_are_sent(opened, topic, monkeypatch):
         assert result.result(20) == 1
         stopping.result(20)
     assert events == ["sent", "stopped"]
+
+
+def test_an_rpc_ends_once(monkeypatch):
+    """A method's thread and the event loop may try to end it at the same time."""
+    sent = []
+    monkeypatch.setattr(Rpc, "_start_if_open", lambda self, operations, tag: sent.append(operations))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            for n in range(500):
+                rpc = Rpc.__new__(Rpc)
+                rpc._lock, rpc._ended, rpc._began, rpc._trailing = threading.Lock(), False, False, None
+                rpc._handler = grpc.unary_unary_rpc_method_handler(None)
+                ready = threading.Barrier(4)
+
+                def end(i, rpc=rpc, ready=ready):
+                    ready.wait()
+                    rpc.finish(4, "late") if i % 2 else rpc.promise(b"")()
+
+                list(threads.map(end, range(4)))
+                assert len(sent) == n + 1
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_an_answer_has_no_trailers_of_a_late_error(monkeypatch):
+    """The deadline may pass between the end of the method and the sending of its result."""
+    made = []
+    monkeypatch.setattr(grpcrpc.core, "SendStatusFromServerOperation", lambda *args: made.append(args))
+    monkeypatch.setattr(Rpc, "_start_if_open", lambda self, operations, tag: True)
+    rpc = Rpc.__new__(Rpc)
+    rpc._lock, rpc._ended, rpc._began, rpc._trailing = threading.Lock(), False, False, None
+    rpc._handler = grpc.unary_unary_rpc_method_handler(None)
+    send = rpc.promise(b"")
+    rpc.set_trailing_metadata((("grpc-status-details-bin", b"x"),))
+    rpc.finish(4, "late")
+    send()
+    assert made == [(None, 0, b"", 0)]
 
 
 def test_a_caller_that_leaves_cancels_the_method(served):

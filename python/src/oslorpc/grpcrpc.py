@@ -184,28 +184,33 @@ class Rpc:
 
     def reply(self, message: Any) -> None:
         """Send the only answer, and end the RPC."""
-        if not self._ended:
-            self._ended = True
-            self._answer(message)
+        self.promise(message)()
 
     def promise(self, message: Any) -> Callable[[], None]:
         """Return a function that sends the only answer. From now on, nothing else ends the RPC."""
-        if self._ended:
+        if not self._claim():
             return lambda: None
-        self._ended = True
-        return lambda: self._answer(message)
+        trailing = self._trailing  # an error that comes too late sets others
+        return lambda: self._answer(message, trailing)
 
-    def _answer(self, message: Any) -> None:
-        status = core.SendStatusFromServerOperation(self._trailing, _OK, b"", 0)
+    def _answer(self, message: Any, trailing: Any) -> None:
+        status = core.SendStatusFromServerOperation(trailing, _OK, b"", 0)
         message = core.SendMessageOperation(self._written(message), 0)
         self._start_if_open((*self._beginning(), message, status), self._sent)
 
     def finish(self, code: int, text: str) -> None:
         """End the RPC with a status, unless it has one."""
-        if not self._ended:
-            self._ended = True
+        if self._claim():
             status = core.SendStatusFromServerOperation(self._trailing, code, text.encode("utf-8", "replace"), 0)
             self._start_if_open((*self._beginning(), status), self._sent)
+
+    def _claim(self) -> bool:
+        """Whether the caller may end the RPC. It is true once: a method's thread and the event loop
+        may both try.
+        """
+        with self._lock:
+            first, self._ended = not self._ended, True
+        return first
 
     def _written(self, message: Any) -> bytes:
         write = self._handler.response_serializer
