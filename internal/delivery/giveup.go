@@ -38,7 +38,7 @@ func unseen(ctx context.Context, err error) error {
 
 // errSilence is the cause if a monitored call is given up because no instance took it within
 // Message.Silence. The caller cannot tell that from the silence of a hung server.
-var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)
+var errSilence = fmt.Errorf("no server took the call within the call monitor's timeout: %w", context.DeadlineExceeded)
 
 // gaveUp returns the error of a message that was not sent before the deadline passed or the caller
 // canceled it. Last is why it was not sent.

@@ -16,7 +16,7 @@ func givenVersion(mark, version string) (rpc.Version, error) {
 		return v, failure.Invalid("%s: %v", mark, err)
 	}
 	if v == (rpc.Version{}) {
-		return v, failure.Invalid("%s was given version 0.0, in which nothing exists", mark)
+		return v, failure.Invalid("%s is version 0.0, which means no version: give a later one, or leave it out", mark)
 	}
 	return v, nil
 }
@@ -26,11 +26,11 @@ func givenVersion(mark, version string) (rpc.Version, error) {
 func checkHistory(since, deprecated, endpoint rpc.Version) error {
 	switch {
 	case since.Compare(endpoint) > 0:
-		return failure.Invalid("it is since %s, and the endpoint implements %s", since, endpoint)
+		return failure.Invalid("Since is %s, but the endpoint implements %s: raise the endpoint's version, or lower Since", since, endpoint)
 	case deprecated.Compare(endpoint) > 0:
-		return failure.Invalid("it is deprecated in %s, and the endpoint implements %s", deprecated, endpoint)
+		return failure.Invalid("Deprecated is %s, but the endpoint implements %s: raise the endpoint's version, or lower Deprecated", deprecated, endpoint)
 	case deprecated != rpc.Version{} && deprecated.Compare(since) < 0:
-		return failure.Invalid("it is deprecated in %s, before it appeared in %s", deprecated, since)
+		return failure.Invalid("Deprecated is %s, which is earlier than Since, %s", deprecated, since)
 	default:
 		return nil
 	}

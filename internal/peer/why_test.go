@@ -138,7 +138,7 @@ func TestNamesInSentences(t *testing.T) {
 // An attempt that the caller's deadline ended says nothing about the process.
 func TestConnectingThatTookTooLong(t *testing.T) {
 	p := newPeer(carrier.Key{Addr: "h:1"}, nil)
-	for _, err := range []error{context.DeadlineExceeded, fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)} {
+	for _, err := range []error{context.DeadlineExceeded, fmt.Errorf("no server took the call: %w", context.DeadlineExceeded)} {
 		kind, got := p.Explain("v2", err)
 		want := "server v2 at h:1 could not be connected to in time; its process may be hung, or the network may not reach it"
 		if kind != rpc.Unreachable || got != want {

@@ -26,7 +26,7 @@ func (t *Trust) CheckServing(address string) error {
 	if t.Secure() || t.config.Plaintext || connection.IsLocal(address) {
 		return nil
 	}
-	return failure.Invalid("other machines can reach %q, and without TLS read and send anything: use WithTrust with CA, Cert and Key, "+
+	return failure.Invalid("other machines can reach %q, and without TLS they could read and send anything: use WithTrust with CA, Cert and Key, "+
 		"or with Plaintext if you mean it", address)
 }
 

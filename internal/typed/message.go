@@ -1,6 +1,7 @@
 package typed
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -119,10 +120,10 @@ func (c *compiler) fill(p *plan) error {
 // droppable returns an error if a field must not be removed from a message.
 func droppable(d protoreflect.FieldDescriptor) error {
 	if o := d.ContainingOneof(); o != nil && !o.IsSynthetic() {
-		return fmt.Errorf("may not be dropped: it is in oneof %s", o.Name())
+		return fmt.Errorf("older_peers must not be OLDER_PEERS_DROP: the field is in oneof %s", o.Name())
 	}
 	if d.Cardinality() == protoreflect.Required {
-		return fmt.Errorf("may not be dropped: it is required")
+		return errors.New("older_peers must not be OLDER_PEERS_DROP: the field is required")
 	}
 	return nil
 }

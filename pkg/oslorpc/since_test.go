@@ -42,16 +42,16 @@ func TestMarksThatDoNotFit(t *testing.T) {
 		return oslorpc.Endpoint{Version: "1.3", Methods: map[string]oslorpc.Method{"foo": m}}
 	}
 	for text, e := range map[string]oslorpc.Endpoint{
-		"Since: version \"1\" is malformed":                with(foo.Since("1")),
-		"Deprecated: version \"\" is malformed":            with(foo.Deprecated("")),
-		"Since was given version 0.0":                      with(foo.Since("0.0").Expose()),
-		"since 1.4, and the endpoint implements":           with(foo.Since("1.4")),
-		"deprecated in 2.0, and the endpoint":              with(foo.Deprecated("2.0")),
-		"deprecated in 1.1, before it appeared":            with(foo.Deprecated("1.1").Since("1.2")),
-		"Func was given nil":                               with(oslorpc.Func[oslorpc.NoArgs, any](nil).Since("x")),
-		"fallback of endpoint":                             {Fallback: foo.Since("1.1")},
-		"endpoint \"n\": invalid use: it is since 1.1":     {Namespace: "n", Since: "1.1"},
-		"endpoint \"n\": invalid use: Deprecated: version": {Namespace: "n", Deprecated: "x"},
+		"Since: version \"1\" is malformed":                   with(foo.Since("1")),
+		"Deprecated: version \"\" is malformed":               with(foo.Deprecated("")),
+		"Since is version 0.0":                                with(foo.Since("0.0").Expose()),
+		"Since is 1.4, but the endpoint implements 1.3":       with(foo.Since("1.4")),
+		"Deprecated is 2.0, but the endpoint implements 1.3":  with(foo.Deprecated("2.0")),
+		"Deprecated is 1.1, which is earlier than Since, 1.2": with(foo.Deprecated("1.1").Since("1.2")),
+		"Func was given nil":                                  with(oslorpc.Func[oslorpc.NoArgs, any](nil).Since("x")),
+		"fallback of endpoint":                                {Fallback: foo.Since("1.1")},
+		"endpoint \"n\": invalid use: Since is 1.1":           {Namespace: "n", Since: "1.1"},
+		"endpoint \"n\": invalid use: Deprecated: version":    {Namespace: "n", Deprecated: "x"},
 	} {
 		s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "net1"})
 		s.Add(e)

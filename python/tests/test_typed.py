@@ -129,8 +129,8 @@ def test_wrong_methods(name, mark, why):
 @pytest.mark.parametrize(
     ("name", "rules", "why"),
     [
-        ("pinned", {"since": "1.1", "older_peers": options_pb2.OLDER_PEERS_DROP}, "it is in a oneof"),
-        ("nosince", {"older_peers": options_pb2.OLDER_PEERS_DROP}, "older_peers needs since|it is in a oneof"),
+        ("pinned", {"since": "1.1", "older_peers": options_pb2.OLDER_PEERS_DROP}, "the field is in a oneof"),
+        ("nosince", {"older_peers": options_pb2.OLDER_PEERS_DROP}, "older_peers needs since|the field is in a oneof"),
         ("badsince", {"since": "one"}, "since: version 'one' is malformed"),
     ],
 )

@@ -2,6 +2,7 @@ package memcarrier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -143,12 +144,14 @@ func (l *Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 		err = l.carrier.takes(len(result))
 	}
 	if err != nil && context.Cause(ctx) == errQuiet && rpc.KindOf(err) == rpc.Canceled { //nolint:errorlint // It is that value.
-		err = &rpc.Error{Kind: rpc.MonitorTimeout, Cause: errQuiet, Message: fmt.Sprintf("%v for %v; the method may have run", errQuiet, r.Silence)}
+		err = &rpc.Error{Kind: rpc.MonitorTimeout, Cause: errQuiet, Message: fmt.Sprintf(
+			"neither a heartbeat nor the reply came for %v; the method may have run", r.Silence)}
 	}
 	return carrier.Reply{Result: result}, err
 }
 
-var errQuiet = fmt.Errorf("no sign of life came")
+// errQuiet is the cause with which a monitored call is canceled when no heartbeat came.
+var errQuiet = errors.New("no heartbeat came in time")
 
 // monitor returns a context that ends when no heartbeat comes from the process for r.Silence.
 func (l *Link) monitor(ctx context.Context, r *carrier.Request) (context.Context, context.CancelCauseFunc) {

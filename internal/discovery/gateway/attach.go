@@ -134,7 +134,7 @@ func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	}
 	st := &spb.Status{}
 	if err := proto.Unmarshal(encoded, st); err != nil || st.GetCode() == int32(codes.OK) {
-		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s: its answer cannot be understood", a.addr)}
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s: it sent a malformed answer; check that the address is a gateway's, and upgrade the gateway if it is older", a.addr)}
 	}
 	return refused(ctx, a.conn, a.addr, status.FromProto(st).Err())
 }

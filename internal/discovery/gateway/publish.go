@@ -88,7 +88,7 @@ func (p *publisher) Publish(ctx context.Context, list []rpc.Instance) error {
 	case s == nil && len(list) == 0:
 		return nil
 	case s == nil:
-		return failure.Invalid("servers are published at a gateway that cannot be reached through it")
+		return failure.Invalid("Publish without Attach: a gateway reaches the servers only through the listener that Attach returns")
 	default:
 		return s.publish(ctx, list)
 	}

@@ -150,7 +150,7 @@ func checkType(typ any) error {
 	case typ == nil:
 		return nil
 	case !isText:
-		return errors.New("its type (typ) is not a text")
+		return errors.New("its type (typ) is not a string: it must be JWT or at+jwt, or left out")
 	default:
 		switch strings.TrimPrefix(strings.ToLower(text), "application/") { // RFC 7515, 4.1.9
 		case "jwt", "at+jwt":

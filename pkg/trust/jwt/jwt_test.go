@@ -312,5 +312,5 @@ func TestTypes(t *testing.T) {
 	for _, typ := range []any{"", "JOSE", "logout+jwt", "dpop+jwt", "secevent+jwt", "application/application/jwt", "at+jwt ", "text/jwt", strings.Repeat("x", 1000)} {
 		wantRefused(t, v, of(typ), "its type (typ) is")
 	}
-	wantRefused(t, v, of(7), "its type (typ) is not a text")
+	wantRefused(t, v, of(7), "its type (typ) is not a string")
 }

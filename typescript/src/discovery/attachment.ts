@@ -268,5 +268,8 @@ function decode(bytes: Uint8Array): RPCError {
   } catch {
     // The bytes are not a status: see below.
   }
-  return new RPCError("Unreachable", "its answer cannot be understood");
+  return new RPCError(
+    "Unreachable",
+    "it sent a malformed answer; check that the address is a gateway's, and upgrade the gateway if it is older",
+  );
 }

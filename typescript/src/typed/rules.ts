@@ -29,7 +29,9 @@ export function ruleOf(field: DescField): Rule {
   if (rule === undefined) {
     rule = hasOption(field, fieldOption) ? read(String(field), getOption(field, fieldOption)) : always;
     if (rule.drop && pinned(field)) {
-      throw new TypeError(`${field}: may not be dropped: it is in a oneof, or required`);
+      throw new TypeError(
+        `${field}: older_peers must not be OLDER_PEERS_DROP: the field is in a oneof, or required`,
+      );
     }
     fieldRules.set(field, rule);
   }

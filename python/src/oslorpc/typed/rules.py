@@ -85,7 +85,8 @@ class Rules:
         pinned = required or (d.containing_oneof is not None and not proto.proto3_optional)
         rule = _read(f"field {d.full_name}", d.GetOptions(), options.field)
         if rule.drop and pinned:
-            raise invalid(f"field {d.full_name}: may not be dropped: it is in a oneof, or required")
+            why = "older_peers must not be OLDER_PEERS_DROP: the field is in a oneof, or required"
+            raise invalid(f"field {d.full_name}: {why}")
         message, enum, entry = d.message_type, d.enum_type, False
         if repeated and message is not None and message.GetOptions().map_entry:
             value = message.fields_by_name["value"]
