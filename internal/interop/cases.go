@@ -75,7 +75,7 @@ func (c *cell) takeTurns() error {
 			return err
 		}
 		if time.Now().After(late) {
-			return fmt.Errorf("for %v, calls reached %v alone", patience, seen)
+			return fmt.Errorf("for %v, calls reached only %v", patience, seen)
 		}
 	}
 }
@@ -192,8 +192,8 @@ func deadline(_ context.Context, c *cell) error {
 	return c.learns(c.servers[0], n)
 }
 
-// learns waits until the method reports that it was canceled. Servers of oslo.messaging do not
-// learn about this, so there learns returns immediately.
+// learns waits until the method reports that it was canceled. Servers of oslo.messaging are not
+// told, so learns does not wait for them.
 func (c *cell) learns(s *server, note string) error {
 	if c.of.Server.is(oslo) {
 		return nil
@@ -245,8 +245,8 @@ func cancelCall(c *cell) error {
 	return c.learns(c.servers[0], n)
 }
 
-// longSeconds is longer than a gRPC server with default options keeps a client that sends
-// keepalives every ten seconds.
+// longSeconds is how long a long call takes. By then, a gRPC server with default options would have
+// disconnected a client that sends keepalives every ten seconds.
 const longSeconds = 60
 
 // longCalls makes a monitored call, and a call that is not monitored, to a server that gets no

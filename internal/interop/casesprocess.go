@@ -41,7 +41,7 @@ func killed(ctx context.Context, c *cell) error {
 		return err
 	}
 	if took := time.Since(at); took > atOnce {
-		return fmt.Errorf("the caller knows of the kill after %v", took)
+		return fmt.Errorf("the caller learned of the kill only after %v", took)
 	}
 	if err := c.failed("the call", reply, wire.Error{Kind: rpc.OutcomeUnknown.Name(), Server: serverA}); err != nil {
 		return err

@@ -45,7 +45,7 @@ func (c *client) take(line []byte) error {
 	defer c.mu.Unlock()
 	waiting := c.waiting[r.ID]
 	if waiting == nil {
-		return errors.New("that answers no request")
+		return errors.New("no outstanding request has this ID")
 	}
 	delete(c.waiting, r.ID)
 	waiting <- r
@@ -69,7 +69,7 @@ func (c *client) begin(r wire.Request) (*outstanding, error) {
 	c.waiting[r.ID] = o.reply
 	c.mu.Unlock()
 	if err := c.out.Write(r); err != nil {
-		return nil, fmt.Errorf("%s takes no request: %w", c.name, err)
+		return nil, fmt.Errorf("sending a request to %s: %w", c.name, err)
 	}
 	return o, nil
 }

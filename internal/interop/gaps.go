@@ -14,14 +14,14 @@ var gaps = []gap{
 	{name: "gather", client: oslo, why: "oslo.messaging has no gather"},
 	{name: "multicall", client: oslo, why: "oslo.messaging has no multicall: a method returns one result"},
 	{name: "multicall", server: oslo, why: "oslo.messaging has no multicall: a method returns one result"},
-	{name: "cancellation", client: oslo, why: "oslo.messaging has no way to break off a call"},
+	{name: "cancellation", client: oslo, why: "oslo.messaging cannot cancel a call"},
 	{name: "cancellation", client: blocking, server: oslo, why: noCancel + ", and there is no multicall"},
 }
 
-// remarks lists the parts of a case that are not checked with some client, although the rest of the
-// case is.
+// remarks lists the parts of cases that are not checked with some clients or servers. The rest of
+// each case is checked.
 var remarks = []gap{{
-	name: "cancellation", client: blocking, why: noCancel + ": the cell breaks off a multicall, as the others do too",
+	name: "cancellation", client: blocking, why: noCancel + ": the cell cancels only a multicall",
 }, {
 	name: "cancellation", server: oslo,
 	why: "oslo.messaging does not tell a method that its caller has left: the cell checks the caller",
@@ -33,7 +33,7 @@ var remarks = []gap{{
 	why: "oslo.messaging does not report on a fanout: the cell checks that all servers run it",
 }}
 
-// Gap returns why a cell cannot exist, or "" if it can.
+// gap returns why a cell cannot exist, or "" if it can.
 func (c Cell) gap() string {
 	for _, g := range gaps {
 		if g.fits(c) {

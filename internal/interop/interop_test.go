@@ -79,7 +79,7 @@ call                            ok    FAIL
 cancellation                    (a)   ok(b)
 
 (a)  the library cannot
-(b)  a call that blocks a thread cannot be canceled: the cell breaks off a multicall, as the others do too
+(b)  a call that blocks a thread cannot be canceled: the cell cancels only a multicall
 
 FAIL call, py to go: it does not answer
 
@@ -106,7 +106,7 @@ func TestGapsNameCells(t *testing.T) {
 			fits = fits || g.fits(c)
 		}
 		if !fits || g.why == "" {
-			t.Errorf("no cell is as in %+v", g)
+			t.Errorf("no cell matches %+v", g)
 		}
 	}
 }
@@ -155,11 +155,11 @@ func TestFailed(t *testing.T) {
 		got := right()
 		change(got)
 		if c.failed("it", &wire.Reply{Error: got}, want) == nil {
-			t.Errorf("another %s is no failure", name)
+			t.Errorf("another %s is accepted", name)
 		}
 	}
 	if c.failed("it", &wire.Reply{Result: []byte("1")}, want) == nil {
-		t.Error("a result is no failure")
+		t.Error("a result is accepted in place of an error")
 	}
 }
 
@@ -178,6 +178,6 @@ func TestOnceMore(t *testing.T) {
 		}
 	}
 	if s.take([]byte("Traceback")) == nil {
-		t.Error("a line that is no event is taken for one")
+		t.Error("a line that is not an event is accepted")
 	}
 }

@@ -28,7 +28,7 @@ type process struct {
 	name   string
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	exited chan struct{} // closed when it has ended, and all that it printed is read
+	exited chan struct{} // closed when it has ended and all its output was read
 	log    tail
 }
 

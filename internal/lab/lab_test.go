@@ -113,7 +113,7 @@ func TestSabotageIsFound(t *testing.T) {
 					forms[history.Form(form)] = true
 				}
 				if !slices.Contains(c.promises, v.Promise) {
-					t.Errorf("it is taken for %q: %v %s", v.Promise, v.IDs, v.Text)
+					t.Errorf("an unexpected violation of %q: %v %s", v.Promise, v.IDs, v.Text)
 				}
 			}
 			for _, promise := range c.promises {
@@ -123,7 +123,7 @@ func TestSabotageIsFound(t *testing.T) {
 			}
 			for _, form := range c.forms {
 				if !forms[form] && c.sabotage != role.Leak {
-					t.Errorf("no violation of a %s is found", form)
+					t.Errorf("no violation names a %s", form)
 				}
 			}
 		})

@@ -31,7 +31,7 @@ func TestTrackRecord(t *testing.T) {
 	}
 	_, record, found := strings.Cut(string(document), "## Track record")
 	if !found {
-		t.Fatal("there is no track record")
+		t.Fatal("docs/reliability.md has no section \"Track record\"")
 	}
 	rows := 0
 	for line := range strings.Lines(record) {
@@ -42,12 +42,12 @@ func TestTrackRecord(t *testing.T) {
 		rows++
 		for _, name := range quoted.FindAllStringSubmatch(cells[3], -1) {
 			if !slices.Contains(there, name[1]) {
-				t.Errorf("there is no test and no scenario %q", name[1])
+				t.Errorf("the track record names %q, which is neither a test nor a scenario", name[1])
 			}
 		}
 	}
 	if rows < 30 {
-		t.Errorf("%d faults were read", rows)
+		t.Errorf("the track record has only %d faults: is its table malformed?", rows)
 	}
 }
 

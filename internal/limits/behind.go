@@ -1,14 +1,15 @@
 package limits
 
-// maxBehind bounds the callers that are remembered because they came through gateways. When it is
-// exceeded, all are forgotten that have no connection of their own, with what they used of their
-// rate.
+// maxBehind bounds the callers that are remembered because they came through gateways. When more
+// come, all callers without a connection of their own are forgotten, with the part of their rate
+// that they used.
 const maxBehind = 4096
 
-// Behind returns the caller on whose behalf this one, a gateway that is trusted to name its
-// callers, sends a message: an identity, or, if that is empty, what it shares with others. It has
-// the limits of a caller, together with its own connections if it has any. From then on, the
-// gateway itself has only the limits of connections, since it stands for all its callers.
+// Behind returns the caller for whom this one sends a message. This one is a gateway that is
+// trusted to name its callers. The caller has an identity, or, if that is empty, is known by what
+// it shares with others. It has the limits of a caller, together with its own connections if it has
+// any. From then on, the gateway itself has only the limits of connections, since it stands for all
+// its callers.
 func (c *Caller) Behind(identity, shared string) *Caller {
 	c.top().carries.Store(true)
 	b := c.budget

@@ -25,10 +25,10 @@ func TestBehind(t *testing.T) {
 	}
 	for name, c := range map[string]*Caller{"ann": ann, "bob": bob, "anonymous": anonymous} {
 		if c.IsFast() || !c.IsFast() {
-			t.Errorf("%s may not send one message, or more", name)
+			t.Errorf("%s may not send exactly one message", name)
 		}
 		if want := map[string]int{"ann": 5, "bob": 5, "anonymous": 7}[name]; c.Part(10, 1) != want || c.PartOfWorkers(10, 1) != want {
-			t.Errorf("%s has %d and %d of 10", name, c.Part(10, 1), c.PartOfWorkers(10, 1))
+			t.Errorf("%s has the parts %d and %d of 10", name, c.Part(10, 1), c.PartOfWorkers(10, 1))
 		}
 	}
 	for range 3 {
@@ -39,7 +39,7 @@ func TestBehind(t *testing.T) {
 	if gateway.Part(10, 1) != 10 || gateway.PartOfWorkers(10, 1) != 10 {
 		t.Error("the gateway has a share")
 	}
-	own.Leave() // what it used of its rate is remembered
+	own.Leave() // the used part of its rate is remembered
 	if again := b.Join("dns:ann", ""); again != ann || !again.IsFast() {
 		t.Error("a caller that connects again has another account")
 	}

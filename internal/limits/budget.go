@@ -33,8 +33,8 @@ type Budget struct {
 	behind  int // how many callers are remembered that came through gateways
 }
 
-// poolShare is the divisor for the size of a pool: a quarter of the memory. The garbage collector
-// needs as much again as is in use, and the program needs memory, too.
+// poolShare is the divisor for the size of a pool: each gets a quarter of Limits.Memory. The rest
+// is a reserve, since the garbage collector needs more memory than is in use.
 const poolShare = 4
 
 // New returns a budget. No field of the limits may be zero.
@@ -143,7 +143,7 @@ func (c *Caller) top() *Caller {
 // Parent returns the caller that this one is a part of, or nil if there is none.
 func (c *Caller) Parent() *Caller { return c.parent }
 
-// String returns the identity or the address.
+// String returns the identity, or what the caller shares with others, such as its address.
 func (c *Caller) String() string { return c.key }
 
 // Refused counts a refusal of the caller.

@@ -48,7 +48,7 @@ func TestStringsAreNotScanned(t *testing.T) {
 		t.Errorf("%d bytes of text are estimated at %d", len(text), n)
 	}
 	if IsDeep(text, 5) {
-		t.Error("a string is taken for nested")
+		t.Error("brackets within a string count as nesting")
 	}
 }
 

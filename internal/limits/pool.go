@@ -54,8 +54,8 @@ func (p *Pool) Acquire(ctx context.Context, c *Caller, n int) (*Claim, error) {
 	}
 }
 
-// Waits reports whether a claim waits that releasing bytes of this caller may help: a claim of the
-// caller itself, or one for which the pool has no room.
+// Waits reports whether a claim waits that may be granted once this caller releases bytes: a claim
+// of the caller itself, or one for which the pool has no room.
 func (p *Pool) Waits(c *Caller) bool {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()
@@ -111,8 +111,8 @@ func (p *Pool) isAhead(c *Caller) bool {
 }
 
 // serve grants the claims that fit, in the order of their arrival. A claim that exceeds its
-// caller's share lets later ones pass. A claim for which the pool has no room does not. The lock is
-// held.
+// caller's share lets later ones pass. A claim for which the pool has no room blocks later ones.
+// The lock is held.
 func (p *Pool) serve() {
 	kept, full := p.waiting[:0], false
 	for _, w := range p.waiting {

@@ -58,7 +58,7 @@ func TestLargeClaims(t *testing.T) {
 	claims(t, b.Requests, a, 1, false) // although it would fit: it is beyond the share
 	large.Release()
 	if !huge.Granted() {
-		t.Error("a claim larger than the pool waits for ever")
+		t.Error("a claim larger than the pool is not granted")
 	}
 }
 
@@ -97,14 +97,14 @@ func TestConnectionsOfACaller(t *testing.T) {
 	b := New(rpc.Limits{CallerConnections: 2}.WithDefaults(), slog.New(slog.DiscardHandler))
 	first := b.Join("a", "")
 	if b.Join("a", "") != first || b.Join("a", "") != nil || b.Join("b", "") == nil {
-		t.Error("an identity has another number of connections")
+		t.Error("an identity may have more or fewer connections than its limit")
 	}
 	first.Leave()
 	if b.Join("a", "") == nil {
 		t.Error("a connection that ended counts")
 	}
 	if b.Join("", "192.0.2.1") == nil || b.Join("", "192.0.2.1") == nil || b.Join("", "192.0.2.1") != nil {
-		t.Error("an address has another number of connections")
+		t.Error("an address may have more or fewer connections than its limit")
 	}
 }
 
@@ -121,7 +121,7 @@ func TestRateOfACaller(t *testing.T) {
 				}
 			}
 			if sent != want {
-				t.Errorf("%s sends %d messages at once, want %d", who, sent, want)
+				t.Errorf("%s may send %d messages at once, want %d", who, sent, want)
 			}
 		}
 		a := b.Join("a", "")
@@ -141,7 +141,7 @@ func TestRateOfACaller(t *testing.T) {
 func TestPartOfWorkers(t *testing.T) {
 	c := New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler)).Join("a", "")
 	if c.PartOfWorkers(64, 8) != 48 || c.Part(64, 8) != 32 || c.PartOfWorkers(7, 8) != 7 {
-		t.Errorf("of 64 it has %d workers and %d of the rest", c.PartOfWorkers(64, 8), c.Part(64, 8))
+		t.Errorf("its part of 64 is %d for workers and %d for others", c.PartOfWorkers(64, 8), c.Part(64, 8))
 	}
 }
 

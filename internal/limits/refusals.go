@@ -16,7 +16,7 @@ const (
 	Streams     Reason = "too many open RPCs"
 	Unfinished  Reason = "a request was not finished in time"
 	Unread      Reason = "an answer was not read in time"
-	DecodedSize Reason = "a message is too large as values"
+	DecodedSize Reason = "a message is too large when decoded"
 	Depth       Reason = "a message is nested too deeply"
 	Rate        Reason = "too many messages a second"
 	WorkerShare Reason = "the queue has no more room for this caller"

@@ -81,7 +81,7 @@ func seqs(t *testing.T, b []byte) (list []uint64) {
 	return list
 }
 
-// Frames that wait at the same time travel together as far as they fit, control frames first.
+// Frames that wait at the same time share a message as far as they fit, control frames first.
 func TestFramesTravelTogether(t *testing.T) {
 	l := newLine()
 	l.push(1, 10, Single)
@@ -102,20 +102,20 @@ func TestFramesTravelTogether(t *testing.T) {
 		got = append(got, seqs(t, b))
 	}
 	if want := [][]uint64{{3, 1}, {5}, {6, 7, 2}, {8}, {9}}; fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("they travel as %v, want %v", got, want)
+		t.Errorf("the messages are %v, want %v", got, want)
 	}
 	if want := "[3<nil> 1<nil> 5<nil> 6<nil> 7<nil> 2<nil> 8<nil> 9<nil>]"; strings.ReplaceAll(fmt.Sprint(l.sent), " <nil>", "<nil>") != want {
-		t.Errorf("the owner hears of %v, want %v", l.sent, want)
+		t.Errorf("the owner was told of %v, want %v", l.sent, want)
 	}
 	if !l.IsQuiet() || !gone.Waits() && gone.Left() {
-		t.Error("it is not quiet")
+		t.Error("the sender is not quiet")
 	}
 	if slices.ContainsFunc(l.leaving[:cap(l.leaving)], func(o *Outgoing) bool { return o != nil }) || len(l.batch.frames) > 0 {
-		t.Error("it holds frames that were sent")
+		t.Error("the sender still holds frames that were sent")
 	}
 }
 
-// Frames that are pushed while others are sent go next, without a goroutine for each.
+// Frames that are pushed while others are sent leave next, without a goroutine for each.
 func TestFramesThatComeMeanwhile(t *testing.T) {
 	l := newLine()
 	pushed := uint64(1)
@@ -131,7 +131,7 @@ func TestFramesThatComeMeanwhile(t *testing.T) {
 	l.crowded = true
 	l.Drain()
 	if len(l.messages) != 4 || len(seqs(t, l.messages[3])) != 2 {
-		t.Errorf("they travel as %d messages", len(l.messages))
+		t.Errorf("they were sent in %d messages", len(l.messages))
 	}
 }
 

@@ -84,8 +84,9 @@ type Sender struct {
 }
 
 const (
-	// Crowd is the number of messages in progress from which on a sending goroutine lets others
-	// push first. Under load, most frames then share a message, and without load no message waits.
+	// Crowd is a number of messages in progress. From this number on, a sending goroutine lets
+	// others push first. Under load, most frames then share a message, and without load no message
+	// waits.
 	Crowd = 8
 	// turn is how many frames a pushing goroutine sends before another goroutine takes over.
 	turn = 32

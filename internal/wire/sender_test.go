@@ -44,8 +44,8 @@ func newOutlet(goOn chan struct{}) *outlet {
 	return o
 }
 
-// While a peer does not read, a pusher does not wait for the peer. Waiting frames leave in the
-// order of their lanes: control frames overtake messages, and messages overtake parts of results.
+// Push does not block while the peer does not read. Waiting frames leave in the order of their
+// lanes: control frames overtake messages, and messages overtake parts of results.
 func TestSenderOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -163,7 +163,7 @@ func TestMalformedSessionFrames(t *testing.T) {
 			t.Errorf("%s: there is no error", name)
 		}
 		if name == "names" || name == "two messages" {
-			continue // of requests alone
+			continue // only requests have these fields
 		}
 		if err := proto.Unmarshal(b, &SessionResponse{}); err == nil {
 			t.Errorf("%s: there is no error of a response", name)

@@ -239,7 +239,7 @@ func (m *SessionMessage) take(p *part) bool {
 func (m *SessionMessage) takeBytes(p *part) bool {
 	switch p.number {
 	case sessionMessage:
-		if m.given { // no encoder writes two, whose parts would have to be merged
+		if m.given { // no encoder writes two, and their parts would have to be merged
 			return false
 		}
 		m.given = true

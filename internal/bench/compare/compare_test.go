@@ -96,7 +96,7 @@ func TestMeasureCountsAllocations(t *testing.T) {
 func TestMeasureCountsProcessorTime(t *testing.T) {
 	before := cputime.Used()
 	if before == 0 {
-		t.Skip("this system is not asked")
+		t.Skip("this system does not report processor time")
 	}
 	w := Workload{Callers: 1, Ops: 1, Do: func() error {
 		for cputime.Used() < before+20*time.Millisecond {

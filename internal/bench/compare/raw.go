@@ -78,7 +78,7 @@ func newPlain(ctx context.Context, register func(grpc.ServiceRegistrar), dial []
 	}
 	p := &Plain{ClientConn: conn, server: grpc.NewServer(serve...)}
 	register(p.server)
-	p.serving.Go(func() { _ = p.server.Serve(listener) }) // what fails shows at the client
+	p.serving.Go(func() { _ = p.server.Serve(listener) }) // the client sees failures
 	return p, nil
 }
 

@@ -111,14 +111,14 @@ func (f *fleet) startNginx(ctx context.Context, file string) error {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, file, "-p", f.dir, "-c", config) //nolint:gosec // It is named by the one who measures.
+	cmd := exec.CommandContext(ctx, file, "-p", f.dir, "-c", config) //nolint:gosec // A flag names it.
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	f.nginxPID = cmd.Process.Pid
 	f.ends = append(f.ends, func() error {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended, which Wait tells
+		_ = cmd.Process.Signal(syscall.SIGTERM) // if it has ended, Wait returns why
 		return cmd.Wait()
 	})
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {

@@ -32,7 +32,7 @@ func play(ctx context.Context, role string, args []string) error {
 		return serve(ctx, args[0])
 	}
 	if args[1] != "" {
-		file, err := os.Create(args[1]) //nolint:gosec // It is named by the one who measures.
+		file, err := os.Create(args[1]) //nolint:gosec // A flag names it.
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func serve(ctx context.Context, url string) error {
 	raw := grpc.NewServer()
 	raw.RegisterService(&rawDesc, nil)
 	defer raw.Stop()
-	go func() { _ = raw.Serve(l) }() // what fails shows at the client
+	go func() { _ = raw.Serve(l) }() // the client sees failures
 	i, _ := s.Instance()
 	return ready(i.Addr, l.Addr().String())
 }

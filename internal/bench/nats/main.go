@@ -17,9 +17,9 @@
 // plain TCP.
 //
 // Further lines report the 99th percentile of the time of small calls, alone and beside four
-// callers of 16 MiB calls, for which NATS is not made. One more side, copying, shows what the
-// processors alone do to small calls: its large callers only copy 16 MiB of memory. The last lines
-// report the memory of an idle peer, at both ends together.
+// callers of 16 MiB calls, which NATS does not support. One more side, copying, shows how busy
+// processors alone slow small calls down: its large callers only copy 16 MiB of memory. The last
+// lines report the memory of an idle peer, at both ends together.
 package main
 
 import (

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// host takes the place of a test: the Consul agent belongs to it.
+// host stands in for a [testing.TB] to which the Consul agent belongs.
 type host struct {
 	failed  bool
 	cleanup []func()

@@ -108,7 +108,7 @@ func (c *checker) checkProcesses() {
 		if e.Detail != "" {
 			c.violatedf(Processes, nil, "%s ended with %s", e.Process, e.Detail)
 		} else if !slices.ContainsFunc(c.Exits, func(x *history.Exit) bool { return x.Process == e.Process }) {
-			c.violatedf(Processes, nil, "%s ended without a word", e.Process)
+			c.violatedf(Processes, nil, "%s ended without an exit record", e.Process)
 		}
 	}
 }

@@ -99,7 +99,7 @@ func TestGoodHistories(t *testing.T) {
 		},
 		"a method that was told to fail": func(h *history.History) { fail(h, history.Call, "Remote", false).Fails = true },
 		"a caller that gave up":          func(h *history.History) { fail(h, history.Call, "Canceled", false).Canceled = true },
-		"a failure of which was warned": func(h *history.History) {
+		"a failure that the scenario excuses": func(h *history.History) {
 			unrun(h, history.Call)
 			fail(h, history.Call, "Refused", true)
 			h.Excuses = []*history.Excuse{{From: at(0), Kinds: []string{"Refused"}}}
@@ -110,7 +110,7 @@ func TestGoodHistories(t *testing.T) {
 			run(h, o.ID, "s1")
 			o.Begin, o.End, o.Report = at(31000), at(31001), o.Report[:1]
 		},
-		"a report that admits to be incomplete": func(h *history.History) {
+		"a report that may be incomplete and says so": func(h *history.History) {
 			unrun(h, history.Fanout)
 			o := op(h, history.Fanout)
 			o.Report, o.Uncertain = nil, true
@@ -119,7 +119,7 @@ func TestGoodHistories(t *testing.T) {
 			h.Events = append(h.Events, &history.Event{What: history.Frozen, Process: "s1", At: at(5000)}, &history.Event{What: history.Thawed, Process: "s1", At: at(9000)})
 			fail(h, history.Call, "OutcomeUnknown", false)
 		},
-		"a message for a server by name that is dead": func(h *history.History) {
+		"a message for a named server that is dead": func(h *history.History) {
 			unrun(h, history.Call)
 			o := fail(h, history.Call, "NoInstance", true)
 			o.To, o.Begin, o.End, o.Deadline = "s2", at(33000), at(34000), at(34000)
@@ -149,20 +149,20 @@ func TestForgedHistories(t *testing.T) {
 		"a call that is ok and did not run":       {ExactlyOnce, func(h *history.History) { unrun(h, history.Call) }},
 		"an answer from another":                  {ExactlyOnce, func(h *history.History) { op(h, history.Call).Instance = "i-s2" }},
 		"a failure that is ok":                    {ExactlyOnce, func(h *history.History) { op(h, history.Call).Fails = true }},
-		"a remote error of what did not run":      {ExactlyOnce, func(h *history.History) { unrun(h, history.Call); fail(h, history.Call, "Remote", false).Fails = true }},
+		"a remote error, and it did not run":      {ExactlyOnce, func(h *history.History) { unrun(h, history.Call); fail(h, history.Call, "Remote", false).Fails = true }},
 		"safe to retry, and it ran":               {NeverRan, func(h *history.History) { fail(h, history.Call, "Canceled", true).Canceled = true }},
 		"no instance, and it ran":                 {NeverRan, func(h *history.History) { fail(h, history.Cast, "NoInstance", false).Canceled = true }},
 		"an accepted cast that did not run":       {CastRan, func(h *history.History) { unrun(h, history.Cast) }},
 		"an accepted typed cast that did not run": {CastRan, func(h *history.History) { unrun(h, history.TypedCast) }},
 		"a cast lost long before its server died": {CastRan, func(h *history.History) { unrun(h, history.Cast); op(h, history.Cast).To = "s2" }},
-		"a cast for one lost when another died": {CastRan, func(h *history.History) {
+		"a cast lost when a server died that it was not for": {CastRan, func(h *history.History) {
 			unrun(h, history.Cast)
 			o := op(h, history.Cast)
 			o.To, o.Begin, o.End = "s1", at(29000), at(29001)
 		}},
 		"accepted by a server that did not run it": {Report, func(h *history.History) { unrun(h, history.Fanout); run(h, op(h, history.Fanout).ID, "s1") }},
 		"a reply of a server that did not run it":  {Report, func(h *history.History) { unrun(h, history.Gather); run(h, op(h, history.Gather).ID, "s1") }},
-		"a reply that is another's":                {Report, func(h *history.History) { op(h, history.Gather).Report[0].By = "i-s2" }},
+		"a reply of another server":                {Report, func(h *history.History) { op(h, history.Gather).Report[0].By = "i-s2" }},
 		"skipped, and it ran": {Report, func(h *history.History) {
 			op(h, history.Fanout).Report[0].Verdict = history.Skipped
 			h.Excuses = []*history.Excuse{{From: at(0)}}
@@ -191,7 +191,7 @@ func TestForgedHistories(t *testing.T) {
 		"items out of order":                      {Whole, func(h *history.History) { op(h, history.TypedWatch).Gap = "item 2 came as number 1" }},
 		"a stream cut short at the server":        {Whole, func(h *history.History) { h.Streams[0].Items = 2 }},
 		"a stream that ended with an error there": {Whole, func(h *history.History) { h.Streams[0].Whole = false }},
-		"a stream that is whole for the server alone": {Whole, func(h *history.History) {
+		"a stream that is whole only at the server": {Whole, func(h *history.History) {
 			fail(h, history.TypedImport, "Canceled", false).Canceled = true
 			h.Streams[2].Items = 1
 		}},
@@ -211,23 +211,23 @@ func TestForgedHistories(t *testing.T) {
 			unrun(h, history.Call)
 			fail(h, history.Call, "NoInstance", true).To = "s1"
 		}},
-		"a goroutine is left":       {Leaks, func(h *history.History) { h.Exits[0].Goroutines = 1 }},
-		"a file is left open":       {Leaks, func(h *history.History) { h.Exits[1].Descriptors = []string{"7 pipe"} }},
-		"a process crashed":         {Processes, func(h *history.History) { h.Events[3].Detail = "exit status 2" }},
-		"a process said nothing":    {Processes, func(h *history.History) { h.Exits = h.Exits[:1] }},
-		"a process could not close": {Processes, func(h *history.History) { h.Exits[0].Error = "still busy" }},
-		"what the scenario saw":     {"a goal", func(h *history.History) { h.Violations = []*history.Violation{{Promise: "a goal"}} }},
+		"a goroutine is left":            {Leaks, func(h *history.History) { h.Exits[0].Goroutines = 1 }},
+		"a file is left open":            {Leaks, func(h *history.History) { h.Exits[1].Descriptors = []string{"7 pipe"} }},
+		"a process crashed":              {Processes, func(h *history.History) { h.Events[3].Detail = "exit status 2" }},
+		"a process wrote no exit record": {Processes, func(h *history.History) { h.Exits = h.Exits[:1] }},
+		"a process could not close":      {Processes, func(h *history.History) { h.Exits[0].Error = "still busy" }},
+		"what the scenario saw":          {"a goal", func(h *history.History) { h.Violations = []*history.Violation{{Promise: "a goal"}} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := good()
 			forged.forge(h)
 			found := Check(h, Default)
 			if len(found) == 0 {
-				t.Fatal("it is not found")
+				t.Fatal("no violation is found")
 			}
 			for _, v := range found {
 				if v.Promise != forged.promise {
-					t.Errorf("it is taken for %q: %s; want %q", v.Promise, v.Text, forged.promise)
+					t.Errorf("a violation of %q is found: %s; want only violations of %q", v.Promise, v.Text, forged.promise)
 				}
 			}
 		})

@@ -50,7 +50,7 @@ func (c *checker) checkVerdict(op *history.Operation, o history.Outcome, ran boo
 		return
 	case history.Skipped:
 		if ran {
-			c.violatedf(Report, ids, "%s is said to be skipped, and it ran there", where(o))
+			c.violatedf(Report, ids, "the report says that %s was skipped, and it ran there", where(o))
 		}
 	case history.Failed:
 		if ran && (o.Safe || slices.Contains(neverRan, o.Kind)) {

@@ -20,7 +20,7 @@ func (c *checker) checkStream(op *history.Operation) {
 	}
 	ends := c.streams[op.ID]
 	if len(ends) == 0 {
-		c.violatedf(Whole, ids, "it is ok, and no server brought it to its end")
+		c.violatedf(Whole, ids, "it is ok, and no server recorded its end")
 	}
 	for _, s := range ends {
 		if !s.Whole || s.Items != op.Asked {
@@ -43,7 +43,7 @@ func (c *checker) checkStreamEnds() {
 func (c *checker) checkDeadline(op *history.Operation) {
 	switch late := op.End.Sub(op.Deadline); {
 	case op.Hung:
-		c.violatedf(Deadline, []string{op.ID}, "its deadline was %s, and it has not ended at %s", clock(op.Deadline), clock(op.End))
+		c.violatedf(Deadline, []string{op.ID}, "its deadline was %s, and it had not ended at %s", clock(op.Deadline), clock(op.End))
 	case late > c.Slack:
 		c.violatedf(Deadline, []string{op.ID}, "it %s, %v after its deadline", said(op), late)
 	}

@@ -12,8 +12,8 @@ import (
 
 const suffix = ".jsonl"
 
-// Writer appends records to a file. It is safe for concurrent use: each record is one line, written
-// at once.
+// Writer appends records to a file. It is safe for concurrent use: it writes each record as one
+// line, with one write.
 type Writer struct{ file *os.File }
 
 // Create creates the file of a process in the directory of a run.

@@ -73,7 +73,7 @@ func TestCutOffLine(t *testing.T) {
 // A file that is not a history is an error.
 func TestNoHistory(t *testing.T) {
 	if _, err := Read(t.TempDir()); err == nil {
-		t.Error("an empty directory passes for a history")
+		t.Error("an empty directory was read as a history")
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "s1.jsonl"), []byte("garbage\n"), 0o600); err != nil {
@@ -87,7 +87,7 @@ func TestNoHistory(t *testing.T) {
 func TestForms(t *testing.T) {
 	for _, f := range Forms {
 		if f.All() && f.Streams() {
-			t.Errorf("%s is both for all and a stream", f)
+			t.Errorf("%s is both a form for all servers and a stream", f)
 		}
 		if f.Casts() && f.Streams() {
 			t.Errorf("%s is both a cast and a stream", f)

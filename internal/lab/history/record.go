@@ -32,7 +32,7 @@ var Forms = []Form{
 	Call, Monitored, Cast, Fanout, Gather, Multicall, TypedCall, TypedCast, TypedFanout, TypedWatch, TypedImport, TypedSync,
 }
 
-// Casts reports whether the sender only learns of acceptance.
+// Casts reports whether the sender learns only which servers accepted the message.
 func (f Form) Casts() bool { return f == Cast || f == TypedCast || f == Fanout || f == TypedFanout }
 
 // All reports whether the message is for every server.
@@ -165,7 +165,7 @@ const (
 	Frozen  = "frozen"  // with SIGSTOP
 	Thawed  = "thawed"  // with SIGCONT
 	Stopped = "stopped" // told to stop with SIGTERM
-	Forced  = "forced"  // a stop that was bounded: it may lose what it accepted
+	Forced  = "forced"  // a stop with a time limit: it may lose accepted messages
 	Cut     = "cut"     // its network is faulty
 	Mended  = "mended"  // its network is as before
 	Ended   = "ended"   // the process is gone

@@ -41,7 +41,7 @@ func run(ctx context.Context) (ok bool, err error) {
 	short := flag.Bool("short", false, "run the short form")
 	list := flag.Bool("list", false, "list the scenarios, and run none")
 	pattern := flag.String("run", "", "run only the scenarios whose name matches this regular expression")
-	seed := flag.Uint64("seed", 0, "what everything random comes from; 0 is another one each time")
+	seed := flag.Uint64("seed", 0, "the seed of everything random; 0 takes a new one each time")
 	keep := flag.String("keep", "", "keep all histories, in this directory; histories of failures are always kept")
 	again := flag.String("check", "", "check the history in this directory again, and run nothing")
 	flag.Parse()

@@ -108,7 +108,7 @@ func (l *loader) call(ctx context.Context, random *rand.Rand) {
 	for n := 0; ctx.Err() == nil && (!l.Once || n < len(l.Forms)); n++ {
 		m := l.next(random, l.Forms[(first+n)%len(l.Forms)])
 		l.perform(m)
-		_ = sleep(ctx, l.Pace) // ctx is looked at anyway
+		_ = sleep(ctx, l.Pace) // the loop checks ctx
 	}
 }
 

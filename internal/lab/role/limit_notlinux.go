@@ -4,4 +4,6 @@ package role
 
 import "errors"
 
-func limitDescriptors(uint64) error { return errors.New("descriptors are limited on linux only") }
+func limitDescriptors(uint64) error {
+	return errors.New("this system cannot limit descriptors: use Linux")
+}

@@ -69,7 +69,7 @@ func (h *host) count(ctx context.Context, j Job) iter.Seq2[Answer, error] {
 				return
 			}
 			if !yield(Answer{ID: j.ID, Instance: end.Instance, Item: n + 1}, nil) {
-				end.Error = "its caller wants no more"
+				end.Error = "the caller stopped reading"
 				return
 			}
 			end.Items++

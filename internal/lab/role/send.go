@@ -113,5 +113,5 @@ func (l *loader) leak() {
 		return
 	}
 	go func() { select {} }()
-	_, _, _ = os.Pipe() //nolint:dogsled // Leaking is what it is for.
+	_, _, _ = os.Pipe() //nolint:dogsled // The leak is intended.
 }

@@ -66,7 +66,7 @@ func (m message) receive(next func() (string, error)) error {
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("a failure that passes for the end of the stream: %v", err) //nolint:errorlint // It must not pass for it again.
+			return fmt.Errorf("a failure matches io.EOF, the end of a stream: %v", err) //nolint:errorlint // It must not match io.EOF again.
 		}
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ func (c *Config) serve(ctx context.Context, out *history.Writer) error {
 	stopWatching := c.watch(t)
 	c.onSignal(ctx, func() {
 		if c.Server.Quit {
-			_ = first.server.Stop(canceled()) // that it is forced is what is wanted
+			_ = first.server.Stop(canceled()) // it returns an error, since the stop is forced
 		}
 		if c.Server.More {
 			_ = c.host("more", c.Server.Topics[0], out).start(context.WithoutCancel(ctx), t) // it may fail
@@ -119,7 +119,7 @@ func (s *Server) options() []oslorpc.TransportOption {
 	if s.NoSessions {
 		options = append(options, oslorpc.WithServerOptions(grpc.ChainUnaryInterceptor(
 			func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-				return handler(ctx, request) // it is to see each message
+				return handler(ctx, request) // with it, a server accepts no sessions, which would bypass it
 			})))
 	}
 	if s.Grace != 0 {
@@ -148,7 +148,7 @@ func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *histor
 	}
 	took := time.Since(began)
 	if failed == nil && c.Server.StartWithin > 0 && took > c.Server.StartWithin {
-		failed = fmt.Errorf("%d servers started in %v, and %v is what they may take", n, took, c.Server.StartWithin)
+		failed = fmt.Errorf("%d servers took %v to start, and may take %v", n, took, c.Server.StartWithin)
 	}
 	return first, failed
 }
@@ -240,7 +240,7 @@ func (c *Config) watch(t *oslorpc.Transport) (stop func()) {
 		defer close(done)
 		for _, topic := range c.Server.Watch {
 			client := t.Client(oslorpc.Target{Topic: topic}, oslorpc.WithTimeout(10*time.Second))
-			_, _ = client.Fanout(ctx, "work", Job{ID: "fanout/" + c.Process + "/" + topic}) // to keep the watch is all there is to it
+			_, _ = client.Fanout(ctx, "work", Job{ID: "fanout/" + c.Process + "/" + topic}) // only starts the watch
 		}
 	}()
 	return func() { cancel(); <-done }

@@ -62,7 +62,7 @@ func descriptors() []string {
 	links, _ := filepath.Glob("/proc/self/fd/*") // the pattern is right
 	var open []string
 	for _, link := range links {
-		if to, err := os.Readlink(link); err == nil { // the directory's own is closed again
+		if to, err := os.Readlink(link); err == nil { // it fails for the directory's own, which is closed again
 			open = append(open, filepath.Base(link)+" "+to)
 		}
 	}

@@ -33,7 +33,7 @@ func twoGateways(w *world.World) {
 	w.Reach(200)
 	for range world.Scale(w, 4, 1) {
 		for _, g := range all {
-			end := w.ExcuseForms("a gateway was killed that had copies",
+			end := w.ExcuseForms("a killed gateway had messages for all servers in progress",
 				[]history.Form{history.Fanout, history.TypedFanout, history.Gather}, "OutcomeUnknown")
 			w.Kill(g.Name)
 			w.Wait(world.Scale(w, 2*time.Second, time.Second))
@@ -49,7 +49,8 @@ func twoGateways(w *world.World) {
 	}
 }
 
-// serversBehindGateways checks what clients of kill and rolling-restart see through gateways.
+// serversBehindGateways restarts and kills servers, as the scenarios rolling-restart and kill do,
+// while clients reach them through gateways.
 func serversBehindGateways(w *world.World) {
 	w.Consul("ttl=3s")
 	names := w.Servers(3)

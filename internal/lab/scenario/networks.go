@@ -15,7 +15,7 @@ var networks = []Scenario{
 	{Name: "one-way-loss", What: "packets of one direction get lost between hosts", Run: oneWayLoss},
 	{Name: "packet-loss", What: "packets get lost now and then, in both directions", Run: packetLoss},
 	{Name: "resets", What: "connections are reset again and again", Short: true, Run: resets},
-	{Name: "flapping-link", What: "a server can be reached, and cannot, and can again", Run: flappingLink},
+	{Name: "flapping-link", What: "a server becomes unreachable and reachable, again and again", Run: flappingLink},
 }
 
 // hosts starts servers on separate hosts, and returns the network of the clients.
@@ -115,7 +115,7 @@ func flappingLink(w *world.World) {
 		}
 	}
 	if longest > 3*time.Second {
-		w.Violatedf("a message goes on when its server is back", "one took %v, and the server was never away for longer than half a second", longest)
+		w.Violatedf("a message continues when its server is back", "one took %v, and the server was never unreachable for longer than half a second", longest)
 	}
 	w.Eventf(history.Noted, "", "the longest message for s1 took %v", longest)
 }

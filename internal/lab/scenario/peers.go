@@ -14,7 +14,7 @@ import (
 
 // peers are about one server, or one address, that affects the others.
 var peers = []Scenario{
-	{Name: "frozen-server", What: "one of five servers is frozen; the others get on", Run: frozenServer},
+	{Name: "frozen-server", What: "one of five servers is frozen; the others continue", Run: frozenServer},
 	{Name: "slow-methods", What: "a server whose methods take 30 s is not avoided", Run: slowMethods},
 	{Name: "hung-many", What: "64 servers hang; a fanout reaches 130 others", Run: hungMany},
 	{Name: "refused-multicall", What: "two full servers refuse multicalls, which wait", Run: refusedMulticall},
@@ -147,11 +147,11 @@ func staleAddress(w *world.World) {
 		}
 	}
 	if strayed > len(all)/100 {
-		w.Violatedf("another program is avoided", "%d of %d messages came upon one", strayed, len(all))
+		w.Violatedf("another program is avoided", "%d of %d messages reached one", strayed, len(all))
 	}
 }
 
-// badPeers checks that bad peers cost time, but no message for any server.
+// badPeers checks that bad peers delay messages for any server, but make none of them fail.
 func badPeers(w *world.World) {
 	first, second := w.FreeAddr(), w.FreeAddr()
 	w.Injectf("peers of many bad kinds")
@@ -165,7 +165,7 @@ func badPeers(w *world.World) {
 	l := w.Usual()
 	l.Timeout = 20 * time.Second
 	l.Forms = []history.Form{history.Call, history.Cast, history.Fanout, history.Multicall, history.TypedCall, history.TypedCast, history.TypedWatch, history.TypedSync}
-	w.ExcuseForms("a stream of the client does not go elsewhere", []history.Form{history.TypedSync}, "Refused", "Unreachable")
+	w.ExcuseForms("a client stream is not sent to another server", []history.Form{history.TypedSync}, "Refused", "Unreachable")
 	w.Load(l)
 	w.Wait(40 * time.Second)
 }
@@ -251,7 +251,7 @@ func forcedStop(w *world.World) {
 	names := w.Servers(3, like)
 	l := w.Usual()
 	l.Forms, l.Items, l.Length = []history.Form{history.Multicall, history.TypedWatch, history.TypedSync, history.TypedImport, history.Call, history.Cast}, 100, 40*time.Millisecond
-	w.Excuse("what a forced stop cuts off fails", "OutcomeUnknown", "Canceled", "Remote", "Refused")
+	w.Excuse("a forced stop interrupts messages", "OutcomeUnknown", "Canceled", "Remote", "Refused")
 	w.Injectf("forced stops")
 	w.Load(l)
 	for n := range 9 {
@@ -276,7 +276,7 @@ func forcedStopOfOne(w *world.World) {
 	w.Wait(8 * time.Second)
 	for _, op := range w.History().Operations {
 		if op.OK && op.To == "one" && op.End.After(stopped.Add(1500*time.Millisecond)) {
-			w.Violatedf("a stopped server serves nothing", "%s ended well %v after the stop", op.ID, op.End.Sub(stopped))
+			w.Violatedf("a stopped server serves nothing", "%s succeeded %v after the stop", op.ID, op.End.Sub(stopped))
 		}
 	}
 }

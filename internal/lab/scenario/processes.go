@@ -19,8 +19,8 @@ var processes = []Scenario{
 	{Name: "same-port", What: "a server is killed and another starts at its address", Run: samePort},
 	{Name: "rolling-restart", What: "each server is restarted gracefully, one after the other", Short: true, Run: rollingRestart},
 	{Name: "full-queue-stop", What: "servers are stopped while their queues are full", Short: true, Run: fullQueueStop},
-	{Name: "cancellation", What: "callers give up in the middle", Run: cancellation},
-	{Name: "kill-clients", What: "clients are killed in the middle, and their servers go on", Run: killClients},
+	{Name: "cancellation", What: "callers cancel half of their operations", Run: cancellation},
+	{Name: "kill-clients", What: "clients are killed during their operations, and the servers continue", Run: killClients},
 	{Name: "churn", What: "servers and clients come and go, gracefully and not", Run: churn},
 }
 

@@ -17,15 +17,15 @@ var registries = []Scenario{
 	{Name: "consul-calm", What: "nothing is injected, and nothing fails", Run: consulCalm},
 	{Name: "consul-rolling-restart", What: "servers on Consul are restarted gracefully and killed", Short: true, Run: consulRolling},
 	{Name: "consul-killed", What: "Consul is away for a minute, and comes back without its data", Run: consulKilled},
-	{Name: "consul-outage", What: "Consul hangs for longer than the TTL, goes on for a moment, and dies for a minute", Run: consulOutage},
-	{Name: "consul-hung", What: "Consul hangs, and goes on", Run: consulHung},
+	{Name: "consul-outage", What: "Consul hangs for longer than the TTL, recovers for a moment, and is down for a minute", Run: consulOutage},
+	{Name: "consul-hung", What: "Consul hangs, and recovers", Run: consulHung},
 	{Name: "consul-one-of-two", What: "one of two agents hangs, and a server starts at the other", Run: consulOneOfTwo},
 	{Name: "consul-empty", What: "Consul answers that there is nothing", Run: consulFault("empty", world.Text("[]"))},
 	{Name: "consul-slow", What: "Consul takes two seconds for each answer", Run: consulFault("slow", world.Slow(2*time.Second))},
 	{Name: "consul-500", What: "Consul answers 500", Run: consulFault("500", world.Status(500, "No cluster leader"))},
 	{Name: "consul-403", What: "Consul answers 403", Run: consulFault("403", world.Status(403, "Permission denied"))},
 	{Name: "consul-429", What: "Consul answers 429", Run: consulFault("429", world.Status(429, "Too Many Requests"))},
-	{Name: "consul-garbage", What: "Consul answers with what is no answer", Run: consulFault("garbage",
+	{Name: "consul-garbage", What: "Consul answers with garbage", Run: consulFault("garbage",
 		world.Text("<html>Welcome</html>", "[null]", "[{}]", "null", `{"a":`, `[{"Service":null,"Checks":[null]}]`, strings.Repeat("[", 1000)))},
 	{Name: "consul-no-permission", What: "callers without a token", Run: consulNoPermission},
 	{Name: "consul-crowded", What: "a server watches more topics than Consul's limit allows connections", Run: consulCrowded},
@@ -76,8 +76,8 @@ func consulKilled(w *world.World) {
 	w.Wait(10 * time.Second)
 }
 
-// consulOutage covers the moment between Consul's hanging and its death, when Consul says last that
-// all servers are gone, because it did not handle their heartbeats in time.
+// consulOutage covers the moment after Consul hung and before it dies. The last thing that Consul
+// then says is that all servers are gone, because it did not handle their heartbeats in time.
 func consulOutage(w *world.World) {
 	agent := w.Consul("")
 	heartbeats := agent.Proxy("127.0.0.2")

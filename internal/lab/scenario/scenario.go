@@ -101,7 +101,7 @@ func (r *Result) Details() string {
 	}
 	var b strings.Builder
 	if r.Err != nil {
-		fmt.Fprintf(&b, "  it broke off: %v\n", r.Err)
+		fmt.Fprintf(&b, "  the scenario was aborted: %v\n", r.Err)
 	}
 	shown := map[string]int{}
 	for _, v := range r.Violations {

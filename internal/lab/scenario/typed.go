@@ -33,7 +33,7 @@ var typed = []Scenario{
 		w.URL = "static://" + strings.Join(places, ",")
 		rollingVersion(w, listen)
 	}},
-	{Name: "rolling-carrier-local", What: "servers of a build without sessions are replaced by this one, and back, on local://", Short: true, Run: rollingCarrier},
+	{Name: "rolling-carrier-local", What: "servers of a build without sessions are replaced by servers of this build, and back, on local://", Short: true, Run: rollingCarrier},
 	{Name: "rolling-carrier-consul", What: "the same on Consul", Run: func(w *world.World) {
 		w.Consul("")
 		rollingCarrier(w)
@@ -77,8 +77,8 @@ func tlsKill(w *world.World) {
 	kill(w)
 }
 
-// unlinkedService checks that a server without a service keeps no typed message from servers that
-// have it.
+// unlinkedService checks that typed messages reach the servers that have their service, although
+// other servers lack it.
 func unlinkedService(w *world.World) {
 	w.Injectf("servers without the service")
 	w.Servers(2)

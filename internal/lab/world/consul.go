@@ -19,8 +19,8 @@ type Agent struct {
 	w *World
 }
 
-// Consul starts an agent, with which processes find each other from now on. Parameters are
-// parameters of the transport URL, such as "ttl=3s", and config is configuration of the agent.
+// Consul starts an agent. Processes that start from now on use it for discovery. Parameters belong
+// to the transport URL, such as "ttl=3s", and config configures the agent.
 func (w *World) Consul(parameters string, config ...string) *Agent {
 	a := &Agent{consultest.Start(&tb{w: w}, config...), w}
 	w.URL = "consul://" + a.Addr()

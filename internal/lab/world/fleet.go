@@ -79,7 +79,7 @@ func (w *World) RestartAt(name string, s role.Server, where Place) {
 	w.ServeAt(name, s, where)
 }
 
-// Load is the load of clients.
+// Load says which clients to start, and what they send.
 type Load struct {
 	role.Client
 

@@ -32,7 +32,7 @@ type ConsulProxy struct {
 
 	mu      sync.Mutex
 	answer  Answer        // nil passes everything on
-	changed chan struct{} // closed to cut off requests that wait
+	changed chan struct{} // closed to abort waiting requests
 }
 
 // Proxy starts a proxy in front of the agent. It connects to the agent from a loopback address,
@@ -47,7 +47,7 @@ func (a *Agent) Proxy(from string) *ConsulProxy {
 	go func() { served <- p.server.Serve(l) }()
 	a.w.cleanup(func() {
 		p.set(nil, true)
-		_ = p.server.Close() // what is open is cut off
+		_ = p.server.Close() // closes open requests
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			a.w.Fatalf("a proxy ended: %v", err)
 		}
@@ -56,7 +56,7 @@ func (a *Agent) Proxy(from string) *ConsulProxy {
 	return p
 }
 
-// set changes how the proxy answers. With cut, waiting requests are cut off; otherwise they wait
+// set changes how the proxy answers. With cut, waiting requests are aborted; otherwise they wait
 // for the new answer.
 func (p *ConsulProxy) set(answer Answer, cut bool) {
 	p.mu.Lock()
@@ -77,13 +77,13 @@ func (p *ConsulProxy) state() (answer Answer, changed <-chan struct{}) {
 	return p.answer, p.changed
 }
 
-// Answer changes how the proxy answers from now on. Waiting requests are cut off.
+// Answer changes how the proxy answers from now on. Waiting requests are aborted.
 func (p *ConsulProxy) Answer(what string, answer Answer) {
 	p.w.Injectf("Consul %s", what)
 	p.set(answer, true)
 }
 
-// Hang makes the proxy answer nothing, including waiting requests.
+// Hang makes the proxy answer no request, not even those that wait already.
 func (p *ConsulProxy) Hang() {
 	p.w.Injectf("Consul hung")
 	p.set(hang, false)
@@ -115,7 +115,7 @@ func (p *ConsulProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request.URL.Scheme, request.URL.Host, request.RequestURI = "http", p.to, ""
 	response, err := p.client.RoundTrip(request)
 	if err != nil {
-		panic(http.ErrAbortHandler) // the connection is closed, as that to Consul was
+		panic(http.ErrAbortHandler) // closes the connection, since Consul closed its own
 	}
 	defer response.Body.Close()
 	if answer, _ = p.state(); answer != nil && answer(w, r) {
@@ -156,8 +156,9 @@ func Slow(d time.Duration) Answer {
 	}
 }
 
-// Text answers reads with texts, such as garbage, in turn. The index is from an agent that lost its
-// data: it begins again, and waiting queries are answered after a second.
+// Text answers reads with texts, such as garbage, in turn. The index behaves as if the agent had
+// lost its data: it starts again at 1 from time to time. Blocking queries get an answer after a
+// second.
 func Text(texts ...string) Answer {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/v1/health/") && !strings.HasPrefix(r.URL.Path, "/v1/catalog/") {
@@ -174,7 +175,7 @@ func Text(texts ...string) Answer {
 		index = index%20 + 1
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("X-Consul-Index", strconv.Itoa(index))
-		_, _ = io.WriteString(w, texts[index%len(texts)]) // a client that left is none of our business
+		_, _ = io.WriteString(w, texts[index%len(texts)]) // the client may have left
 		return true
 	}
 }

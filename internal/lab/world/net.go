@@ -70,8 +70,8 @@ func (n *Network) Host() *Net {
 	return h
 }
 
-// Lose drops all packets from the host to another one, silently, and none in the other direction.
-// The history has the fault for the process with the name.
+// Lose silently drops all packets from this host to another one. Packets in the other direction
+// arrive. The history records the fault for the named process.
 func (h *Net) Lose(to *Net, process string) {
 	h.w.Injectf("one-way packet loss")
 	h.w.Eventf(history.Cut, h.w.process(process).Name, "%s to %s", h.name, to.name)

@@ -9,8 +9,8 @@ import (
 )
 
 // Before builds the laboratory as it was before a file was added to the repository, and returns the
-// place for processes of that build. If Git does not have it, as in a shallow clone, is is false,
-// and the place is for this build.
+// place for processes of that build. If Git lacks the commit, as in a shallow clone, the second
+// result is false, and the place is for this build.
 func (w *World) Before(file string) (place Place, is bool) {
 	added, err := w.git("log", "--format=%H", "--diff-filter=A", "--", ":/"+file)
 	commits := strings.Fields(added)
@@ -20,7 +20,7 @@ func (w *World) Before(file string) (place Place, is bool) {
 	before := commits[len(commits)-1] + "^"
 	dir := w.Scratch("before")
 	packed := filepath.Join(dir, "tree.tar")
-	top, err := w.git("rev-parse", "--show-toplevel") // below it, an archive has a part of the tree
+	top, err := w.git("rev-parse", "--show-toplevel") // elsewhere, git archive packs only a part of the tree
 	if err != nil {
 		return Place{}, false
 	}
@@ -32,7 +32,7 @@ func (w *World) Before(file string) (place Place, is bool) {
 	build := exec.CommandContext(w.ctx, "go", "build", "-trimpath", "-o", place.Program, "./internal/lab/main") //nolint:gosec // Ours.
 	build.Dir = dir
 	if said, err := build.CombinedOutput(); err != nil {
-		w.Fatalf("building what was before %s: %v\n%s", file, err, said)
+		w.Fatalf("building the commit before %s: %v\n%s", file, err, said)
 	}
 	return place, true
 }

@@ -129,7 +129,7 @@ func (w *World) await(p *Process) {
 	select {
 	case <-p.ready:
 	case <-p.exited:
-		text, _ := os.ReadFile(p.log) // what it says is for people
+		text, _ := os.ReadFile(p.log) // without it, the error is still clear
 		w.Fatalf("%s did not start: %v\n%s", p.Name, p.err, text)
 	case <-time.After(starting):
 		w.Fatalf("%s did not start in %v", p.Name, starting)
@@ -212,7 +212,7 @@ func (w *World) end(p *Process) {
 	}
 	detail := ""
 	if p.err != nil && !p.killed {
-		text, _ := os.ReadFile(p.log) // what it says is for people
+		text, _ := os.ReadFile(p.log) // without it, the error is still clear
 		detail = fmt.Sprintf("%v; its log ends with\n%s", p.err, text[max(0, len(text)-2000):])
 	}
 	w.Eventf(history.Ended, p.Name, "%s", detail)

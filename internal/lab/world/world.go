@@ -185,7 +185,7 @@ func (w *World) Until(what string, limit time.Duration, so func() bool) {
 		case w.ctx.Err() != nil:
 			w.Must(errInterrupted)
 		case time.Now().After(deadline):
-			w.Fatalf("after %v it has not come to this: %s", limit, what)
+			w.Fatalf("waited %v, and this did not happen: %s", limit, what)
 		}
 	}
 }

@@ -23,12 +23,12 @@ type Client struct {
 	// Start.
 	Reads bool
 
-	mu     sync.Mutex // guards what follows, and writing
+	mu     sync.Mutex // guards the fields below, and writing
 	framer *http2.Framer
 	block  bytes.Buffer
 	packer *hpack.Encoder
 	last   uint32           // the last stream
-	room   map[uint32]int64 // that the server gives each stream; 0 is the connection
+	room   map[uint32]int64 // the flow-control window for each stream; 0 is the connection
 	start  int64            // room of a new stream
 	ends   map[uint32]End
 	max    uint32 // MAX_CONCURRENT_STREAMS
@@ -54,8 +54,8 @@ func New(conn net.Conn) *Client {
 	return c
 }
 
-// Dial connects to a server over TCP, and sends the preface. With reads, the client gives the
-// server all the window that it needs.
+// Dial connects to a server over TCP, and sends the preface. With reads, the client grants the
+// server all the flow-control window that it needs.
 func Dial(addr string, reads bool) (*Client, error) {
 	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
@@ -192,7 +192,7 @@ func (c *Client) Await(id uint32, limit time.Duration) (End, error) {
 			return End{}, c.over
 		}
 		if late {
-			return End{}, errors.New("the stream goes on")
+			return End{}, errors.New("the server did not end the stream in time")
 		}
 		c.change.Wait()
 	}
