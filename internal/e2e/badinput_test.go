@@ -38,7 +38,8 @@ type badInput struct {
 	Says []string `json:"says"`
 }
 
-// Clients of all languages refuse the same messages, with equally detailed errors.
+// This client refuses the same messages as the clients in other languages, with equally detailed
+// errors.
 func TestGoldenBadInput(t *testing.T) {
 	t.Parallel()
 	addr, _ := goldenServer(t)

@@ -336,7 +336,7 @@ func until(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	defer tick.Stop()
 	for end := time.Now().Add(limit); !holds(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("after %v still not: %s", limit, what)
+			t.Fatalf("this did not happen within %v: %s", limit, what)
 		}
 	}
 }

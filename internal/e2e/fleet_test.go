@@ -83,7 +83,7 @@ func TestKilledServer(t *testing.T) {
 			// It takes a moment until the client notices the end of a connection. A call that began
 			// in this moment was outstanding too.
 			if r.started.After(killed.Add(250 * time.Millisecond)) {
-				t.Errorf("%s was begun after the kill and failed: %v", r.id, r.err)
+				t.Errorf("%s began after the kill and failed: %v", r.id, r.err)
 			}
 			if late := r.ended.Sub(killed); late > 2*time.Second {
 				t.Errorf("%s failed %v after the kill, not at once", r.id, late)
@@ -112,7 +112,7 @@ func TestStoppedServer(t *testing.T) {
 				t.Errorf("%s: %v", p.name, p.err)
 			}
 			if slices.Contains(listed(t, transport), p.name) {
-				t.Errorf("%s is listed still", p.name)
+				t.Errorf("%s is still listed", p.name)
 			}
 		}
 		l.reach(t, 300)
@@ -145,7 +145,7 @@ func TestRestartedServer(t *testing.T) {
 	})
 }
 
-// One of five servers is frozen: its connection stays open, but nothing arrives. Of 32 callers, few
+// One of five servers is frozen: its connection stays open, but nothing arrives. Few of 32 callers
 // hang, and within three seconds the others are as fast as before. When the server is resumed, it
 // gets its share again.
 func TestFrozenServer(t *testing.T) {
@@ -197,7 +197,8 @@ func TestFrozenServer(t *testing.T) {
 	}
 }
 
-// Keepalive detects a server that stays frozen, and ends the calls there that have separate RPCs.
+// Keepalive detects a server that stays frozen. It ends the server's calls that have RPCs of their
+// own.
 func TestFrozenServerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	url := "local://" + filepath.Join(t.TempDir(), "registry")
@@ -227,7 +228,7 @@ func TestFrozenServerIsGivenUp(t *testing.T) {
 		}
 	}
 	if hung == 0 || hung > 16 {
-		t.Errorf("%d calls failed, not 1 to 16", hung)
+		t.Errorf("%d calls failed, want 1 to 16", hung)
 	}
 	b.signal(t, syscall.SIGCONT)
 	checkOnce(t, results, a, b, c)
@@ -258,7 +259,7 @@ func TestFrozenServerAnswersLate(t *testing.T) {
 	t.Logf("%d calls outlasted the freeze", late)
 }
 
-// A server whose methods take long and that is silent meanwhile gets its share like all others.
+// A server whose methods take long, and which sends nothing meanwhile, gets its share of calls.
 func TestSlowServerIsNotAvoided(t *testing.T) {
 	t.Parallel()
 	url := "local://" + filepath.Join(t.TempDir(), "registry")
@@ -285,7 +286,7 @@ func TestSlowServerIsNotAvoided(t *testing.T) {
 			turns[name]++
 		}
 		if turns["b"] < 25 {
-			t.Errorf("of 90 calls, the slow server had %d: %v", turns["b"], turns)
+			t.Errorf("the slow server ran %d of 90 calls: %v", turns["b"], turns)
 		}
 	}
 }

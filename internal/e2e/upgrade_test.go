@@ -62,10 +62,10 @@ func (c *ceilings) last() ceiling {
 	return c.list[len(c.list)-1]
 }
 
-// Five servers are upgraded one by one and then downgraded, while 32 callers send what an automatic
-// cap allows. No call fails, and none runs at a version that its server does not implement. The cap
-// rises soon after the last old server has left, and not before. It falls as soon as an old server
-// is back.
+// Five servers are upgraded one by one and then downgraded, while 32 callers send messages that an
+// automatic cap allows. No call fails, and none runs at a version that its server does not
+// implement. The cap rises soon after the last old server has left, and not before. It falls as
+// soon as an old server is back.
 func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {

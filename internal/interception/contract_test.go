@@ -79,7 +79,7 @@ func rpcs(t *testing.T) (list []rpcCase) {
 					c.name = "whoami"
 				}
 				if c.delivery == "" {
-					c.delivery = rpc.DeliveryCall // as typed methods without options
+					c.delivery = rpc.DeliveryCall // like every typed method without options
 				}
 				if !c.isOfGateway() {
 					list = append(list, c)
@@ -293,7 +293,7 @@ func TestInterceptorsOfGRPCBesideOurs(t *testing.T) {
 		if path := <-handled; path != c.path {
 			t.Errorf("the interceptor of gRPC saw %s, want %s", path, c.path)
 		}
-		if c.isSession() { // which such a server does not take, since the interceptors would not see its messages
+		if c.isSession() { // such a server refuses sessions, since gRPC's interceptors would not see their messages
 			if n := len(f.journal.take(accept)); n > 0 {
 				t.Errorf("%d messages of a session were seen", n)
 			}

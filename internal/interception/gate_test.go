@@ -75,7 +75,7 @@ func newGuarded(t *testing.T, p proof, policy *trust.Policy) *guarded {
 	t.Helper()
 	g := &guarded{proof: p, fleet: fleet{journal: newJournal(), authority: tlstest.New(t), servers: map[string]*oslorpc.Server{}}}
 	for _, name := range []string{"node1", "node2"} {
-		dir, err := os.MkdirTemp("", "gate") // t.TempDir is too long for a socket
+		dir, err := os.MkdirTemp("", "gate") // the path of t.TempDir is too long for a socket
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func testGateDenies(t *testing.T) {
 			g := newGuarded(t, p, &trust.Policy{Rules: []trust.Rule{inspect, {
 				Name: "others", From: []string{"dns:other.example", "user:4294967294", "token:https://issuer.example/other"}, Topic: []string{topic},
 			}}})
-			for range 2 { // the second time, the senders have something that the servers missed
+			for range 2 { // the second time, the senders have messages to report that the servers missed
 				for _, r := range rows() {
 					g.journal.reset()
 					g.log.take()
@@ -162,7 +162,7 @@ func testGateDenies(t *testing.T) {
 					}
 					for _, at := range []point{accept, run, method} {
 						if list := g.journal.take(at); len(list) > 0 {
-							t.Errorf("%s: it came to %s: %v", r.name, at, list)
+							t.Errorf("%s: the message reached the point %s: %v", r.name, at, list)
 						}
 					}
 					g.checkAudit(t, &r, "denied", "")
@@ -172,7 +172,7 @@ func testGateDenies(t *testing.T) {
 				t.Errorf("%d requests were counted", n)
 			}
 			if n := g.missed.Load(); n > 0 {
-				t.Errorf("the servers heard %d times that they missed something", n)
+				t.Errorf("the servers were told %d times that they missed messages", n)
 			}
 		})
 	}

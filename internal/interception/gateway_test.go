@@ -102,8 +102,8 @@ func tracing() oslorpc.Interceptor {
 	}}
 }
 
-// Each delivery comes through a gateway as it was sent: once at each server that it is for, with
-// its id, version, metadata, trace and deadline, and as the message of the original caller.
+// A gateway forwards each delivery unchanged. Each intended server gets it once, with the same id,
+// version, metadata, trace and deadline, and as the message of the original caller.
 func TestEachMessageThroughAGateway(t *testing.T) {
 	anycarrier.EachBehindAGateway(t, testEachMessageThroughAGateway)
 }
@@ -174,7 +174,7 @@ func checkForwarded(t *testing.T, r *row, e *event) {
 	}
 	from := &m.Peer
 	if !slices.Contains(from.Identity.Names, "dns:"+clientName) || from.Identity.Proof != rpc.ProofGateway || m.Caller != "tester" {
-		t.Errorf("%s: at %s it is of %+v, who is called %q", r.name, e.point, from.Identity, m.Caller)
+		t.Errorf("%s: at %s its caller has the identity %+v and the name %q", r.name, e.point, from.Identity, m.Caller)
 	}
 	if at, err := netip.ParseAddrPort(from.Addr); err != nil || !at.Addr().IsLoopback() {
 		t.Errorf("%s: at %s its caller is at %q", r.name, e.point, from.Addr)
@@ -199,7 +199,7 @@ func checkDeadline(t *testing.T, r *row, e *event, deadline time.Time) {
 	}
 }
 
-// If a server could not get a message, the next message of any kind through a gateway tells the
+// If a message did not reach a server, the next message of any kind through a gateway tells that
 // server so, once. Other servers are not told. A typed stream does not tell the server, with or
 // without a gateway, since it counts as sent before the server has answered.
 func TestMissedThroughAGateway(t *testing.T) {
@@ -238,13 +238,13 @@ func testMissedThroughAGateway(t *testing.T, attached bool) {
 			select {
 			case reason := <-told["node2"]:
 				if !strings.Contains(reason, "a sender could not deliver a message") {
-					t.Errorf("it was told that %s", reason)
+					t.Errorf("the server was told: %s", reason)
 				}
 			case <-ctx.Done():
-				t.Error("it was not told")
+				t.Error("the server was not told that it missed a message")
 			}
 			if n, others := len(told["node2"]), len(told["node1"]); n+others > 0 {
-				t.Errorf("it was told %d times more, and another server %d times", n, others)
+				t.Errorf("the server was told %d times more, and another server %d times", n, others)
 			}
 		})
 	}
@@ -314,7 +314,7 @@ func testGatesThroughAGateway(t *testing.T, attached bool) {
 					}
 				}
 				if at.denied && !slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
-					t.Errorf("%s: it was let in", r.name)
+					t.Errorf("%s: the message was not denied", r.name)
 				}
 				if ran := len(f.journal.take(run)); at.denied && ran > 0 {
 					t.Errorf("%s: it was denied, and ran %d times", r.name, ran)
@@ -336,11 +336,11 @@ func testDeadlinesThroughAGateway(t *testing.T, attached bool) {
 	defer cancel()
 	_, err := oslorpc.Call[any](ctx, f.client.Prepare(oslorpc.WithServer("node1")), "block", nil)
 	if kind := rpc.KindOf(err); kind != rpc.Timeout || rpc.SafeToRetry(err) {
-		t.Errorf("a call that ran into its deadline: %v", err)
+		t.Errorf("a call whose deadline passed: %v", err)
 	}
 	for _, e := range f.journal.take(run) {
 		if e.process != "node1" {
-			t.Errorf("it ran at %s", e.process)
+			t.Errorf("the message ran at %s", e.process)
 		}
 	}
 }

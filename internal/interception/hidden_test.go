@@ -88,7 +88,7 @@ func testHiddenFailures(t *testing.T) {
 			for _, d := range deliveries() {
 				st, all := arrived(t, first(d.send(t.Context(), conn)))
 				if strings.Contains(all, marker) || strings.Contains(all, "hidden_test") || strings.Contains(all, "goroutine") {
-					t.Errorf("%s: %s arrived", d.name, all)
+					t.Errorf("%s: the hidden text arrived: %s", d.name, all)
 				}
 				detail := detailOf(t, st)
 				if r := detail.GetRemote(); detail.GetKind() != pb.ErrorKind_ERROR_KIND_REMOTE || r.GetType() != "error" || len(r.GetStack()) > 0 || r.GetData() != "" ||
@@ -174,7 +174,7 @@ func TestHiddenNames(t *testing.T) {
 		_, err := pb.NewRPCServiceClient(conn).Call(t.Context(), &pb.CallRequest{Message: test.message}, grpc.Trailer(&md))
 		st, all := arrived(t, heard{md, err})
 		detail := detailOf(t, st)
-		all = strings.ReplaceAll(all, test.message.GetMethod(), "") // which the client knows
+		all = strings.ReplaceAll(all, test.message.GetMethod(), "") // the client knows this name
 		if detail.GetKind() != test.kind || strings.Contains(strings.ToLower(all), "hush") {
 			t.Errorf("%s: got %s", name, all)
 		}
@@ -187,7 +187,7 @@ func TestHiddenNames(t *testing.T) {
 	}
 }
 
-// If an interceptor's error is not meant for callers, its text does not arrive.
+// The text of an interceptor's error does not arrive, unless the error is meant for callers.
 func TestHiddenRefusals(t *testing.T) { anycarrier.Each(t, testHiddenRefusals) }
 
 func testHiddenRefusals(t *testing.T) {
@@ -220,7 +220,7 @@ func testHiddenRefusals(t *testing.T) {
 	}
 }
 
-// If nothing is hidden, all of it arrives. So the tests above would notice a leak.
+// If nothing is hidden, every text arrives. This proves that the tests above would notice a leak.
 func TestShownFailures(t *testing.T) {
 	conn, _ := keep(t, func() error { panic("password Hush") }, trust.Hidden{})
 	for _, d := range deliveries() {

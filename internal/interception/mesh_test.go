@@ -114,7 +114,7 @@ func await(t *testing.T, c *oslorpc.Client, allowed bool) {
 		case n == 2:
 			return
 		case time.Now().After(end):
-			t.Fatalf("it never holds that the service is allowed: %v", allowed)
+			t.Fatalf("the intentions did not take effect: want the service allowed: %v", allowed)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestIntentions(t *testing.T) {
 				m.journal.reset()
 				wantDenied(t, r, r.send(ctx, thief))
 				for _, e := range m.journal.take(accept) {
-					t.Errorf("%s: the server let it in: %+v", r.name, e)
+					t.Errorf("%s: the server accepted the denied service's message: %+v", r.name, e)
 				}
 				if o := r.send(ctx, web); !o.worked(r) {
 					t.Errorf("%s: the service that is allowed got %+v", r.name, o)
@@ -183,7 +183,7 @@ func TestIntentionsDryRun(t *testing.T) {
 	inForce := func(server string) bool { return strings.Contains(log.all(), "audit.server="+server) }
 	for end := time.Now().Add(patience); !inForce("node1") || !inForce("node2"); time.Sleep(10 * time.Millisecond) {
 		if _, err := oslorpc.Call[string](t.Context(), thief, "whoami", nil); err != nil || time.Now().After(end) {
-			t.Fatalf("nothing is logged; %v", err)
+			t.Fatalf("the audit log is empty; %v", err)
 		}
 	}
 	for _, r := range rows() {
@@ -360,7 +360,7 @@ func TestAuthorityRotates(t *testing.T) {
 			stop()
 			<-ended
 			if after := m.authority(t); after == before {
-				t.Error("the authority is the same")
+				t.Error("the authority was not replaced")
 			}
 			t.Logf("%d calls, %d failures", calls.Load(), failures.Load())
 		})

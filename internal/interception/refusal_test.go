@@ -22,18 +22,18 @@ func refusals() map[string]struct {
 		kind rpc.Kind
 	}
 	all := map[string]refusal{
-		"an error of another family": {errors.New("no"), rpc.AccessDenied},
-		"a kind of the client":       {&rpc.Error{Kind: rpc.OutcomeUnknown, Message: "no"}, rpc.AccessDenied},
-		"a wrapped error":            {fmt.Errorf("no: %w", &rpc.Error{Kind: rpc.TooLarge}), rpc.TooLarge},
+		"an error that is not an rpc.Error": {errors.New("no"), rpc.AccessDenied},
+		"a kind of the client":              {&rpc.Error{Kind: rpc.OutcomeUnknown, Message: "no"}, rpc.AccessDenied},
+		"a wrapped error":                   {fmt.Errorf("no: %w", &rpc.Error{Kind: rpc.TooLarge}), rpc.TooLarge},
 	}
-	all["a time that ran out at the server"] = refusal{&rpc.Error{Kind: rpc.Timeout, Message: "no"}, rpc.Refused}
+	all["a timeout at the server"] = refusal{&rpc.Error{Kind: rpc.Timeout, Message: "no"}, rpc.Refused}
 	for _, k := range []rpc.Kind{rpc.AccessDenied, rpc.Refused, rpc.InvalidTarget, rpc.BadArguments, rpc.TooLarge} {
 		all[k.Name()] = refusal{&rpc.Error{Kind: k, Message: "no"}, k}
 	}
 	return all
 }
 
-// A message that a server refuses before acceptance, or once a worker is free, does not run. The
+// A message that a server refuses, before acceptance or when a worker is free, does not run. The
 // sender learns the kind, the reason, and that the message is safe to send again.
 func TestServersRefuse(t *testing.T) { anycarrier.Each(t, testServersRefuse) }
 
@@ -45,7 +45,7 @@ func testServersRefuse(t *testing.T) {
 		for _, at := range []point{accept, run} {
 			for _, r := range rows() {
 				if at == run && r.accepted {
-					continue // the sender hears nothing of it
+					continue // the sender does not learn this
 				}
 				t.Run(fmt.Sprintf("%s/%s/%s", r.name, at, name), func(t *testing.T) {
 					f.journal.reset()
@@ -63,9 +63,10 @@ func testServersRefuse(t *testing.T) {
 	}
 }
 
-// checkAttempts checks how often a refused message was sent. If the kind is Refused, it was also
-// sent to the other server, and a copy for one server was sent to this server again. Other kinds
-// are about the message itself, so there is one attempt. A client stream goes to one server only.
+// checkAttempts checks how often a refused message was sent. If the kind is Refused, a message for
+// any server was also sent to the other server, and a copy for one server was sent to the same
+// server again. Other kinds are about the message itself, so there is one attempt. A client stream
+// goes to one server only.
 func (f *fleet) checkAttempts(t *testing.T, r *row, kind rpc.Kind) {
 	t.Helper()
 	list := f.journal.take(attempt)
@@ -117,7 +118,7 @@ func checkError(t *testing.T, err error, kind rpc.Kind) {
 	}
 }
 
-// A cast that an interceptor refuses once a worker is free does not run. Its sender already learned
+// A cast that an interceptor refuses when a worker is free does not run. Its sender already learned
 // that it was accepted.
 func TestCastsRefusedAtTheirRun(t *testing.T) { anycarrier.Each(t, testCastsRefusedAtTheirRun) }
 

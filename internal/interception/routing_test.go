@@ -127,7 +127,7 @@ func TestRoutingHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	if list := p.take(); len(list) != 1 || one(list[0].headers, header.Topic) != topic || one(list[0].headers, header.Server) != "node1" {
-		t.Errorf("the question says %v", list)
+		t.Errorf("Info sent the RPCs %v, want one with the headers of node1", list)
 	}
 }
 

@@ -59,7 +59,7 @@ func (f *fleet) checkCounts(t *testing.T, copies int) {
 			t.Errorf("seen %d times at %s, want %d", len(list), at, copies)
 		}
 		if copies == 2 && at != attempt && (list[0].process != "node1" || list[1].process != "node2") {
-			t.Errorf("at %s, it was not seen by both servers", at)
+			t.Errorf("not both servers saw the message at %s", at)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (f *fleet) checkOrder(t *testing.T, r *row) {
 	for i, a := range f.journal.take(accept) {
 		ran, m := f.journal.take(run)[i], f.journal.take(method)[i]
 		if a.began < sent.began || ran.began < a.ended || m.began < ran.began || m.ended > ran.ended {
-			t.Errorf("accept, run and the method are out of order: %v %v %v", a, ran, m)
+			t.Errorf("accept, run and the method did not happen in this order: %v %v %v", a, ran, m)
 		}
 		if ended := ran.ended < sent.ended; !r.accepted && !ended {
 			t.Error("send ended before the method")

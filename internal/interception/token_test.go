@@ -98,14 +98,14 @@ func TestNoRPCBypassesTokens(t *testing.T) {
 			}
 			for _, at := range []point{accept, run, method} {
 				if list := g.journal.take(at); len(list) > 0 {
-					t.Errorf("it came to %s: %v", at, list)
+					t.Errorf("the message reached the point %s: %v", at, list)
 				}
 			}
 		})
 	}
 	text := g.log.all()
 	if n := strings.Count(text, "the token of a client proves nothing"); n != 1 {
-		t.Errorf("the log has %d lines of tokens: %s", n, text)
+		t.Errorf("the log has %d lines about refused tokens: %s", n, text)
 	}
 	if strings.Contains(text, "the-") {
 		t.Errorf("the log has a token: %s", text)
@@ -131,8 +131,8 @@ func testTokenIdentity(t *testing.T) {
 		certificates []tls.Certificate
 		want         rpc.Identity
 	}{
-		"token": {"Bearer the-token-of-stranger", nil, rpc.Identity{Proof: rpc.ProofToken, Names: []string{name}}},
-		"small": {"bearer  the-token-of-stranger", nil, rpc.Identity{Proof: rpc.ProofToken, Names: []string{name}}},
+		"token":      {"Bearer the-token-of-stranger", nil, rpc.Identity{Proof: rpc.ProofToken, Names: []string{name}}},
+		"lower case": {"bearer  the-token-of-stranger", nil, rpc.Identity{Proof: rpc.ProofToken, Names: []string{name}}},
 		"both": {
 			"Bearer the-token-of-stranger", []tls.Certificate{g.authority.Issue(tlstest.Subject{DNS: []string{strangerName}}).TLS()},
 			rpc.Identity{Proof: rpc.ProofToken, Names: []string{name, "dns:" + strangerName}},
@@ -142,7 +142,7 @@ func testTokenIdentity(t *testing.T) {
 			s := g.bearing(t, test.certificates, test.header)
 			for _, c := range rpcs(t) {
 				g.journal.reset()
-				if c.isSession() { // tokens may expire before it
+				if c.isSession() { // a token may expire before a session ends
 					if err := c.do(t, s); status.Code(err) != codes.PermissionDenied || len(g.journal.take(accept)) > 0 {
 						t.Errorf("a session: got %v", err)
 					}

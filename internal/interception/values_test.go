@@ -73,7 +73,7 @@ func testDeadlinesInInterceptors(t *testing.T) {
 	to := f.client.Prepare(oslorpc.WithServer("node2"))
 	for _, r := range rows() {
 		if r.toAll || r.sent == rpc.DeliveryMulticall || r.sent == rpc.DeliveryStream {
-			continue // the first goes to others, too, and no timeout bounds the whole of a stream
+			continue // a message to all goes to other servers too, and no timeout bounds a whole stream
 		}
 		if o := r.send(t.Context(), to); o.err != nil {
 			t.Fatalf("%s: %v", r.name, o.err)
@@ -134,7 +134,7 @@ func (f *fleet) stop(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, s := range f.servers {
-		_ = s.Stop(over) // it says that it was stopped by force
+		_ = s.Stop(over) // it returns an error, since the stop is forced
 	}
 }
 

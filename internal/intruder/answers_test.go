@@ -24,8 +24,8 @@ import (
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
-		{name: "errors in the name of others", wants: "have clients blame, leave or hold back payment servers", do: errorsInTheNameOfOthers},
-		{name: "endless refusals", wants: "have clients send again for ever", do: endlessRefusals},
+		{name: "errors in the name of others", wants: "make clients blame, leave or avoid payment servers", do: errorsInTheNameOfOthers},
+		{name: "endless refusals", wants: "make clients send again without end", do: endlessRefusals},
 		{name: "text for terminals", wants: "run commands in the operator's terminal", do: textForTerminals, may: []string{"quote"}},
 	} {
 		t.Run(a.name, a.play)
@@ -123,7 +123,7 @@ func errorsInTheNameOfOthers(t *testing.T, f *fleet) int {
 				err := deliveries[name](t.Context(), printers)
 				e, ok := errors.AsType[*rpc.Error](err)
 				if !ok || e.Server == victim.Server || e.InstanceID == victim.ID || strings.Contains(err.Error(), victim.Server) {
-					t.Errorf("%s that claims %v: it is blamed on another server: %v", name, kind, err)
+					t.Errorf("%s that claims %v: the error names another server: %v", name, kind, err)
 				}
 			}
 			if _, err := oslorpc.Call[string](t.Context(), auto, "transfer", nil); err != nil {

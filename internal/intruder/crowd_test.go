@@ -55,7 +55,7 @@ func workers(t *testing.T, f *fleet) int {
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	defer leave()
-	const more = 700 // than the workers and the places in the queue that one caller may have
+	const more = 700 // more than the workers and the queue places that one caller may have
 	for range more {
 		waiting.Go(func() { _ = forms["Call"](ctx, conn, message("wait")) })
 	}

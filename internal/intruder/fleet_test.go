@@ -27,7 +27,7 @@ type fleet struct {
 	policy    string // the path of the file
 	journal   journal
 	log       log          // of the payment servers
-	missed    atomic.Int32 // how often they heard that they missed something
+	missed    atomic.Int32 // how often they were told that they missed messages
 	servers   map[string]*oslorpc.Server
 	clerk     *oslorpc.Client
 	clerkLog  log

@@ -17,7 +17,7 @@ import (
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
-		{name: "ids of others", wants: "have servers take the casts of a clerk for repeats", do: idsOfOthers, may: []string{"report"}},
+		{name: "ids of others", wants: "make servers drop the casts of a clerk as repeats", do: idsOfOthers, may: []string{"report"}},
 		{name: "ids that follow", wants: "guess the ids that a clerk will use from one that it saw", do: idsThatFollow, may: []string{"report"}},
 		{name: "a flood of ids", wants: "have servers forget the ids of a clerk, so that a repeated message runs again", do: floodOfIDs, may: []string{"report"}},
 		{name: "ids of denied messages", wants: "use up ids by messages that are denied", do: idsOfDenied},
@@ -73,7 +73,7 @@ func idsThatFollow(t *testing.T, f *fleet) int {
 	all := map[string]bool{}
 	for i, id := range seen {
 		if all[id] || len(id) < 22 || i > 0 && common(id, seen[i-1]) > 8 {
-			t.Errorf("the id %q follows %v", id, seen[max(0, i-1):i])
+			t.Errorf("the id %q can be guessed from %v", id, seen[max(0, i-1):i])
 		}
 		all[id] = true
 	}

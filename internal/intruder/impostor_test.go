@@ -17,12 +17,12 @@ import (
 func TestImpostors(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
-		{name: "another server", wants: "get payments as one more server of the topic", do: anotherServer},
-		{name: "the same server", wants: "get the messages for a server that there is already", do: theSameServer},
-		{name: "the address of another", wants: "have messages for printers run at a payment server", do: theAddressOfAnother},
-		{name: "a server at the address of another", wants: "have clients give up the connection to a payment server", do: aServerAtTheAddressOfAnother},
+		{name: "another server", wants: "get payments as an additional server of the topic", do: anotherServer},
+		{name: "the same server", wants: "get the messages for an existing server", do: theSameServer},
+		{name: "the address of another", wants: "make messages for printers run at a payment server", do: theAddressOfAnother},
+		{name: "a server at the address of another", wants: "make clients close the connection to a payment server", do: aServerAtTheAddressOfAnother},
 		{name: "an old server", wants: "keep clients at an old version", do: anOldServer},
-		{name: "casts to all", wants: "get its copy of a message for all servers", do: castsToAll},
+		{name: "casts to all", wants: "get a copy of a message for all servers", do: castsToAll},
 	} {
 		t.Run(a.name, a.play)
 	}
@@ -45,7 +45,7 @@ func (f *fleet) pose(t *testing.T, topic, name, address string) *journal {
 		t.Fatal(err)
 	}
 	i, _ := s.Instance()
-	await(t, "the registry lists the attacker", func() bool { // else nothing is attacked
+	await(t, "the registry lists the attacker", func() bool { // without it, nothing is attacked
 		return slices.ContainsFunc(f.list(t, topic), func(known oslorpc.Instance) bool { return known.ID == i.ID })
 	})
 	return got
@@ -162,7 +162,7 @@ func aServerAtTheAddressOfAnother(t *testing.T, f *fleet) int {
 }
 
 // anOldServer checks that the attacker can hold the version cap down only until a client tries to
-// send to it. After that, it counts for no version cap.
+// send to it. After that, the attacker does not count for any version cap.
 func anOldServer(t *testing.T, f *fleet) int {
 	c := f.clerks.Client(oslorpc.Target{Topic: "payments", Version: "1.1"}, oslorpc.WithTimeout(patience), oslorpc.WithVersionCap("auto"))
 	sends := func() bool {

@@ -19,7 +19,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("it did not happen: %s", what)
+			t.Fatalf("this did not happen in time: %s", what)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (l *log) wantDenials(t *testing.T, identity string, n int) {
 	}
 	for _, d := range list {
 		if d.Audit.Address == "" || d.Audit.Proof != "tls" {
-			t.Errorf("a denial does not say where it comes from: %+v", d)
+			t.Errorf("a denial lacks the address of the caller: %+v", d)
 		}
 	}
 }

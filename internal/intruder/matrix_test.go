@@ -33,7 +33,7 @@ type pairing struct {
 	unread bool
 	// logs is true if the server logs a failed handshake.
 	logs bool
-	// blind is true if grpcurl cannot notice the problem, since it does not check identities.
+	// blind is true if grpcurl cannot notice the problem, since grpcurl does not check identities.
 	blind bool
 }
 
@@ -132,7 +132,7 @@ func pairings() map[string]pairing {
 }
 
 // TestTrustMatrix checks that each client is served or refused at once, and that both ends report
-// the cause of a refusal. Nothing is delivered that should not be.
+// the cause of a refusal. Only the messages of trusted clients are delivered.
 func TestTrustMatrix(t *testing.T) {
 	t.Parallel()
 	for name, p := range pairings() {
@@ -168,7 +168,7 @@ func newMatrix(t *testing.T, p *pairing) *matrix {
 	return m
 }
 
-// checkLog fails unless the server logged a failed handshake exactly if it should.
+// checkLog fails unless the server logged a failed handshake when logs is true, and only then.
 func (m *matrix) checkLog(t *testing.T, logs bool) {
 	t.Helper()
 	n := 0

@@ -35,7 +35,7 @@ func TestMessages(t *testing.T) {
 		{name: "paths", wants: "run a method by another spelling of its path", do: paths},
 		{name: "introspection", wants: "learn which servers and methods there are", do: introspection},
 		{name: "services", wants: "learn the names of services by reflection and health", do: services},
-		{name: "missed", wants: "have servers synchronize all they have, again and again", do: missed},
+		{name: "missed", wants: "make servers read all their data again, many times", do: missed},
 	} {
 		t.Run(a.name, a.play)
 	}
@@ -123,7 +123,7 @@ func headers(t *testing.T, f *fleet) int {
 	ctx := metadata.NewOutgoingContext(soon(t), forged())
 	for name, send := range forms {
 		m := message("transfer")
-		m.Target.Exchange, m.Target.Server = new("openstack"), new("payments-1") // as the headers say
+		m.Target.Exchange, m.Target.Server = new("openstack"), new("payments-1") // equal to the headers
 		m.Metadata = map[string]string{"oslorpc-identity": clerk, "authorization": "Bearer " + clerk, "user-agent": clerk, ":authority": clerk}
 		wantDenied(t, name, send(ctx, conn, m))
 		n++
@@ -285,7 +285,7 @@ func missed(t *testing.T, f *fleet) int {
 		wantDenied(t, "a typed cast", err)
 	}
 	if n := f.missed.Load(); n > 0 {
-		t.Errorf("the servers heard %d times that they missed something", n)
+		t.Errorf("the servers were told %d times that they missed messages", n)
 	}
 	return 50
 }

@@ -15,7 +15,7 @@ import (
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, a := range []attack{
-		{name: "topics", wants: "be taken for a message to a topic that it may use", do: topics},
+		{name: "topics", wants: "pass a message off as one to a topic that it may use", do: topics},
 		{name: "exchanges", wants: "leave the exchange out, or name one, to slip past a rule with an exchange", do: exchanges, may: []string{"quote"}},
 		{name: "methods", wants: "name a method such that the gate and the server read different names", do: methods},
 		{name: "namespaces", wants: "reach an interface by another spelling of its namespace", do: namespaces},
@@ -33,7 +33,7 @@ func wantNoRun(t *testing.T, what string, err error) int {
 	case codes.PermissionDenied:
 		wantDenied(t, what, err)
 		return 1
-	case codes.InvalidArgument, codes.Internal: // Internal: it is no UTF-8
+	case codes.InvalidArgument, codes.Internal: // Internal: the name is not UTF-8
 		return 0
 	default:
 		t.Errorf("%s: got %v", what, err)
@@ -113,7 +113,8 @@ func fanoutTarget(t *testing.T, f *fleet) (denials int) {
 }
 
 // TestCertificatesThatNameOthers has an authority that certifies every request, and an attacker
-// whose certificate almost names another server. The name never passes for the other one.
+// whose certificate almost names another server. The servers never take the attacker for the other
+// one.
 func TestCertificatesThatNameOthers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

@@ -33,7 +33,7 @@ func TestReadmeShowsThePrograms(t *testing.T) {
 	for _, file := range []string{"server/main.go", "client/main.go"} {
 		_, program, _ := strings.Cut(read(t, source+file), "\n")
 		if !strings.Contains(text, "```go\n"+program+"```\n") {
-			t.Errorf("the README does not show %s as it is", file)
+			t.Errorf("the README does not show %s unchanged", file)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func TestReadmeSession(t *testing.T) {
 // The curl session in the README works as shown.
 func TestReadmeSessionOfCurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("there is no curl")
+		t.Skip("curl is not installed")
 	}
 	session := programtest.ReadSession(t, readme, "## From curl, or any gRPC stub")
 	if len(session) != 8 {
@@ -82,7 +82,7 @@ func TestSignalsEndTheServerCleanly(t *testing.T) {
 			server.Await("ready at unix:")
 			server.Signal(s)
 			if code := server.Ended(); code != 0 || server.Log() != "" {
-				t.Errorf("it exits with %d, and logs %q", code, server.Log())
+				t.Errorf("the server exits with %d, and logs %q", code, server.Log())
 			}
 		})
 	}

@@ -34,8 +34,8 @@ func TestPrograms(t *testing.T) {
 	})
 }
 
-// A signal stops the server: it says so, finishes, and exits with 0. It says that it serves only
-// when it does.
+// After a signal, the server prints that it stops, finishes, and exits with 0. It prints that it
+// serves only when it does.
 func TestSignals(t *testing.T) {
 	for _, executor := range executors {
 		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -49,7 +49,7 @@ func TestSignals(t *testing.T) {
 				}
 				server.Signal(s)
 				if code := server.Ended(); code != 0 || server.Log() != "" {
-					t.Errorf("it exits with %d, and logs %q", code, server.Log())
+					t.Errorf("the server exits with %d, and logs %q", code, server.Log())
 				}
 				server.Await("stopping server server1", "server server1 was stopped")
 			})

@@ -116,7 +116,7 @@ func TestRevivedAgentReadsEverything(t *testing.T) {
 			a.Signal(syscall.SIGSTOP)
 			programtest.Until(t, "the agent is taken for dead", func() bool { return !alive() })
 			a.Signal(syscall.SIGCONT)
-			a.Await(name + " reads everything, because the server") // took it for dead; its answer may be lost
+			a.Await(name + " reads everything, because the server") // the rest of the line varies: the server took the agent for dead, or its answer was lost
 			programtest.Until(t, "the agent is alive", alive)
 		}
 	})
@@ -140,7 +140,7 @@ func TestAgentThatMissedAMessageReadsEverything(t *testing.T) {
 	})
 }
 
-// Agents are notified about a change even if the operator does not wait for an agent that hangs.
+// Agents are notified about a change even if an agent hangs and the operator does not wait.
 func TestAgentsHearOfAChangeThoughTheOperatorLeft(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--notify-timeout", "2s")
@@ -152,7 +152,7 @@ func TestAgentsHearOfAChangeThoughTheOperatorLeft(t *testing.T) {
 		impatient := o.Client(api, oslorpc.WithTimeout(500*time.Millisecond))
 		_, err := oslorpc.Call[any](t.Context(), impatient, "create_network", map[string]any{"name": "blue"})
 		if oslorpc.KindOf(err) != oslorpc.Timeout {
-			t.Errorf("the operator waits no longer: %v", err)
+			t.Errorf("the operator did not stop waiting: %v", err)
 		}
 		a.Await("serves network blue")
 		hangs.Signal(syscall.SIGCONT)
@@ -171,7 +171,7 @@ func TestAgentReadsEverythingAfterConsulLostIt(t *testing.T) {
 
 // slowServer is a server whose first answer is late.
 type slowServer struct {
-	neutronrpc.DhcpRPC // the agent asks for nothing else
+	neutronrpc.DhcpRPC // the agent calls no other method
 
 	asked, answer chan struct{}
 }
@@ -205,7 +205,7 @@ func TestChangesWaitForTheFirstSync(t *testing.T) {
 		}
 		reports := o.Server(oslorpc.Target{Topic: neutronrpc.ReportsTopic, Server: "ctl1"})
 		reports.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (any, error) {
-			return nil, errors.New("the database is locked") // which is no reason for an agent to wait
+			return nil, errors.New("the database is locked") // an agent must not wait because of this error
 		})})
 		if err := reports.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -391,7 +391,7 @@ func TestDisabledAgent(t *testing.T) {
 		agents["net2"].Await("no longer serves network blue")
 		port := programtest.Ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
 		agents["net1"].Await("serves port " + port.ID)
-		enable(true, "1 networks") // a message of before would have come before
+		enable(true, "1 networks") // messages arrive in order, so an earlier one would be here
 		agents["net2"].Await("serves network blue")
 		if line, told := agents["net2"].Take(port.ID); told {
 			t.Errorf("while it is disabled it prints %q", line)

@@ -22,7 +22,7 @@ var varying = []programtest.Mask{
 func TestReadme(t *testing.T) {
 	session := programtest.ReadSession(t, source+"README.md")
 	if n := len(session) - 1; n < 5 || n > 8 { // the last one tidies up
-		t.Errorf("it takes %d commands", n)
+		t.Errorf("the README shows %d commands, want 5 to 8", n)
 	}
 	session.Run(t, "../../..", programtest.Local(t), varying...)
 }

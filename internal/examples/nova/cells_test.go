@@ -22,7 +22,7 @@ func another(t *testing.T, url string) string {
 }
 
 // Each cell has a separate registry, conductor and computes. When the conductor of one cell is
-// gone, the other cells go on.
+// gone, the other cells continue.
 func TestCells(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		cell2 := &fleet{t: t, url: another(t, url)}
@@ -49,7 +49,7 @@ func TestCells(t *testing.T) {
 		f.runs("vm-c3", "c4")
 		f.do("reboot", map[string]any{"server": "vm-c3"})
 		c4.Await("c4: reboots vm-c3")
-		f.Refused(api, "live_migrate", map[string]any{"server": "vm-c3", "host": "c1"}) // which is in another cell
+		f.Refused(api, "live_migrate", map[string]any{"server": "vm-c3", "host": "c1"}) // c1 is in another cell
 		if got := programtest.Ask[string](f.Operator, api, "disable_host", map[string]any{"host": "c3", "cell": "cell2"}); got != "disabled" {
 			t.Errorf("disabled, it is %s", got)
 		}
@@ -58,7 +58,7 @@ func TestCells(t *testing.T) {
 		if got := f.list(); !slices.Equal(got.Servers, want[1:]) || !slices.Equal(got.Unknown, []string{"cell2"}) {
 			t.Errorf("without the conductor of cell2, listed: %+v", got)
 		}
-		programtest.Until(t, "why is logged", func() bool {
+		programtest.Until(t, "the reason is logged", func() bool {
 			log := f.api.Log()
 			return strings.Contains(log, "not all cells answer") && strings.Contains(log, "cell cell2: ")
 		})

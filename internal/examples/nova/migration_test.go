@@ -81,13 +81,13 @@ func TestLiveMigration(t *testing.T) {
 		f.runs("vm", "c2")
 		f.migrate("vm", "c1")
 		c1.Await("c1: prepares for vm")
-		f.do("delete", map[string]any{"server": "vm"}) // while it moves: it is deleted where it is when it has moved
+		f.do("delete", map[string]any{"server": "vm"}) // during the migration: the new host deletes it afterwards
 		c1.Await("c1: runs vm now", "c1: deletes vm")
 		programtest.Until(t, "vm is deleted", func() bool { return len(f.list().Servers) == 0 })
 	})
 }
 
-// Either host of a migration is told to stop meanwhile. The migration is finished first.
+// A host that is told to stop during a migration finishes the migration first.
 func TestHostsStopDuringMigration(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

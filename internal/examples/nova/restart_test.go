@@ -14,11 +14,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A compute that is killed has its instances again when it restarts. Meanwhile, new instances are
-// built elsewhere.
+// A killed compute has its instances again after a restart. Meanwhile, new instances are built
+// elsewhere.
 func TestComputeIsKilled(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
-		f := startFleet(t, url, "--rpc-response-timeout", "3s") // which is how long the conductor tries, if it knows nothing yet
+		f := startFleet(t, url, "--rpc-response-timeout", "3s") // the conductor tries c1 for this long, if it has not noticed the kill yet
 		c1 := f.compute("c1")
 		f.boot("a", "c1")
 		f.boot("b", "c1")
@@ -30,7 +30,7 @@ func TestComputeIsKilled(t *testing.T) {
 		f.do("boot", map[string]any{"name": "f"})
 		c2.Await("c2: builds f")
 		f.runs("f", "c2")
-		f.runs("a", "c1") // as far as is known
+		f.runs("a", "c1") // the compute's last known state
 		c1 = f.start("nova-compute", "c1")
 		c1.Await("c1: nova-compute of gazpacho is ready, with 2 instances")
 		f.do("reboot", map[string]any{"server": "a"})
@@ -91,16 +91,16 @@ func TestComputeWaitsForConductor(t *testing.T) {
 			return i.Topic == rpcapi.ComputeTopic && i.Server == "c1" && i.State == oslorpc.StateHeld
 		})
 		if !held {
-			t.Errorf("it is not held: %+v", instances)
+			t.Errorf("the compute does not wait for the conductor: %+v", instances)
 		}
 		to := oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: "c1", Version: "6.0"}
 		err = f.Client(to).Cast(t.Context(), "reboot_instance",
 			rpcapi.RebootArgs{Instance: rpcapi.Instance{UUID: uuid}, RebootType: "soft"})
 		if err != nil {
-			t.Errorf("while it waits, it does not accept a message: %v", err)
+			t.Errorf("while the compute waits, it does not accept a message: %v", err)
 		}
 		if line, early := c1.Take("reboots"); early {
-			t.Errorf("before it knows its instances, it prints %q", line)
+			t.Errorf("before the compute knows its instances, it prints %q", line)
 		}
 		f.start("nova-conductor", "ctl", db...)
 		c1.Await("c1: nova-compute of gazpacho is ready, with 1 instances", "c1: reboots vm, soft")
@@ -108,7 +108,7 @@ func TestComputeWaitsForConductor(t *testing.T) {
 	})
 }
 
-// If the host of an instance is down when the instance should leave, the instance is still there
+// If the host of an instance is down when the instance should move, the instance is still there
 // when the host is up again.
 func TestMigrationFromHostThatIsDown(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
@@ -158,8 +158,8 @@ func TestConductorStopsDuringBuild(t *testing.T) {
 	})
 }
 
-// A task whose message was lost ends. Its sender ends it if the loss is certain. Otherwise the
-// compute ends it when it sees no progress.
+// A task whose message was lost ends. The sender ends the task if the loss is certain. Otherwise
+// the compute ends the task when it sees no progress.
 func TestComputeHangs(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url, "--rpc-response-timeout", "1s")

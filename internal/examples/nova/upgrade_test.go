@@ -27,7 +27,7 @@ func TestOldCompute(t *testing.T) {
 		f.runs("vm", "old")
 		want := []string{"build_and_run_instance 5.0", "rebuild_instance 5.0", "resize_instance 5.0"}
 		if asked := f.asked(rpcapi.ComputeTopic, "old"); !slices.Equal(asked, want) {
-			t.Errorf("it was asked for %q", asked)
+			t.Errorf("the compute was asked for %q", asked)
 		}
 		reimage := map[string]any{"server": "vm", "image": "fedora", "reimage_boot_volume": true}
 		if err := f.Refused(api, "rebuild", reimage); !strings.Contains(err.Error(), "6.1") {

@@ -99,12 +99,12 @@ func (want expected) check(t *testing.T, steps []*step) {
 	}
 	slices.Sort(answered)
 	if !slices.Equal(answered, want.workers) {
-		t.Errorf("the calls of any were answered by %q, not by each", answered)
+		t.Errorf("the calls for any server were answered by %q, want each worker", answered)
 	}
 	s := steps[1+n]
 	want.step(t, s, step{verb: "call", queue: queue, method: "get_host_uptime", runs: []string{chosen}, rest: s.rest})
 	if host := uptimeOf(t, s); host != chosen {
-		t.Errorf("the call of %s was answered by %s", chosen, host)
+		t.Errorf("the call for %s was answered by %s", chosen, host)
 	}
 	want.step(t, steps[2+n], step{
 		verb: "cast", queue: queue, method: "run_instance", runs: []string{chosen}, reports: []string{fmt.Sprint(chosen, " ", running)},
@@ -150,7 +150,7 @@ func TestOneProcess(t *testing.T) {
 			consume = append(consume, host+` consumes "compute"`)
 		}
 		if !slices.Equal(before, consume) {
-			t.Errorf("it begins with %q, not with %q", before, consume)
+			t.Errorf("the output begins with %q, not with %q", before, consume)
 		}
 		expected{workers: workers, before: []int{0, 0, 0}}.check(t, steps)
 	}
@@ -169,7 +169,7 @@ func TestOneProcess(t *testing.T) {
 func TestManyProcesses(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		t.Helper()
-		workers := []string{"a.b", "a.b.c", "compute"} // what a dot means must not be guessed
+		workers := []string{"a.b", "a.b.c", "compute"} // a dot must have no special meaning
 		processes := make([]*process, 0, len(workers))
 		for _, host := range workers {
 			processes = append(processes, startProcess(t, url, host))

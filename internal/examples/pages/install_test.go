@@ -39,7 +39,7 @@ func TestClone(t *testing.T) {
 func fromHere(t *testing.T, session programtest.Session) programtest.Session {
 	t.Helper()
 	if _, err := os.Stat(repository + "/.git"); err != nil {
-		t.Skipf("this is no clone: %v", err)
+		t.Skipf("the repository is not a Git clone: %v", err)
 	}
 	return session.Replace("git clone https://github.com/oslorpc/oslorpc", "git clone -q '"+absolute(t, "")+"' oslorpc")
 }
@@ -64,8 +64,8 @@ func usePython(t *testing.T) {
 	t.Setenv("PATH", bin+":"+filepath.Dir(programtest.Path("oslorpc"))+":"+os.Getenv("PATH"))
 }
 
-// into returns a session whose pip installs the package alone into a directory, which Python
-// imports it from. The environment has what the package depends on.
+// into returns a session whose pip installs only the package, into a directory from which Python
+// imports it. The environment has the package's dependencies.
 func into(t *testing.T, dir string, session programtest.Session) programtest.Session {
 	t.Helper()
 	t.Setenv("PYTHONPATH", dir)

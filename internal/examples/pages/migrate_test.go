@@ -80,7 +80,7 @@ func TestMigrationPagesShowTheCode(t *testing.T) {
 		}
 		for _, b := range blocks {
 			if !strings.Contains(string(code), b[1]) {
-				t.Errorf("%s shows what no test runs:\n%s", page, b[1])
+				t.Errorf("%s shows code that no test runs:\n%s", page, b[1])
 			}
 		}
 	}

@@ -89,7 +89,8 @@ func TestNovaRPCReadme(t *testing.T) {
 		{Pattern: regexp.MustCompile(`since \d\d:\d\d:\d\d`), Instead: "since NOW"},
 		{Pattern: regexp.MustCompile(`scheduler-\d+`), Instead: "scheduler-1"},
 	}, varying...)
-	// A script types faster than the workers start. Each says in its file when it consumes.
+	// A script sends commands before the workers are ready. Each worker writes to its file when it
+	// is.
 	const await = "until [ -s .bin/compute1.log ] && [ -s .bin/compute2.log ]; do sleep 0.1; done; "
 	programtest.ReadSession(t, repository+"/examples/nova-rpc/README.md").
 		Replace("go run ./examples/nova-rpc", programtest.Path("nova-rpc")).

@@ -86,7 +86,7 @@ func TestTestingPageShowsTheCode(t *testing.T) {
 	}
 	for _, b := range blocks {
 		if !strings.Contains(string(code), b[1]) {
-			t.Errorf("the page shows what no test runs:\n%s", b[1])
+			t.Errorf("the page shows code that no test runs:\n%s", b[1])
 		}
 	}
 }

@@ -63,7 +63,7 @@ func shown(t *testing.T, language string) string {
 	_, after, found := strings.Cut(string(text), "\n```"+language+"\n")
 	block, _, ended := strings.Cut(after, "```\n")
 	if !found || !ended {
-		t.Fatalf("the document has no block of %s", language)
+		t.Fatalf("the document has no block in the language %s", language)
 	}
 	return block
 }

@@ -50,7 +50,7 @@ func (p programs) command(t *testing.T, url, name string, args ...string) *exec.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, p.path(name), args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it stops what it started
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // the program then stops its own processes
 	cmd.WaitDelay = patience
 	cmd.Env = append(os.Environ(), oslorpc.TransportURLVariable+"="+url)
 	return cmd

@@ -102,7 +102,7 @@ func TestReadmeShowsTheCode(t *testing.T) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "// ") {
 				file = read(t, strings.TrimPrefix(line, "// "))
 			} else if !strings.Contains(file, line) {
-				t.Errorf("the file has no such line as the README: %s", line)
+				t.Errorf("the README shows a line that the file lacks: %s", line)
 			}
 		}
 	}
