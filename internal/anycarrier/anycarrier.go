@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	// variable selects the carrier of transports for which neither the program nor the URL selects
-	// one.
+	// variable is the environment variable that selects the carrier if neither the program nor the
+	// URL of a transport does.
 	variable = "OSLORPC_CARRIER"
-	// seedVariable has the seed for the choice, if the variable above is not set.
+	// seedVariable is the environment variable with the seed of the random choice, which applies if
+	// the variable above is not set.
 	seedVariable = "OSLORPC_TEST_SEED"
 )
 
-// All are the carriers that tests run on. [rpc.CarrierAuto] uses one of them, as servers decide.
+// All are the carriers that tests run on. [rpc.CarrierAuto] uses one of them, depending on the
+// servers.
 var All = []rpc.Carrier{rpc.CarrierUnary, rpc.CarrierSession}
 
 // Main is [leak.Main] on one of the carriers. If the tests fail, it prints how to repeat them:

@@ -1,3 +1,3 @@
-// Package architecture contains tests that keep the structure of the repository as ARCHITECTURE.md
-// describes it: which package may import which, and how long files and functions may be.
+// Package architecture tests that the repository has the structure that ARCHITECTURE.md describes:
+// which packages a package may import, and how long files and functions may be.
 package architecture

@@ -24,7 +24,7 @@ func files(t *testing.T, dir, suffix string, read func(path, text string)) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "node_modules" || d.Name() == "dist"): // not of the repository
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "node_modules" || d.Name() == "dist"): // not part of the repository
 			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, suffix):
 			return nil
@@ -49,7 +49,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				continue
 			}
 			if _, err := os.Stat(filepath.Join(filepath.Dir(path), filepath.FromSlash(target.Path))); err != nil {
-				t.Errorf("%s: %s leads nowhere", path, found[1])
+				t.Errorf("%s: the link %s leads to no file", path, found[1])
 			}
 		}
 	})
@@ -76,14 +76,14 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 // instead: "no server", "the caller", "its own".
 var vague = regexp.MustCompile(`(?i)\b(nobody|somebody|anybody|whoever|that of|those of)\b`)
 
-// Documents and comments name their subject.
+// Documents and comments do not use vague words for programs.
 func TestProse(t *testing.T) {
 	files(t, "", ".md", func(path, text string) {
 		if filepath.Base(path) == "CONTRIBUTING.md" {
-			return // it shows what not to write
+			return // it quotes the vague words
 		}
 		for _, found := range vague.FindAllString(code.ReplaceAllString(text, ""), -1) {
-			t.Errorf("%s: say what %q means", path, found)
+			t.Errorf("%s: name the thing in place of %q, such as \"no server\"", path, found)
 		}
 	})
 	files(t, "", ".go", func(path, text string) {
@@ -119,7 +119,7 @@ func checkComments(t *testing.T, path string, comments [][]int, text string) {
 	t.Helper()
 	for _, at := range comments {
 		for _, found := range vague.FindAllString(quotedText.ReplaceAllString(text[at[0]:at[1]], ""), -1) {
-			t.Errorf("%s:%d: say what %q means", path, 1+strings.Count(text[:at[0]], "\n"), found)
+			t.Errorf("%s:%d: name the thing in place of %q, such as \"no server\"", path, 1+strings.Count(text[:at[0]], "\n"), found)
 		}
 	}
 }

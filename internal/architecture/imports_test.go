@@ -53,15 +53,15 @@ func isTestSupport(pkg string) bool {
 func broken(pkg, imported string) string {
 	switch {
 	case slices.Contains(free, pkg) && isWithin(imported, grpc):
-		return "must not know gRPC: a carrier brings what it needs"
+		return "must not import gRPC: only carriers do"
 	case slices.Contains(client, pkg) && slices.Contains(server, imported):
-		return "is of the client, and must not know the server"
+		return "belongs to the client, and must not import packages of the server"
 	case slices.Contains(server, pkg) && slices.Contains(client, imported):
-		return "is of the server, and must not know the client"
+		return "belongs to the server, and must not import packages of the client"
 	case imported == api && !isAt(pkg, users):
-		return "is below the public API"
+		return "is below the public API, and must not import it"
 	case pkg == "pkg/rpc" && (isAt(imported, []string{"pkg", "internal"})):
-		return "is the vocabulary, and imports no package of ours"
+		return "is the vocabulary, and must not import another package of this module"
 	default:
 		return ""
 	}

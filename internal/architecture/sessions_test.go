@@ -171,9 +171,9 @@ func TestCommandsOfPagesAreRun(t *testing.T) {
 		}
 	})
 	if excused != notRun {
-		t.Errorf("%d blocks say that they are not run, and notRun is %d: correct it", excused, notRun)
+		t.Errorf("%d blocks say that they are not run, but notRun is %d: correct notRun", excused, notRun)
 	}
-	t.Logf("tests run %d blocks of commands, and not %d", ran, excused)
+	t.Logf("tests run %d blocks of commands, and do not run %d", ran, excused)
 }
 
 // The check finds blocks, marks and sections.

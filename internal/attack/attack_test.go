@@ -36,7 +36,7 @@ func (s *server) check(t *testing.T, o *others) {
 	o.running.Wait()
 	slices.Sort(o.took)
 	if len(o.took) == 0 {
-		t.Fatal("others made no calls")
+		t.Fatal("the other callers made no calls")
 	}
 	p99 := o.took[len(o.took)*99/100]
 	peak := s.peak(t)

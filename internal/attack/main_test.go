@@ -75,7 +75,7 @@ type server struct {
 func start(t *testing.T, wrap ...string) *server {
 	t.Helper()
 	if testing.Short() || raceEnabled {
-		t.Skip("the figures are of a server as it is built for use")
+		t.Skip("the limits are for a server without the race detector")
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *server) peak(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.pid), "status"))
 	if err != nil {
-		t.Skip("this system does not say how much memory a process has")
+		t.Skip("this system does not report the peak memory of a process")
 	}
 	n, err := strconv.Atoi(peakLine.FindStringSubmatch(string(text))[1])
 	if err != nil {

@@ -22,11 +22,11 @@ type conn struct {
 	// ended is closed when the connection ends.
 	ended chan struct{}
 
-	mu     sync.Mutex // guards what follows, and writing
+	mu     sync.Mutex // guards the fields below, and writing
 	framer *http2.Framer
 	block  bytes.Buffer
 	packer *hpack.Encoder
-	room   map[uint32]int64 // that the client gives each stream; 0 is the connection
+	room   map[uint32]int64 // the flow-control window for each stream; 0 is the connection
 	start  int64            // room of a new stream
 	more   *sync.Cond       // there is more room, or the connection has ended
 	over   bool
@@ -107,7 +107,7 @@ func (c *conn) serve() {
 				}
 			}
 		case *http2.RSTStreamFrame:
-			c.widen(f.StreamID, 1<<40) // what still writes to it ends soon
+			c.widen(f.StreamID, 1<<40) // unblocks writes to the stream, which then end
 		}
 	}
 }

@@ -24,11 +24,11 @@ func goodbyes() []kind {
 			c.goAway(0, http2.ErrCodeNo, "")
 			c.Close()
 		}}},
-		{name: "complains of pings", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
+		{name: "complains about pings", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
 			c.goAway(0, http2.ErrCodeEnhanceYourCalm, "too_many_pings")
 			c.Close()
 		}}},
-		{name: "complains of the request at length", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
+		{name: "complains about the request at length", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
 			c.goAway(0, http2.ErrCodeProtocol, strings.Repeat("x", 16<<10-8))
 			c.Close()
 		}}},
@@ -43,7 +43,7 @@ func goodbyes() []kind {
 			c.goAway(s.id, http2.ErrCodeNo, "")
 			well(c, s)
 		}}},
-		{name: "takes back that it goes away", outcome: late, unlike: quiet, behavior: behavior{asked: func(c *conn, s *stream) {
+		{name: "goes away, and later raises the last stream", outcome: late, unlike: quiet, behavior: behavior{asked: func(c *conn, s *stream) {
 			c.goAway(s.id, http2.ErrCodeNo, "")
 			c.goAway(s.id+1000, http2.ErrCodeNo, "")
 			c.pause(holdTime)
@@ -94,7 +94,7 @@ func resets() []kind {
 		{name: "cancels after the reply", behavior: replied(http2.ErrCodeCancel), outcome: unknown, unlike: after},
 		{name: "fails", behavior: asked(http2.ErrCodeInternal), outcome: unknown},
 		{name: "fails after headers", behavior: headed(http2.ErrCodeInternal), outcome: unknown},
-		{name: "wants calm", behavior: asked(http2.ErrCodeEnhanceYourCalm), outcome: unknown},
+		{name: "resets with ENHANCE_YOUR_CALM", behavior: asked(http2.ErrCodeEnhanceYourCalm), outcome: unknown},
 		{name: "resets without an error", behavior: asked(http2.ErrCodeNo), outcome: unknown},
 		{name: "wants HTTP/1.1", behavior: asked(http2.ErrCodeHTTP11Required), outcome: unknown},
 		{name: "resets with an unknown code", behavior: asked(0xdead), outcome: unknown},

@@ -45,7 +45,7 @@ func greetings() []kind {
 		{name: "sends a frame that is too large", outcome: lost, behavior: once("\xff\xff\xff\x00\x00\x00\x00\x00\x01")},
 		{name: "widens the window too far", outcome: lost.or(oslorpc.Timeout), unlike: quiet, behavior: raw("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\xff\xff\xff")},
 		{name: "pushes", outcome: lost.or(oslorpc.Timeout), unlike: quiet, behavior: raw("\x00\x00\x05\x05\x04\x00\x00\x00\x01\x00\x00\x00\x02\x88")},
-		{name: "continues what did not begin", outcome: lost, behavior: once("\x00\x00\x01\x09\x04\x00\x00\x00\x01\x88")},
+		{name: "continues headers that it did not begin", outcome: lost, behavior: once("\x00\x00\x01\x09\x04\x00\x00\x00\x01\x88")},
 		{name: "sends a page after its settings", outcome: lost, behavior: once("HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", 1<<10))},
 	}
 }

@@ -38,7 +38,7 @@ type badPeer struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
-	whole map[string]int // messages that it got as a whole, by id; typed calls, which have none, are ""
+	whole map[string]int // how often each whole message arrived, by id; typed messages have the id ""
 }
 
 // start serves a kind until the test ends.

@@ -47,9 +47,9 @@ func partial() []kind {
 	return []kind{
 		{name: "sends headers and no more", outcome: late, unlike: quiet, behavior: after(func(*conn, *stream) {})},
 		{name: "sends half a message", outcome: late, unlike: quiet, behavior: data([]byte{0, 0, 0, 1, 0, 1, 2}, nil)},
-		{name: "ends in a message", outcome: unknown, behavior: data([]byte{0, 0, 0, 1, 0, 1, 2}, ended)},
+		{name: "ends within a message", outcome: unknown, behavior: data([]byte{0, 0, 0, 1, 0, 1, 2}, ended)},
 		{name: "announces 4 GiB", outcome: ran(oslorpc.TooLarge), behavior: data(binary.BigEndian.AppendUint32([]byte{0}, 1<<32-1), nil)},
-		{name: "announces 4 GiB and is done", outcome: ran(oslorpc.TooLarge), behavior: data(binary.BigEndian.AppendUint32([]byte{0}, 1<<32-1), ended)},
+		{name: "announces 4 GiB and ends", outcome: ran(oslorpc.TooLarge), behavior: data(binary.BigEndian.AppendUint32([]byte{0}, 1<<32-1), ended)},
 		{name: "replies with too much", greedy: true, outcome: ran(oslorpc.TooLarge), behavior: after(func(c *conn, s *stream) {
 			c.data(s, false, binary.BigEndian.AppendUint32([]byte{0}, 64<<20))
 			for chunk, i := make([]byte, 64<<10), 0; i < 1<<10 && c.data(s, false, chunk); i++ {
@@ -63,7 +63,7 @@ func partial() []kind {
 			c.end(s, "0")
 		}}},
 		{name: "sends messages with an unknown flag", outcome: unknown, behavior: data(framed(0x42, []byte{1, 2, 3}), ended)},
-		{name: "sends what is not protobuf", outcome: unknown, behavior: data(framed(0, []byte{0xff, 0xff, 0xff}), ended)},
+		{name: "sends bytes that are not protobuf", outcome: unknown, behavior: data(framed(0, []byte{0xff, 0xff, 0xff}), ended)},
 		{name: "replies twice", outcome: unknown, unlike: map[string]outcome{monitored: fine, multicall: fine, typedStream: fine}, behavior: after(func(c *conn, s *stream) {
 			c.data(s, false, append(reply(s), reply(s)...))
 			c.end(s, "0")
@@ -83,12 +83,12 @@ func partial() []kind {
 			}
 		})},
 		{name: "replies before the headers", outcome: late, unlike: map[string]outcome{monitored: {fine: true, kinds: []oslorpc.Kind{oslorpc.MonitorTimeout}}}, behavior: behavior{asked: func(c *conn, s *stream) { c.data(s, false, reply(s)) }}},
-		{name: "replies to what was not asked", outcome: late, unlike: quiet, behavior: behavior{asked: func(c *conn, s *stream) {
+		{name: "replies on a stream that was not opened", outcome: late, unlike: quiet, behavior: behavior{asked: func(c *conn, s *stream) {
 			other := &stream{id: s.id + 100, path: s.path}
 			well(c, other)
 		}}},
 		{name: "sends more than there is room for", outcome: unknown, behavior: after(func(c *conn, s *stream) {
-			c.bytes(framed(0, nil)) // no frame of HTTP/2 of this type
+			c.bytes(framed(0, nil)) // these bytes are not an HTTP/2 frame
 			chunk := make([]byte, 16<<10)
 			for range 64 {
 				c.frame(func() error { return c.framer.WriteData(s.id, false, chunk) })

@@ -34,12 +34,12 @@ func statuses() []kind {
 	}
 	return []kind{
 		{name: "has no status", outcome: unknown, behavior: only(":status", "200", "content-type", "application/grpc")},
-		{name: "has a status that is no number", outcome: unknown, behavior: coded("fine")},
+		{name: "has a status that is not a number", outcome: unknown, behavior: coded("fine")},
 		{name: "has an unknown status", outcome: unknown, behavior: coded("99")},
 		{name: "has a negative status", outcome: unknown, behavior: coded("-1")},
 		{name: "has no content type", outcome: unknown, behavior: only(":status", "200", "grpc-status", "0")},
 		{name: "has two statuses", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("14", "grpc-status", "0")},
-		{name: "is well, and has no reply", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("0")},
+		{name: "succeeds, and has no reply", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("0")},
 		{name: "knows no such service", outcome: refused, proves: true, unlike: typedOnes(unsafely(oslorpc.NoSuchMethod)), behavior: coded("12", "grpc-message", "unknown service")},
 		// If gRPC on the client produced this text, it would be a proof. In a status it proves
 		// nothing, since a method may have passed it on.
@@ -109,9 +109,9 @@ func details() []kind {
 		{name: "is full, and does not say that it did not start it", outcome: unknown, behavior: says("8", pb.ErrorKind_ERROR_KIND_FULL, false)},
 		{name: "is full after the reply", outcome: unknown, unlike: hadIt, behavior: replies("8", pb.ErrorKind_ERROR_KIND_FULL, true)},
 		{name: "is full after headers", outcome: refused, proves: true, headed: true, behavior: after(func(c *conn, s *stream) { c.end(s, "8", detailed("8", full)...) })},
-		{name: "stops for ever", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_STOPPING, true)},
+		{name: "says without end that it is stopping", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_STOPPING, true)},
 		{name: "stops after the reply", outcome: unknown, unlike: hadIt, behavior: replies("14", pb.ErrorKind_ERROR_KIND_STOPPING, true)},
-		{name: "is another process for ever", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_MISDIRECTED, true)},
+		{name: "says without end that it is another process", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_MISDIRECTED, true)},
 		{name: "lacks the version", outcome: safely(oslorpc.UnsupportedVersion), proves: true, behavior: says("9", pb.ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION, true)},
 		{name: "lacks the method, and may have started it", outcome: unsafely(oslorpc.NoSuchMethod), behavior: says("12", pb.ErrorKind_ERROR_KIND_NO_SUCH_METHOD, false)},
 		{name: "lacks the method after the reply", outcome: unknown, unlike: hadIt, behavior: replies("12", pb.ErrorKind_ERROR_KIND_NO_SUCH_METHOD, true)},
@@ -125,7 +125,7 @@ func details() []kind {
 		{name: "fails for a future reason", outcome: unknown, behavior: says("14", 99, false)},
 		{name: "refuses for no reason", outcome: refused, proves: true, behavior: says("14", 0, true)},
 		{name: "fails with the status of success", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: says("0", pb.ErrorKind_ERROR_KIND_FULL, true)},
-		{name: "is full by its detail and well by its code", outcome: unknown, behavior: with("13", detailed("0", full))},
+		{name: "is full by its detail and succeeds by its code", outcome: unknown, behavior: with("13", detailed("0", full))},
 		{name: "is full by its detail and failed by its code", outcome: unknown, behavior: with("13", detailed("8", full))},
 		{name: "is full and failed", outcome: unknown, behavior: with("8", detailed("8", full, remote))},
 		{name: "failed and is full", outcome: unknown, behavior: with("8", detailed("8", remote, full))},

@@ -31,14 +31,14 @@ const (
 	// maxErrorText and maxLog limit what a peer can make a program store and log, for one
 	// operation.
 	maxErrorText, maxLog = 8 << 10, 16 << 10
-	// maxHeap limits how much memory a peer may make a program use at a time. It is a few times the
+	// maxHeap is the maximum memory that a peer may make a program use at a time: a few times the
 	// largest message.
 	maxHeap = 400 << 20
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "10"); err != nil { // they mostly wait
+	if err := flag.Set("test.parallel", "10"); err != nil { // the tests mostly wait
 		panic(err)
 	}
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, &grpcLog))
@@ -51,7 +51,7 @@ var grpcLog counter
 
 func checkGRPCLog(t *testing.T) {
 	t.Helper()
-	t.Cleanup(func() { // after the parallel tests, too
+	t.Cleanup(func() { // runs after the parallel tests
 		if n := grpcLog.n.Load(); n > 256<<10 {
 			t.Errorf("gRPC logged %d bytes", n)
 		}
@@ -99,8 +99,8 @@ const deadline = 3 * time.Second
 // operations run at a time and may have kept each other from the processor.
 var again = make(chan struct{}, 2)
 
-// patiently retries what a slow machine may have disturbed, with a longer deadline and fewer
-// concurrent operations. A test that fails in each attempt fails.
+// patiently retries a check that a slow machine may have disturbed, with a longer deadline and
+// fewer concurrent operations. The test fails if every attempt fails.
 func patiently(t *testing.T, try func(deadline time.Duration) (problems []string)) {
 	t.Helper()
 	var problems []string
@@ -211,10 +211,10 @@ func (k *kind) checkOnce(t *testing.T, p *badPeer, name string, err error) {
 	t.Helper()
 	for id, n := range p.times() {
 		if n > 1 && !k.proves {
-			t.Errorf("%s: message %q came %d times", name, id, n)
+			t.Errorf("%s: message %q arrived %d times", name, id, n)
 		}
 		if oslorpc.SafeToRetry(err) && !k.proves {
-			t.Errorf("%s: message %q came, and is said to be safe to retry: %.300v", name, id, err)
+			t.Errorf("%s: message %q arrived, and the error says that it is safe to retry: %.300v", name, id, err)
 		}
 	}
 }
@@ -353,9 +353,9 @@ func (k *kind) goesOn(t *testing.T, h *healthy, good, name string, deadline time
 		case k.provesTo(name):
 			wrong("it failed, although it was not run: %.300v", err)
 		case oslorpc.SafeToRetry(err) && !k.headed:
-			wrong("it did not go on to the healthy server: %.300v", err)
+			wrong("it was not sent to the healthy server: %.300v", err)
 		case total(p.times()) == before && !k.behavior.vague():
-			wrong("it failed, and the bad peer did not have it: %.300v", err)
+			wrong("it failed, although the bad peer did not receive it: %.300v", err)
 		}
 	}
 	got := p.times()

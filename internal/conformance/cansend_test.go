@@ -77,7 +77,7 @@ func TestVersionsOfPrepare(t *testing.T) {
 		prepared := base.Prepare(oslorpc.WithVersion(test.version))
 		same, _ := prepared.CanSendVersion(t.Context())
 		if can != test.ok || same != test.ok {
-			t.Errorf("it says %v, and prepared %v, want %v", can, same, test.ok)
+			t.Errorf("CanSendVersion says %v, and with Prepare %v, want %v", can, same, test.ok)
 		}
 		if test.ok {
 			if err != nil {

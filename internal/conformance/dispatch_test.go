@@ -74,16 +74,16 @@ func TestDispatch(t *testing.T) {
 }
 
 const (
-	noNull     = "upstream tells a null from an absent key; the contract here has presence and no null, so that a null is absent"
+	noNull     = "upstream distinguishes a null from an absent key; the contract here has presence and no null, so a null is absent"
 	noEmpty    = "upstream compares an empty name with the namespaces; here a name that is present and empty is refused, since it can only be a mistake"
-	typed      = "upstream fails with the error of whatever stumbles over it; here it is a typed error that says what is wrong, before anything runs"
+	typed      = "upstream fails with the error of the code that first fails on it; here it is a typed error that says what is wrong, before a method runs"
 	notThere   = "upstream finds any attribute of the endpoint object, and fails to call it; here only what was registered as a method is there"
-	absentArgs = "upstream stumbles over arguments that are null; the contract here has presence, and absent arguments are none"
+	absentArgs = "upstream fails on arguments that are null; the contract here has presence, and absent arguments mean no arguments"
 	itsOwn     = "upstream's caller cannot tell a method's error from the dispatcher's own; here the former is of kind Remote and keeps its type"
 	fields     = "upstream's endpoints have a `target` of any type, checked when the server is made; " +
-		"here namespace and version are typed fields, and what can still be malformed is refused at the start"
-	unrelated = "upstream's policies are classes, and it refuses what is none when the server is made; " +
-		"here they are values of a type of their own, and one that is none is refused at the start"
+		"here namespace and version are typed fields, and a malformed version is refused at the start"
+	unrelated = "upstream's policies are classes, and it refuses any other value when the server is made; " +
+		"here they are values of a separate type, and an unknown value is refused at the start"
 )
 
 // Rows that name no endpoints use A, B and C (see abc).
@@ -129,7 +129,7 @@ func TestDispatchExtra(t *testing.T) {
 		{row{"DX12c", typed}, public, abc, plain(nil, ""), invalid("`method` is required")},
 		{row{"DX13a", typed}, public, abc, message{}, invalid("`method` is required")},
 		{row{"DX13b", typed}, public, abc, message{method: null}, invalid("`method` is required")},
-		{row{"DX13c", "upstream sends a number for the method, and the server stumbles over it; the contract here has no such message"}, public,
+		{row{"DX13c", "upstream sends a number for the method, and the server fails on it; the contract here has no such message"}, public,
 			abc, message{method: 7}, outcome{unsayable: true}},
 		{row{"DX14a", absentArgs}, public, abc, message{method: "foo", args: noArgs}, calls("C.foo")},
 		{row{"DX14b", typed}, public, abc, message{method: "foo", args: "null"}, badArguments("not null")},

@@ -23,10 +23,10 @@ import (
 )
 
 const (
-	short     = "upstream gives no signs of life for a timeout below two seconds, and warns; here they come for any, every 10 ms at most"
-	aDuration = "upstream takes the timeout as text as well, and warns of what is no number; here it is a duration"
-	noMonitor = "upstream warns of a negative timeout; here 0 or less is no monitoring, as documented, and text cannot be given"
-	beatsLeak = "upstream goes on giving signs of life for a message that it refused, until the process ends; here they end with the answer"
+	short     = "upstream sends no heartbeats for a timeout below two seconds, and warns; here heartbeats come for any timeout, at most one every 10 ms"
+	aDuration = "upstream also takes the timeout as text, and warns if the text is not a number; here it is a duration"
+	noMonitor = "upstream warns of a negative timeout; here 0 or less means no monitoring, as documented, and a text is not possible"
+	beatsLeak = "upstream sends heartbeats for a message that it refused until the process ends; here they end with the answer"
 )
 
 // line is a stream whose other end is the test. Only one goroutine uses it at a time.
@@ -34,7 +34,7 @@ type line struct {
 	grpc.ServerStreamingServer[pb.MonitoredCallResponse]
 
 	ctx      context.Context
-	broken   error // what comes of heartbeats
+	broken   error // the error of sending a heartbeat
 	beats    int   // how many were tried
 	response *pb.CallResponse
 }

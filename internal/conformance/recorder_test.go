@@ -36,7 +36,7 @@ type sent struct {
 	*pb.Message
 
 	kind      string
-	heartbeat time.Duration // that it asks for; 0 for none
+	heartbeat time.Duration // the requested interval; 0 for none
 	// left is the time until its deadline.
 	left time.Duration
 }

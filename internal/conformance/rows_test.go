@@ -63,7 +63,7 @@ func complete(prefix string, n int, leftOut, ids []string) error {
 	var wrong []error
 	for _, id := range ids {
 		if seen[id] || slices.Contains(leftOut, id) {
-			wrong = append(wrong, fmt.Errorf("the row %s appears twice, or left out and there", id))
+			wrong = append(wrong, fmt.Errorf("the row %s appears twice, or is both left out and in the table", id))
 		}
 		seen[id] = true
 		seen[strings.TrimRight(id, "abcdefghijklmnopqrstuvwxyz")] = true
@@ -87,7 +87,7 @@ func TestComplete(t *testing.T) {
 		"left out":      {[]string{"X2"}, []string{"X1"}, ""},
 		"missing":       {nil, []string{"X1"}, "X2 is missing"},
 		"twice":         {nil, []string{"X1", "X2", "X2"}, "X2 appears twice"},
-		"both":          {[]string{"X2"}, []string{"X1", "X2"}, "left out and there"},
+		"both":          {[]string{"X2"}, []string{"X1", "X2"}, "both left out and in the table"},
 		"another table": {nil, []string{"X1", "Y2"}, "X2 is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func decode(t *testing.T, text string) (value any) {
 }
 
 const (
-	topicFirst = "upstream asks for a topic in the transport, which its table replaces with a recorder; here nothing without a topic gets so far"
+	topicFirst = "upstream requires a topic in the transport, which its table replaces with a recorder; here a message without a topic fails before that"
 	fanoutAway = "upstream sends one message that says fanout; here each server gets a message of its own, so that each can accept, refuse or skip it"
 )
 
@@ -164,7 +164,7 @@ func TestPrepare(t *testing.T) {
 		{row{"P22", fanoutAway}, fanout, nil, base, len(servers)},
 		{row{"P23", fanoutAway}, base, options{oslorpc.WithFanout(true)}, base, len(servers)},
 		{row{id: "P24"}, fanout, options{oslorpc.WithFanout(false)}, base, 1},
-		{row{"P25", "upstream tells a fanout of false from none on the wire; here both mean no, and the wire says neither"},
+		{row{"P25", "upstream distinguishes false from None for a fanout on the wire; here both mean no, and neither is on the wire"},
 			fanout, options{oslorpc.WithFanout(false)}, base, 1},
 	}, func(t *testing.T, test test) {
 		for _, times := range []int{1, 2} {

@@ -12,7 +12,7 @@ import (
 
 const (
 	oneTransport = "upstream warns of an RPC client or server on a transport for notifications; here there is one kind of transport, " +
-		"so that nothing can be mistaken, and nothing warns"
+		"so no transport can be of the wrong kind, and there is no warning"
 	serverCounts = "upstream's client sends a datagram for each message to a collector; here there are none, and each server counts " +
 		"what it starts by method, where `oslorpc info` and Transport.Info show it"
 )

@@ -137,7 +137,7 @@ type entry struct{ name, text string }
 var entries = []entry{{"object", "object"}, {"none", ""}, {"empty", ""}, {"foo", "foo"}, {"bar", "bar"}}
 
 const (
-	emptyIsNone = "upstream tells an empty name from none; here both mean `not given`, because an empty name can only be a mistake"
+	emptyIsNone = "upstream distinguishes an empty name from None; here both mean `not given`, because an empty name can only be a mistake"
 	fanoutIsYes = "upstream takes any value for fanout; here it is a bool, so there is only yes and no"
 )
 
@@ -204,7 +204,7 @@ func TestTargetEqualityExtra(t *testing.T) {
 		}},
 	}, func(t *testing.T, test test) {
 		if !test.check() {
-			t.Error("it does not hold")
+			t.Error("the condition of the row does not hold")
 		}
 	})
 }

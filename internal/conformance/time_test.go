@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	always  = "upstream can be told to wait for ever; here each call has a deadline, of 60 s unless another is given"
+	always  = "upstream can wait without end; here each call has a deadline, of 60 s unless another is given"
 	noConf  = "upstream reads the default from its configuration at each call; here a program gives it to the client that it prepares others from"
-	atOnce  = "upstream sends and then does not wait; here the timeout covers sending as well, so that nothing is sent whose caller has gone"
-	beats   = "upstream sends the timeout, and its server beats at half of it; here the client halves it, and asks for heartbeats so often"
+	atOnce  = "upstream sends and then does not wait; here the timeout covers sending as well, so a message whose caller has left is not sent"
+	beats   = "upstream sends the timeout, and its server beats at half of it; here the client halves it, and asks for heartbeats at that interval"
 	refused = "upstream's retries are for the broker; here they are for servers that do not take the message, and never make it run twice"
 )
 
@@ -26,7 +26,7 @@ func TestCallTimeout(t *testing.T) {
 
 		client, prepare options
 		want            time.Duration // 0: nothing is sent
-		heartbeat       time.Duration // how often the server is asked to give a sign of life; 0: never
+		heartbeat       time.Duration // the interval at which the server is asked for heartbeats; 0: never
 	}
 	const half = 21*time.Second + 100*time.Millisecond
 	timeout := func(d time.Duration) options { return options{oslorpc.WithTimeout(d)} }

@@ -19,7 +19,7 @@ const (
 	absentIsDefault = "upstream's function takes None for `serves everything` and for `asks for nothing`, while its server reads both as 1.0; " +
 		"here an absent version counts as 1.0 everywhere"
 	emptyIsAbsent = "upstream fails on an empty version with a raw error; here it is an absent one"
-	strict        = "upstream parses only as far as it compares, so that a malformed version passes or fails by what it meets; here it is an error at once"
+	strict        = "upstream parses a version only as far as it compares, so a malformed version may pass or fail; here it is an error at once"
 )
 
 // compatible asks like a server: can it serve the requested version with the version that it
@@ -62,7 +62,7 @@ func (v versions) check(t *testing.T) {
 		t.Fatal(err)
 	}
 	if limit.Allows(requested) != (v.want == yes) {
-		t.Errorf("a cap of %s does not do as a server with it", limit)
+		t.Errorf("a cap of %s and a server of that version differ about %s", limit, requested)
 	}
 }
 

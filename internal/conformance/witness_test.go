@@ -123,7 +123,7 @@ func serve(t *testing.T, options []oslorpc.ServerOption, endpoints ...oslorpc.En
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() }) // nothing is under way on it
+	t.Cleanup(func() { _ = conn.Close() }) // no RPC is in progress on it
 	return &served{conn}, nil
 }
 

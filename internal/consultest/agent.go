@@ -20,8 +20,8 @@ import (
 const (
 	// readyWithin is how long an agent may take to start. On an idle machine it takes about 0.2 s.
 	readyWithin = 60 * time.Second
-	// attempts is how often we try to start an agent. Another process may take a port after we
-	// found it free and before the agent listens on it.
+	// attempts is how often we try to start an agent. A try fails if another process takes a port
+	// after we found it free and before the agent listens on it.
 	attempts = 5
 	// logTail is how many bytes of the agent's log a failed test shows.
 	logTail = 4 << 10
@@ -39,9 +39,9 @@ type TB interface {
 	Failed() bool
 }
 
-// Agent is a Consul agent. An agent that Start started is in development mode: it is a server and a
-// cluster by itself, and stores no data on disk. An agent that Join started belongs to the cluster
-// of such a server. All ports are on 127.0.0.1. Only one goroutine may use an Agent.
+// Agent is a Consul agent. Start starts one in development mode: the agent is a server, the only
+// member of its cluster, and stores no data on disk. Join starts one that belongs to the cluster of
+// such a server. All ports are on 127.0.0.1. Only one goroutine may use an Agent.
 type Agent struct {
 	tb     TB
 	binary string
@@ -95,7 +95,7 @@ func start(tb TB, server *Agent, config []string) *Agent {
 	tb.Helper()
 	binary, err := testbin.Find("consul", filepath.Join("tools", "consul"), "github.com/hashicorp/consul")
 	if err != nil {
-		tb.Fatalf("consultest: no Consul to test with: %v", err)
+		tb.Fatalf("consultest: finding the program consul: %v", err)
 	}
 	a := &Agent{tb: tb, binary: binary, dir: tb.TempDir(), server: server}
 	for n, text := range config {

@@ -25,7 +25,7 @@ func startProcess(node string, cmd *exec.Cmd) (*process, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // How it ends is of no interest: we kill it.
+			_ = cmd.Wait() // We kill it, so its state does not matter.
 		}
 	}()
 	if err := <-started; err != nil {

@@ -34,9 +34,9 @@ func waitReady(ctx context.Context, addr string, p *process) error {
 		select {
 		case <-tick.C:
 		case <-p.exited:
-			return errors.New("it exited")
+			return errors.New("the agent exited")
 		case <-ctx.Done():
-			return fmt.Errorf("it is not ready after %s: %w", readyWithin, err)
+			return fmt.Errorf("the agent is not ready after %s: %w", readyWithin, err)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func ready(ctx context.Context, client *api.Client, node string) error {
 		return err
 	}
 	if len(entries) == 0 {
-		return errors.New("it does not show a service that was registered")
+		return errors.New("the agent does not list a service that was registered")
 	}
 	return client.Agent().ServiceDeregisterOpts(name, q)
 }

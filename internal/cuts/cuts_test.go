@@ -38,9 +38,9 @@ const (
 	callers  = 32
 	// deadline limits a message. A living server is reachable again long before.
 	deadline = 40 * time.Second
-	// maxLength is how long a method takes at most.
+	// maxLength is the maximum time that a method takes.
 	maxLength = 4 * time.Millisecond
-	// maxLife is how long a server lives at most before it is killed.
+	// maxLife is the maximum time before a server is killed.
 	maxLife = 2 * time.Second
 )
 
@@ -235,16 +235,16 @@ func (r *run) verify(t *testing.T, asks bool) {
 		switch {
 		case op.OK:
 		case op.Kind != "OutcomeUnknown":
-			t.Errorf("%s failed though the server was back before its deadline: %s", op.ID, op.Error)
+			t.Errorf("%s failed, although the server was back before the deadline: %s", op.ID, op.Error)
 		case asks && !diedMeanwhile(h, op):
-			t.Errorf("%s has an unknown outcome though the server lived: %s", op.ID, op.Error)
+			t.Errorf("%s has an unknown outcome, although the server was not killed: %s", op.ID, op.Error)
 		}
 	}
 	var cuts []string
 	for w, n := range r.proxy.cuts {
 		cuts = append(cuts, fmt.Sprintf("%d %s", n, way(w)))
 		if n == 0 {
-			t.Errorf("no connection was cut so: %s", way(w))
+			t.Errorf("no connection was cut in this way: %s", way(w))
 		}
 	}
 	t.Logf("%d messages, %d with an unknown outcome, of which %d had run; cuts: %s; %d executions",

@@ -13,10 +13,10 @@ import (
 type way int
 
 const (
-	reset    way = iota // both ends get a reset, between what was written
-	within              // the same, after a part of what was written was passed on
-	request             // what the client sends is lost for a while, then both ends get a reset
-	response            // what the server sends is lost for a while, then both ends get a reset
+	reset    way = iota // both ends get a reset, between two writes
+	within              // both ends get a reset, after a part of a write was forwarded
+	request             // the client's data is lost for a while, then both ends get a reset
+	response            // the server's data is lost for a while, then both ends get a reset
 	hangUp              // both ends see the end of the other's data
 	ways
 )
@@ -29,7 +29,7 @@ func (w way) String() string {
 const (
 	// minBytes and maxBytes are how much data passes in one direction before a connection is cut.
 	minBytes, maxBytes = 64, 32 << 10
-	// maxLoss is how long one direction is lost at most.
+	// maxLoss is the maximum time for which the data of one direction is lost.
 	maxLoss = 300 * time.Millisecond
 )
 
@@ -43,7 +43,7 @@ type proxy struct {
 	random *rand.Rand
 	to     string
 	gentle bool
-	next   way // of the next connection: each comes to its turn
+	next   way // of the next connection; the ways take turns
 	conns  map[net.Conn]bool
 	cuts   [ways]int
 }
@@ -185,7 +185,7 @@ func (l *line) cut(to, from net.Conn, b []byte) {
 	switch l.way {
 	case within:
 		_, _ = to.Write(b[:int(l.part*float64(len(b)))])
-	case request, response: // the direction that counts is lost, and the other one goes on
+	case request, response: // the counted direction is lost, and the other one continues
 		_ = from.SetReadDeadline(time.Now().Add(l.loss))
 		_, _ = io.Copy(io.Discard, from)
 	case hangUp:

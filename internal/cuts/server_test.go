@@ -105,7 +105,7 @@ func startChild(ctx context.Context, dir, name string) (*child, error) {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // its error is that it was killed
+		_ = cmd.Wait() // the error only says that it was killed
 		return nil, fmt.Errorf("server %s does not start: %w", name, err)
 	}
 	return &child{name, strings.TrimSpace(line), cmd}, nil
@@ -115,5 +115,5 @@ func startChild(ctx context.Context, dir, name string) (*child, error) {
 func (c *child) kill(out *history.Writer) {
 	_ = c.cmd.Process.Kill()
 	out.Write(history.Record{Event: &history.Event{What: history.Killed, Process: c.name, At: time.Now()}})
-	_ = c.cmd.Wait() // its error is that it was killed
+	_ = c.cmd.Wait() // the error only says that it was killed
 }

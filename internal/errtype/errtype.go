@@ -65,10 +65,10 @@ func newType(name string, t reflect.Type) registered {
 	}
 	switch {
 	case isOurs(reflect.Zero(t).Interface()), base.Kind() == reflect.Interface, base.Kind() == reflect.Pointer:
-		known.err = failure.Invalid("%v cannot be registered as the error type %q: give a type of your own that is no interface", t, name)
+		known.err = failure.Invalid("%v cannot be registered as the error type %q: give a type of your own that is not an interface", t, name)
 	default:
 		if _, err := guard(known.data, reflect.New(base).Interface().(error)); err != nil {
-			known.err = failure.Invalid("%v cannot be registered as the error type %q: its fields cannot be JSON: %v", t, name, err)
+			known.err = failure.Invalid("%v cannot be registered as the error type %q: its fields cannot be encoded as JSON: %v", t, name, err)
 		}
 	}
 	return known
@@ -184,7 +184,7 @@ func (r *Registry) Rebuild(err error) error {
 		}
 		var failed error
 		if remote.Rebuilt, failed = guard(r.list[i].rebuild, remote); failed != nil {
-			r.Log.Warn("a remote error could not be rebuilt as the type that is registered for it", "type", remote.Type, "error", failed)
+			r.Log.Warn("a remote error could not be rebuilt as its registered type", "type", remote.Type, "error", failed)
 		}
 	}
 	return err

@@ -21,7 +21,7 @@ func Process(p *os.Process) error {
 		return fmt.Errorf("freezing process %d: %w", p.Pid, err)
 	}
 	for works(p.Pid) {
-		time.Sleep(time.Millisecond) // the kernel does not tell when it is done
+		time.Sleep(time.Millisecond) // the kernel does not report when all threads have stopped
 	}
 	return nil
 }
@@ -31,7 +31,7 @@ func works(pid int) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is well-formed
 	for _, thread := range threads {
 		text, err := os.ReadFile(thread)                   //nolint:gosec // It is a file of the kernel.
-		_, state, found := strings.Cut(string(text), ") ") // after the name, which is in parentheses
+		_, state, found := strings.Cut(string(text), ") ") // the state follows the name, which is in parentheses
 		if err != nil || !found {
 			continue // the thread has ended
 		}

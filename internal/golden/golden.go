@@ -1,5 +1,5 @@
-// Package golden is for tests that read the files in proto/testdata. With these files, we check
-// that the implementations in other languages agree with this one.
+// Package golden reads and writes the files in proto/testdata for tests. Tests in every language
+// use these files, to check that all implementations agree.
 package golden
 
 import (
@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what this implementation does to proto/testdata")
+var update = flag.Bool("update", false, "write the results of this implementation to proto/testdata")
 
 // Updating reports whether the test must write its results with [Save] instead of comparing them.
 func Updating() bool { return *update }
@@ -109,7 +109,7 @@ func sections(t *testing.T, file string) map[string]json.RawMessage {
 func path(file string) string {
 	_, here, _, ok := runtime.Caller(0)
 	if !ok {
-		panic("the place of this file is not known")
+		panic("cannot determine the path of the source file golden.go")
 	}
 	return filepath.Join(filepath.Dir(here), "..", "..", "proto", "testdata", file)
 }

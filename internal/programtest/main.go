@@ -21,7 +21,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/leak"
 )
 
-// parallel is the least number of tests that run at a time.
+// parallel is the minimum number of tests that run at a time.
 const parallel = 6
 
 // patience is how long a test waits for something that should happen soon.

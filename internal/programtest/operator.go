@@ -46,7 +46,7 @@ func (o Operator) Refused(target oslorpc.Target, method string, args map[string]
 	o.tb.Helper()
 	result, err := call[any](o, target, method, args)
 	if err == nil {
-		o.tb.Fatalf("%s does not fail, but returns %v", method, result)
+		o.tb.Fatalf("%s succeeded and returned %v, want an error", method, result)
 	}
 	return err
 }

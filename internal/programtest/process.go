@@ -27,17 +27,17 @@ type Process struct {
 	tb   testing.TB
 	cmd  *exec.Cmd
 	log  log
-	over chan struct{} // closed when it prints no more
+	over chan struct{} // closed after the last line
 
 	terminated bool // it was told to stop
 
 	mu      sync.Mutex
-	lines   []line // what it printed and was not awaited yet
+	lines   []line // printed, and not awaited yet
 	changed chan struct{}
 }
 
-// line is a line that a process printed on standard output. Where tests also wait for the log, it
-// may be a line of the log.
+// line is a line that a process printed on standard output. If tests also wait for lines of the
+// log, it may be one of these.
 type line struct {
 	text   string
 	logged bool
@@ -110,7 +110,7 @@ func stopAll(tb testing.TB) {
 	}
 	for _, p := range all {
 		if tb.Failed() {
-			tb.Logf("%s printed %q as well, and logged\n%s", p.Name, p.rest(), p.Log())
+			tb.Logf("%s also printed %q, and logged\n%s", p.Name, p.rest(), p.Log())
 		}
 	}
 }
@@ -167,14 +167,15 @@ func (p *Process) awaitFor(patience time.Duration, texts ...string) (found strin
 			select {
 			case <-p.changed:
 			case <-deadline:
-				p.tb.Fatalf("%s does not print %q in time, but %q", p.Name, text, p.rest())
+				p.tb.Fatalf("%s did not print %q in time; it printed %q", p.Name, text, p.rest())
 			}
 		}
 	}
 	return found
 }
 
-// Take removes the first line that contains the text, if there already is one.
+// Take removes and returns the first printed line that contains the text. It does not wait for such
+// a line.
 func (p *Process) Take(text string) (string, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -240,7 +241,7 @@ func (p *Process) Stop() {
 	}
 	p.terminate()
 	if code := p.Ended(); code != 0 {
-		p.tb.Errorf("%s, told to stop, ends with %v", p.Name, p.cmd.ProcessState)
+		p.tb.Errorf("%s was told to stop and ended with %v", p.Name, p.cmd.ProcessState)
 	}
 }
 
@@ -262,7 +263,7 @@ func (p *Process) Ended() (code int) {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Until waits until the function so returns true.
+// Until waits until so returns true.
 func Until(tb testing.TB, what string, so func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -272,7 +273,7 @@ func Until(tb testing.TB, what string, so func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			tb.Fatalf("in time, it does not come to this: %s", what)
+			tb.Fatalf("this did not happen in time: %s", what)
 		}
 	}
 }

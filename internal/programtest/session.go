@@ -101,7 +101,7 @@ func (r *reader) typed(line string) {
 		r.session = append(r.session, typed{line: command})
 	case len(r.session) == 0:
 		r.tb.Fatalf("%s shows %q before any command", r.page, line)
-	case line != "": // an empty line is in every other one
+	case line != "": // every output contains an empty line
 		r.last().prints = append(r.last().prints, line)
 	}
 }
@@ -181,7 +181,7 @@ func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	p.start(masked)
 	go p.read(stderr, masked, true)
 	tb.Cleanup(func() {
-		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // what is left of the shell's
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // kills all processes of the shell
 		_ = shell.Wait()
 	})
 	own := tb.TempDir() + "/"
@@ -193,12 +193,12 @@ func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	}
 	_ = input.Close()
 	late := time.AfterFunc(patience, func() {
-		tb.Errorf("what it started has not ended in time")
+		tb.Errorf("processes that the shell started did not end in time")
 		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL)
 	})
-	<-p.over // all that it started has ended
+	<-p.over // all processes that the shell started have ended
 	late.Stop()
 	if rest := p.rest(); len(rest) > 0 {
-		tb.Errorf("it prints %q as well", rest)
+		tb.Errorf("the shell prints %q, which the page does not show", rest)
 	}
 }

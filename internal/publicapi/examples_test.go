@@ -85,7 +85,7 @@ func examplesOf(t *testing.T, l *library, importPath string) *examples {
 				t.Errorf("%s: Example%s is not run: give it output", name, example.Name)
 			}
 			if example.Play == nil {
-				t.Errorf("%s: Example%s needs other files: move what it uses into this one", name, example.Name)
+				t.Errorf("%s: Example%s uses declarations of other files: move them into this file", name, example.Name)
 			}
 			e.named[example.Name] = true
 		}

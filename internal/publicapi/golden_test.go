@@ -45,7 +45,7 @@ func TestGoldenFiles(t *testing.T) {
 	}
 	for _, file := range all {
 		if !slices.Contains(files, file) {
-			t.Errorf("internal/publicapi/%s is about no package: remove it", file)
+			t.Errorf("internal/publicapi/%s belongs to no package: remove it", file)
 		}
 	}
 }

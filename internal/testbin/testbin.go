@@ -11,8 +11,8 @@ import (
 )
 
 // Find returns the path of a program. It prefers the program on PATH. Otherwise it uses the program
-// in .bin of this repository, and builds it there from the package pkg of the module in the
-// directory module if it is missing.
+// in .bin of this repository. If that is missing, Find builds it from the package pkg of the module
+// in the directory module.
 func Find(name, module, pkg string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
@@ -50,7 +50,7 @@ func findRoot() (string, error) {
 	}
 	for ; !isThere(filepath.Join(dir, "tools", "go.mod")); dir = filepath.Dir(dir) {
 		if dir == filepath.Dir(dir) {
-			return "", errors.New("it is not on PATH, and no directory above this one has the tools to build it from")
+			return "", errors.New("it is not on PATH, and no directory above this one has tools/go.mod to build it from")
 		}
 	}
 	return dir, nil

@@ -48,7 +48,7 @@ type Certificate struct {
 	key       *ecdsa.PrivateKey
 }
 
-// New returns an authority without a name. TLS cannot tell two such authorities apart.
+// New returns an authority without a name. TLS cannot distinguish two such authorities.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	return Named(t, "")

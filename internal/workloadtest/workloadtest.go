@@ -33,7 +33,7 @@ type API struct {
 	ended  chan struct{}
 
 	mu      sync.Mutex
-	changed chan struct{} // closed when what follows changes
+	changed chan struct{} // closed when the fields below change
 	gives   *workload.X509SVIDResponse
 	denies  error
 	asked   int

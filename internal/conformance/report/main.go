@@ -3,7 +3,7 @@
 //
 //	N passed, N failed
 //
-// It exits with 1 if anything failed.
+// It exits with 1 if a test failed.
 package main
 
 import (

@@ -39,7 +39,7 @@ func read(in io.Reader) (*results, error) {
 		if len(bytes.TrimSpace(line)) > 0 {
 			var e event
 			if err := json.Unmarshal(line, &e); err != nil {
-				return r, fmt.Errorf("go test printed what is no event: %s", bytes.TrimSpace(line))
+				return r, fmt.Errorf("go test printed a line that is not an event: %s", bytes.TrimSpace(line))
 			}
 			r.add(e)
 		}
@@ -148,7 +148,7 @@ func (r *results) print(out io.Writer) {
 		leftOut = append(leftOut, t.leftOut...)
 	}
 	if len(leftOut) > 0 {
-		fmt.Fprintf(out, "Left out, until what they ask for exists: %s\n\n", strings.Join(leftOut, ", "))
+		fmt.Fprintf(out, "Left out, until the features that they need exist: %s\n\n", strings.Join(leftOut, ", "))
 	}
 	fmt.Fprintf(out, "%d passed, %d failed\n", r.passed(), r.failed())
 }

@@ -26,7 +26,7 @@ func TestReport(t *testing.T) {
 				`{"Action":"pass","Package":"p","Test":"TestA"}`,
 				`{"Action":"pass","Package":"p"}`,
 			},
-			[]string{"  A1, A2\n      we are better\n", "exists: A3\n"},
+			[]string{"  A1, A2\n      we are better\n", "exist: A3\n"},
 			"2 passed, 0 failed",
 		},
 		"a case fails": {
