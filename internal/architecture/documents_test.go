@@ -92,7 +92,7 @@ func TestProse(t *testing.T) {
 		}
 		checkComments(t, path, goComment.FindAllStringIndex(text, -1), text)
 		for _, found := range vagueName.FindAllString(text, -1) {
-			t.Errorf("%s: the name %s does not say what it means", path, found)
+			t.Errorf("%s: the name %s has a vague word: name the thing, such as \"NoServer\"", path, found)
 		}
 	})
 	for suffix, comments := range map[string]*regexp.Regexp{".py": pyComment, ".ts": goComment, ".proto": goComment} {

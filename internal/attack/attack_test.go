@@ -42,7 +42,7 @@ func (s *server) check(t *testing.T, o *others) {
 	peak := s.peak(t)
 	t.Logf("peak %d MiB, %d calls, p50 %v, p99 %v, max %v, log:\n%s", peak, len(o.took), o.took[len(o.took)/2], p99, o.took[len(o.took)-1], s.text())
 	if len(o.failures) > 0 {
-		t.Errorf("%d of %d calls of others failed, such as: %v", len(o.failures), len(o.took), o.failures[0])
+		t.Errorf("%d of %d calls of other callers failed; the first error: %v", len(o.failures), len(o.took), o.failures[0])
 	}
 	if os.Getenv(timesEnv) != "" && (p99 > maxP99 || len(o.took) < 50) {
 		t.Errorf("p99 of the %d calls of others is %v", len(o.took), p99)

@@ -45,7 +45,7 @@ var cases = []testCase{
 	{[]string{"pick-10-ns", "pick-10000-ns", "pick-ratio"}, picks, absoluteAndRatio},
 }
 
-// operation is one operation of oslorpc, with what is needed for its counterpart.
+// operation is one operation of oslorpc, with the data that its counterpart needs.
 type operation struct {
 	// servers is the number of servers. Each has a separate transport and listener.
 	servers int
@@ -236,7 +236,7 @@ func observe(ctx context.Context, o operation) (compare.Sizes, error) {
 	return seen.Sizes(), errors.Join(err, closers{t.Close}.close())
 }
 
-// closers are functions that release what was opened. They are called in reverse order.
+// closers are functions that release resources. They are called in reverse order.
 type closers []func() error
 
 func (c closers) close() (err error) {

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	noneIsOldest = "upstream can send nothing without a version under a cap, although the server would read 1.0; here it counts as 1.0"
+	noneIsOldest = "upstream refuses every message without a version under a cap, although the server would read 1.0; here it counts as 1.0"
 	early        = "upstream takes any text after the second dot; here a malformed version is an error wherever it is given"
 )
 

@@ -77,9 +77,9 @@ const (
 	noNull     = "upstream distinguishes a null from an absent key; the contract here has presence and no null, so a null is absent"
 	noEmpty    = "upstream compares an empty name with the namespaces; here a name that is present and empty is refused, since it can only be a mistake"
 	typed      = "upstream fails with the error of the code that first fails on it; here it is a typed error that says what is wrong, before a method runs"
-	notThere   = "upstream finds any attribute of the endpoint object, and fails to call it; here only what was registered as a method is there"
+	notThere   = "upstream finds any attribute of the endpoint object, and fails to call it; here only registered methods exist"
 	absentArgs = "upstream fails on arguments that are null; the contract here has presence, and absent arguments mean no arguments"
-	itsOwn     = "upstream's caller cannot tell a method's error from the dispatcher's own; here the former is of kind Remote and keeps its type"
+	itsOwn     = "upstream's caller cannot tell a method's error from the dispatcher's own; here a method's error has the kind Remote and keeps its type"
 	fields     = "upstream's endpoints have a `target` of any type, checked when the server is made; " +
 		"here namespace and version are typed fields, and a malformed version is refused at the start"
 	unrelated = "upstream's policies are classes, and it refuses any other value when the server is made; " +

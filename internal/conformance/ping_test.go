@@ -9,7 +9,7 @@ import (
 const (
 	alwaysAnswered = "upstream's explicit policy hides the ping method that its own option adds; here no policy does"
 	anyVersion     = "upstream's ping is of version 1.0, so that clients of other versions cannot ping; here it answers to any"
-	changesNothing = "upstream's ping is an endpoint of version 1.0, which other messages of that version meet; here it changes nothing for them"
+	changesNothing = "upstream's ping is an endpoint of version 1.0, which other messages of that version may reach; here ping does not affect other messages"
 )
 
 func TestPing(t *testing.T) {

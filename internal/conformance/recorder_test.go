@@ -27,8 +27,8 @@ type recorder struct {
 
 	mu     sync.Mutex
 	got    []sent
-	refuse error  // what it answers instead, if it is set
-	result string // what it answers calls instead of null, as JSON, if it is set
+	refuse error  // the answer instead of null, if it is set
+	result string // the result of calls instead of null, as JSON, if it is set
 }
 
 // sent is a message as it arrived.

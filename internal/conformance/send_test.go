@@ -119,11 +119,11 @@ func decode(t *testing.T, text string) (value any) {
 
 const (
 	topicFirst = "upstream requires a topic in the transport, which its table replaces with a recorder; here a message without a topic fails before that"
-	fanoutAway = "upstream sends one message that says fanout; here each server gets a message of its own, so that each can accept, refuse or skip it"
+	fanoutAway = "upstream sends one message that says fanout; here each server gets a separate message, which it can accept, refuse or skip"
 )
 
-// Rows whose target has no topic in oslo.messaging have one here. Each row is prepared once and
-// twice.
+// Rows whose target has no topic in oslo.messaging have one here. Preparing twice must have the
+// same effect as preparing once.
 func TestPrepare(t *testing.T) {
 	type test struct {
 		row

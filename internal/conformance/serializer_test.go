@@ -14,7 +14,7 @@ import (
 
 // marker is a serializer that marks values. It records its calls with their request contexts.
 type marker struct {
-	dict oslorpc.RequestContext // what it makes of each request context
+	dict oslorpc.RequestContext // the result for each request context
 
 	mu    sync.Mutex
 	asked []string
@@ -100,7 +100,7 @@ func TestSerializerOfServers(t *testing.T) {
 	type test struct {
 		row
 
-		dict     oslorpc.RequestContext // what is made of the request context
+		dict     oslorpc.RequestContext // the request context that the serializer returns
 		message  message
 		returns  any
 		got      string // what the method gets: the arguments, and the request context

@@ -13,8 +13,8 @@ import (
 const (
 	oneTransport = "upstream warns of an RPC client or server on a transport for notifications; here there is one kind of transport, " +
 		"so no transport can be of the wrong kind, and there is no warning"
-	serverCounts = "upstream's client sends a datagram for each message to a collector; here there are none, and each server counts " +
-		"what it starts by method, where `oslorpc info` and Transport.Info show it"
+	serverCounts = "upstream's client sends a datagram for each message to a collector; here there are no datagrams, and each server counts " +
+		"the messages that it starts, by method, and `oslorpc info` and Transport.Info show the counts"
 )
 
 // These cases cover features around clients and servers that oslo.messaging has and oslorpc does

@@ -179,7 +179,7 @@ func with(field string, e entry) oslorpc.Target {
 }
 
 func TestTargetEqualityExtra(t *testing.T) {
-	const elsewhere = "upstream's targets carry legacy namespaces, which makes copies differ; here the endpoint has them, the one role that uses them"
+	const elsewhere = "upstream's targets carry legacy namespaces, which makes copies differ; here only endpoints have them, since only endpoints use them"
 	type test struct {
 		row
 

@@ -213,7 +213,7 @@ func (r *run) send(client *oslorpc.Client, op *history.Operation, length time.Du
 	r.out.Write(history.Record{Operation: op})
 }
 
-// promised are the promises that must hold in spite of cut connections and killed servers.
+// promised are the promises that must hold although connections are cut and servers are killed.
 var promised = []string{check.AtMostOnce, check.ExactlyOnce, check.NeverRan, check.CastRan, check.Deadline}
 
 // verify checks the history. Asks says whether the client asks servers for the outcomes of

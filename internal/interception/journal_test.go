@@ -29,8 +29,8 @@ type event struct {
 	point point
 	// process is the name of the server, or "client".
 	process string
-	// message is the message when it entered the point. peer is what was known about the other end
-	// when the message left the point.
+	// message is the message when it entered the point. peer has the known facts about the other
+	// end when the message left the point.
 	message rpc.Message
 	peer    rpc.Peer
 	// began and ended are sequence numbers over all events. ended is 0 until the message leaves the

@@ -19,8 +19,8 @@ type row struct {
 	name string
 	// sent and got are the deliveries that the client and the servers see.
 	sent, got rpc.Delivery
-	// service, method and version are what the message asks for. A typed stream opens at least at
-	// the version of the client.
+	// service, method and version belong to the request. A typed stream opens at least at the
+	// version of the client.
 	service, method, version string
 	monitored                bool
 	// toAll is true if the message goes to every server.

@@ -150,7 +150,7 @@ func (c *cell) onceMore() error {
 	return nil
 }
 
-// own starts servers for this cell alone, with a separate topic. The caller kills them.
+// own starts servers only for this cell, with a separate topic. The caller kills them.
 func (c *cell) own(ctx context.Context, topic string, names ...string) (servers, error) {
 	topic = strings.Join([]string{topic, c.of.Client.Short, c.of.Server.Short}, "-")
 	all, err := startServers(ctx, c.of.Server, c.run.urlOf(c.of.Server), topic, names...)

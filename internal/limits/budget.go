@@ -46,8 +46,8 @@ func New(l rpc.Limits, log *slog.Logger) *Budget {
 	return b
 }
 
-// sharedPart is the share, in percent, of all connections together that prove no identity but share
-// something, such as their address.
+// sharedPart is a share in percent. All connections that prove no identity, but have something in
+// common, such as their address, share it.
 const sharedPart = 75
 
 // Caller is the account of a peer: of an identity or, without one, of a connection. The parent of a
@@ -89,8 +89,8 @@ func (b *Budget) Join(identity, shared string) *Caller {
 	return c
 }
 
-// caller returns the caller without a parent that has an identity, or else what it shares with
-// others. The lock is held.
+// caller returns the caller without a parent for an identity. If the identity is empty, it returns
+// the caller for what connections share, such as an address. The lock is held.
 func (b *Budget) caller(identity, shared string) *Caller {
 	key, share, workers := identity, b.Limits.CallerShare, b.Limits.CallerWorkers
 	if identity == "" {

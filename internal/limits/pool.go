@@ -25,7 +25,7 @@ type Claim struct {
 
 // Claim asks for n bytes. It returns true if they are granted at once. Otherwise granted is called
 // later. A caller that holds nothing may get the whole free pool, and a claim of any size fits an
-// empty pool, so that each message is admitted at some time.
+// empty pool, so every message is admitted eventually.
 func (p *Pool) Claim(c *Caller, n int, granted func()) (*Claim, bool) {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()

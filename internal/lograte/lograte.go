@@ -39,7 +39,7 @@ type handler struct {
 
 // Handle implements [slog.Handler].
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level < slog.LevelInfo || h.limiter.takes(h.Handler, r) { //nolint:contextcheck // The end of the interval is no part of the operation.
+	if r.Level < slog.LevelInfo || h.limiter.takes(h.Handler, r) { //nolint:contextcheck // The end of the interval does not belong to the operation.
 		return h.Handler.Handle(ctx, r)
 	}
 	return nil

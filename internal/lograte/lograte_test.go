@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// written is what a logger writes. The end of an interval writes on a separate goroutine.
+// written collects the output of a logger. At the end of an interval, a separate goroutine writes.
 type written struct {
 	mu   sync.Mutex
 	text bytes.Buffer

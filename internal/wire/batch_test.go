@@ -159,7 +159,7 @@ func TestMalformedFrames(t *testing.T) {
 	unknown := append(protowire.AppendTag(slices.Clone(frame), 100, protowire.BytesType), 0)
 	unknown = append(unknown, 14<<3, 1) // a number
 	if err := proto.Unmarshal(append(unknown, more(frame)...), &Frames{Next: next}); err != nil || n != 2 {
-		t.Errorf("beside fields of the future there are %d frames, %v", n, err)
+		t.Errorf("a message with unknown fields has %d frames, %v", n, err)
 	}
 }
 

@@ -3,8 +3,8 @@
 // tenth of the cost of a small call.
 //
 // The types here implement just enough of a protobuf message for gRPC's codec. To reflection they
-// look empty. So they are only for RPCs whose messages are visible to no other code, such as
-// interceptors or statistics handlers of the program.
+// look empty. Use them only for RPCs whose messages no other code sees, such as interceptors or
+// statistics handlers of the program.
 //
 // A message with unusual fields, such as metadata or fields of a newer protocol, is decoded by
 // generated code, which also reports malformed messages.

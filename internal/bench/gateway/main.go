@@ -51,7 +51,7 @@ func run(ctx context.Context, out io.Writer, args []string) (err error) {
 	length := flags.Duration("round-time", 150*time.Millisecond, "how long a side runs in a round")
 	callers := flags.String("callers", "1,64", "numbers of callers, with commas")
 	only := flags.String("sides", "", "run only these sides, with commas")
-	nginx := flags.String("nginx", "", "the `file` of nginx; without it, there is no such side")
+	nginx := flags.String("nginx", "", "the `file` of nginx; without it, the side nginx is left out")
 	profile := flags.String("profile", "", "write a profile of the gateway's processor to this `file`")
 	if err := flags.Parse(args); err != nil {
 		return err

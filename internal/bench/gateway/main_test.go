@@ -26,7 +26,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, side := range []string{sideRaw, sideDirect, sideGateway, "gateway-unary", "gateway-stub", "added", "throughput"} {
 		if !strings.Contains(out.String(), "\n2        "+side+" ") {
-			t.Errorf("there is no line of %s in\n%s", side, out.String())
+			t.Errorf("the output lacks a line for %s:\n%s", side, out.String())
 		}
 	}
 }
@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 func TestWrongArguments(t *testing.T) {
 	for _, args := range [][]string{{"-callers", "x"}, {"-nginx", "/nonexistent"}, {"-nope"}} {
 		if err := run(t.Context(), &strings.Builder{}, args); err == nil {
-			t.Errorf("%v: there is no error", args)
+			t.Errorf("run(%v) = nil, want an error", args)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func TestAgentsHearOfAChangeThoughTheOperatorLeft(t *testing.T) {
 		startServer(t, url, "--notify-timeout", "2s")
 		a := startAgents(t, url, []string{"net1"})["net1"]
 		hangs := startAgents(t, url, []string{"net2"}, "--agents", "l2")["net2"]
-		hangs.Await("because it starts") // the other one of the two
+		hangs.Await("because it starts") // each agent prints it twice, and startAgents awaited the first
 		hangs.Signal(syscall.SIGSTOP)
 		o := programtest.NewOperator(t, url)
 		impatient := o.Client(api, oslorpc.WithTimeout(500*time.Millisecond))
@@ -266,7 +266,7 @@ func TestAgentsServeRouters(t *testing.T) {
 		startServer(t, url)
 		agents := startAgents(t, url, []string{"net1", "net2"}, "--agents", "l3,metering", "--report-interval", "1s")
 		for _, a := range agents {
-			a.Await("because it starts: 0 routers") // the other one of the two
+			a.Await("because it starts: 0 routers") // each agent prints two such lines, and startAgents awaited the first
 		}
 		o := programtest.NewOperator(t, url)
 		r := programtest.Ask[neutronrpc.Router](o, api, "create_router", map[string]any{"name": "r1"})

@@ -64,7 +64,7 @@ func TestCells(t *testing.T) {
 		})
 		f.do("delete", map[string]any{"server": "vm-c1"})
 		if err := f.Refused(api, "show", map[string]any{"server": "vm-c3"}); typeOf(err) != "BadRequest" || !strings.Contains(err.Error(), "cell2") {
-			t.Errorf("what is in cell2: %v", err)
+			t.Errorf("asking for an instance in cell2: %v, want an error that names the cell", err)
 		}
 	})
 }

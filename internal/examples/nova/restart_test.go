@@ -122,7 +122,7 @@ func TestMigrationFromHostThatIsDown(t *testing.T) {
 			_, err := oslorpc.Call[any](t.Context(), f.Client(api), "live_migrate", map[string]any{"server": "vm"})
 			sent <- err
 		}()
-		f.until("vm", "is to leave", func(s server) bool { return s.Task == rpcapi.Migrating })
+		f.until("vm", "is told to move", func(s server) bool { return s.Task == rpcapi.Migrating })
 		c1 = f.start("nova-compute", "c1")
 		c1.Await("is ready, with 1 instances")
 		if err := <-sent; err != nil {

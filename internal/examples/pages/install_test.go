@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// TestClone runs what the README and CONTRIBUTING.md begin with, in a clone of the last commit.
+// TestClone runs the first commands of the README and of CONTRIBUTING.md, in a clone of the last
+// commit.
 func TestClone(t *testing.T) {
 	// The make that runs this test must not tell the make of the clone what to do.
 	for _, name := range []string{"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BIN"} {

@@ -66,7 +66,7 @@ func TestCutOffLine(t *testing.T) {
 	}
 	h, err := Read(dir)
 	if err != nil || len(h.Executions) != 1 || h.Executions[0].ID != "call/c1/1" {
-		t.Errorf("%v, %v; want the first execution alone", h, err)
+		t.Errorf("%v, %v; want only the first execution", h, err)
 	}
 }
 

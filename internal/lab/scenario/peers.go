@@ -191,7 +191,7 @@ func peerCancels(w *world.World) {
 	}
 }
 
-// misdirected checks that a server is reachable again when its address leads to it again.
+// misdirected checks that a server is reachable as soon as its address leads to it again.
 func misdirected(w *world.World) {
 	names := []string{"s1", "s2"}
 	listen := map[string]string{}

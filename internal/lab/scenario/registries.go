@@ -114,7 +114,7 @@ func consulHung(w *world.World) {
 	}
 }
 
-// consulOneOfTwo has two agents of one cluster. The servers use the second alone.
+// consulOneOfTwo has two agents of one cluster. The servers use only the second one.
 func consulOneOfTwo(w *world.World) {
 	second := w.Consul("ttl=5s")
 	first := second.Join()

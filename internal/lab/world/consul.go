@@ -53,7 +53,7 @@ func (a *Agent) Pause() {
 
 // Resume ends a Pause.
 func (a *Agent) Resume() {
-	a.w.Eventf(history.Noted, "", "Consul goes on")
+	a.w.Eventf(history.Noted, "", "Consul continues")
 	a.Agent.Resume()
 }
 
