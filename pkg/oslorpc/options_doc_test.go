@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // TestEveryOptionIsDocumented compares the options with the first columns of the tables in
@@ -26,6 +29,17 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 	for _, name := range documented {
 		if !slices.Contains(declared, name) {
 			t.Errorf("docs/options.md has a row for %s, which does not exist", name)
+		}
+	}
+}
+
+// TestEverySettingOfTrustIsDocumented checks that tables in docs/options.md have the parameters of
+// the transport URL and the variables that configure trust.
+func TestEverySettingOfTrustIsDocumented(t *testing.T) {
+	first := documentedCells(t)
+	for _, name := range slices.Concat(security.Parameters(), trust.Variables()) {
+		if !strings.Contains(first, "`"+name+"`") {
+			t.Errorf("%s has no row in docs/options.md", name)
 		}
 	}
 }
@@ -57,15 +71,29 @@ func declaredOptions(t *testing.T) (names []string) {
 
 func documentedOptions(t *testing.T) (names []string) {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/options.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		row, found := strings.CutPrefix(line, "| `With")
+	for cell := range strings.Lines(documentedCells(t)) {
+		row, found := strings.CutPrefix(cell, "`With")
 		if name, _, closed := strings.Cut(row, "`"); found && closed {
 			names = append(names, "With"+name)
 		}
 	}
 	return names
+}
+
+// documentedCells returns the first cell of each row of the tables in docs/options.md, each on a
+// line.
+func documentedCells(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/options.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cells strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if row, found := strings.CutPrefix(line, "| "); found {
+			cell, _, _ := strings.Cut(row, " |")
+			cells.WriteString(cell + "\n")
+		}
+	}
+	return cells.String()
 }
