@@ -10,7 +10,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-// service is a program's part in a topic, like Nova's class of that name.
+// service makes a program serve a topic, like Nova's class of that name.
 type service struct {
 	transport *oslorpc.Transport
 	rpc       *novarpc.RPC

@@ -22,14 +22,14 @@
 //
 // Here the client side is a struct, [ClientAPI], made on a transport. The server side is an
 // interface, [ServerRPC], whose methods have the shape of an RPC, and a function of the server
-// class's name, [ServerAPI], that makes an [oslorpc.Endpoint] of whatever implements it. Between
-// the two is a struct for the arguments of each method, whose JSON names are the keyword arguments.
-// All pairs of the package are made like this one, each in a file.
+// class's name, [ServerAPI], that makes an [oslorpc.Endpoint] of a value that implements it.
+// Between the two is a struct for the arguments of each method, whose JSON names are the keyword
+// arguments. All pairs of the package are made like this one, each in a file.
 //
 // What carries over from Neutron:
 //
 //   - A method asks for the version that it needs, not for the latest: Prepare(WithVersion("1.1")).
-//     So agents that are not upgraded yet are told whatever they understand.
+//     So agents that are not upgraded yet get all messages that they understand.
 //   - An argument that came later is an [oslorpc.Opt], and the server has a default. Where Neutron
 //     takes **kwargs, the struct embeds [oslorpc.Extra], and the server ignores what it does not
 //     know.
@@ -40,6 +40,6 @@
 //   - Exceptions are error types that both ends know by a name, see [Open].
 //
 // What differs: a host is the server of a target, not a part of the topic; a cast that no server
-// accepts is an error, and the notifiers return it; and which versions of an object are in use is
-// read from discovery, see [ResourcesPushRPCAPI].
+// accepts is an error, and the notifiers return it; and discovery says which versions of an object
+// are in use, see [ResourcesPushRPCAPI].
 package neutronrpc

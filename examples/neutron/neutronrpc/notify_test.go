@@ -175,7 +175,7 @@ func TestDhcpNotifySchedules(t *testing.T) {
 	wantLines(t, notify(network, "network.create.end"))
 	wantLines(t, notify(network, "network.update.end"),
 		`net1 network_update_end {"payload":{"network":{"id":"n","name":"blue"},"priority":1}}`)
-	wantLines(t, notify(network, "network.delete.end"), // to all, since it is not known any more who served it
+	wantLines(t, notify(network, "network.delete.end"), // to all agents, since the agents that served it are no longer known
 		`net1 network_delete_end {"payload":{"network_id":"n","priority":2}}`,
 		`net2 network_delete_end {"payload":{"network_id":"n","priority":2}}`,
 		`net3 network_delete_end {"payload":{"network_id":"n","priority":2}}`)

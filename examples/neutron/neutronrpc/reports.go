@@ -64,7 +64,7 @@ func (a *PluginReportStateAPI) HasAliveNeutronServer(ctx context.Context) error 
 // ReportState reports, and returns the server's view of the agent: [AgentNew], [AgentAlive] or
 // [AgentRevived]. It waits for one interval, even after timeouts: the next report does the same.
 func (a *PluginReportStateAPI) ReportState(ctx context.Context, state AgentState) (string, error) {
-	c := a.client.Prepare(oslorpc.WithTimeout(a.interval)) // which does without a back-off
+	c := a.client.Prepare(oslorpc.WithTimeout(a.interval)) // a fixed timeout, in place of the backoff
 	return oslorpc.Call[string](AdminContext(ctx), c, "report_state", newReport(state))
 }
 

@@ -27,8 +27,8 @@ func (ServerAPI2) MyRemoteMethod(ctx context.Context, args NextArgs) (upgrade.An
 	return upgrade.Work(ctx, NextVersion, args.Arg2)
 }
 
-// BothMajors returns the endpoints of a server until the last client uses 2.0. A message goes to
-// the endpoint of its major version.
+// BothMajors returns the endpoints of a server for the time until all clients use 2.0. A message
+// goes to the endpoint of its major version.
 func BothMajors() []oslorpc.Endpoint {
 	return []oslorpc.Endpoint{
 		{Version: NextVersion, Struct: oslorpc.Methods(ServerAPI2{})},

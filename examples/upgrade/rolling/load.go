@@ -16,7 +16,7 @@ import (
 const (
 	callers = 32
 	// pace is the interval between calls of the fastest caller. Each caller has its own, so that
-	// they do not act in step. Together they call about 800 times a second.
+	// they do not call at the same times. Together they call about 800 times a second.
 	pace = 32 * time.Millisecond
 	// callTimeout bounds each call.
 	callTimeout = 10 * time.Second
@@ -40,7 +40,7 @@ type load struct {
 
 	mu      sync.Mutex
 	first   error             // the first failure
-	release map[string]string // what each server said last that it is
+	release map[string]string // the release that each server reported last
 }
 
 // startLoad starts the callers. They stop when ctx ends.

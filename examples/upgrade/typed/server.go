@@ -56,7 +56,7 @@ func (s Server) MyRemoteMethod2(ctx context.Context, r *pb.MyRemoteMethod2Reques
 
 func (s Server) arg2(r *pb.MyRemoteMethod2Request) string {
 	switch {
-	case s.release == "1.1": // which does not know it; a real server has no such case
+	case s.release == "1.1": // this release does not know arg2; a real server has no such case
 		return ""
 	case r.Arg2 == nil:
 		return upgrade.DefaultArg2
