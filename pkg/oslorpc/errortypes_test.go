@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// portError is an error with fields. One of them does not travel.
+// portError is an error with fields. One of them is not sent.
 type portError struct {
 	Port  string `json:"port"`
 	Tries int64  `json:"tries"`

@@ -23,7 +23,7 @@ func startWithMethod(m oslorpc.Method) (*oslorpc.Client, *oslorpc.Transport) {
 	return t.Client(oslorpc.Target{Topic: "topic"}), t
 }
 
-// An Opt may be left out, and a server knows if it was.
+// A caller may leave out an Opt, and the server knows whether it did.
 func ExampleOpt() {
 	type args struct {
 		Name string              `json:"name"`

@@ -106,7 +106,7 @@ func ExampleWithDefaultTimeout() {
 	// 3 <nil>
 }
 
-// By default, a message waits until its deadline for a server to come.
+// By default, a message waits for a server until its deadline.
 func ExampleWithFailFast() {
 	t := startCalculator()
 	defer t.Close()

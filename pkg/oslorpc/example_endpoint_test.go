@@ -115,7 +115,8 @@ func ExampleEndpoint_fallback() {
 	// volume v1 <nil>
 }
 
-// Marks tell readers of what the server offers since when a method is there, and until when.
+// Marks say in which version a method was added, and since which version it is deprecated. Info
+// shows them.
 func ExampleMethod() {
 	get := func(_ context.Context, args volumeArgs) (string, error) { return "volume " + args.ID, nil }
 	t := startVolumes([]oslorpc.Endpoint{{Version: "1.4", Methods: map[string]oslorpc.Method{
@@ -146,7 +147,7 @@ func ExampleMethods() {
 	// resize_v2 since 1.1 deprecated since 0.0
 }
 
-// ErrNoVolume is an error that Get returns in the ordinary course of things.
+// ErrNoVolume is an error that Get is expected to return.
 var ErrNoVolume = errors.New("no such volume")
 
 func ExampleStructMethods_Rename() {

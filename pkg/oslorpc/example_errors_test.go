@@ -130,7 +130,7 @@ func ExampleSafeToRetry() {
 	// false false
 }
 
-// A server does not log errors that a method returns in the ordinary course of things.
+// A server logs errors that a method is expected to return at debug level only.
 func ExampleMethod_Expect() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	t := startBinder(oslorpc.Func(bind).Expect(ErrNoPort, oslorpc.ErrorType[*PortInUse]()), logger)

@@ -22,7 +22,7 @@ func (a audited) SerializeContext(_ context.Context, dict oslorpc.RequestContext
 	return dict, nil
 }
 
-// shouting changes each text that travels.
+// shouting sends each text in capital letters.
 type shouting struct{ oslorpc.NoSerializer }
 
 func (shouting) SerializeEntity(_ context.Context, entity any) (any, error) {

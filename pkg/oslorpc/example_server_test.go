@@ -158,7 +158,8 @@ func ExampleWithQueue() {
 	// true
 }
 
-// A program that must run methods on its own goroutine, such as its main thread, lends it to Run.
+// A program that must run methods on a certain goroutine, such as its main thread, calls Run on
+// this goroutine.
 func ExampleWithExecutor() {
 	t, endpoint := openWorkers()
 	defer t.Close()

@@ -66,8 +66,7 @@ func ExampleWithDefaultExchange() {
 	// lab
 }
 
-// A program that wants an RPC for each message, as where something between the processes looks at
-// each, says so.
+// A program can require an RPC for each message, for example if a proxy inspects each message.
 func ExampleWithCarrier() {
 	t, err := openEcho(oslorpc.WithCarrier(rpc.CarrierUnary))
 	if err != nil {
@@ -120,7 +119,7 @@ func ExampleWithListen() {
 	// 127.0.0.1 true <nil>
 }
 
-// A server listens on each address of its machine, and tells others which one they connect to.
+// A server listens on each address of its machine, and advertises the one that others connect to.
 // Every program that reaches it can send messages, so without TLS this needs Plaintext.
 func ExampleWithAdvertise() {
 	t, err := openEcho(oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithAdvertise("localhost"), oslorpc.WithTrust(trust.Config{Plaintext: true}))

@@ -134,7 +134,7 @@ func ExampleWithServiceVersion() {
 	// true
 }
 
-// A method whose delivery is a fanout reports what came of it at each server.
+// A method whose delivery is a fanout reports the outcome at each server.
 func ExampleFanoutReport() {
 	t := startInventory()
 	defer t.Close()

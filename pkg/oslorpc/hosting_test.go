@@ -34,8 +34,8 @@ func newServer(transport *oslorpc.Transport, name string) *oslorpc.Server {
 	return s
 }
 
-// within fails the test unless do returns in time. The limit is generous: it only tells a bound of
-// seconds from no bound.
+// within fails the test unless do returns in time. The limit is generous: it only distinguishes a
+// bound of seconds from no bound.
 func within(t *testing.T, most time.Duration, what string, do func()) {
 	t.Helper()
 	start := time.Now()

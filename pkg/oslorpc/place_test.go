@@ -142,7 +142,7 @@ func TestTimeoutOfAnUnsentMessageNamesTheServer(t *testing.T) {
 	})
 }
 
-// What Consul lists goes when it expires, so the error about a dead process says when that is.
+// The entry of a dead process in Consul expires, so the error about the process says when.
 func TestRegistrationOfADeadProcess(t *testing.T) {
 	dead := oslorpc.Instance{Exchange: "openstack", Topic: "volumes", Server: "v3", Addr: "127.0.0.1:1"}
 	_, err := openAt(t, "consul://127.0.0.1:1?ttl=20s").Ping(t.Context(), dead)

@@ -286,7 +286,7 @@ func TestSlowBeyondTheTimeout(t *testing.T) {
 	})
 }
 
-// The verbs have no effect on a server that does not run.
+// Methods such as Kill have no effect on a server that does not run.
 func TestNotRunning(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
