@@ -173,7 +173,7 @@ func TestFrozenServer(t *testing.T) {
 			during := l.ends(window)
 			t.Logf("in %v, %d ended before, and %d while one is frozen", window, before, during)
 			thaw := time.Now()
-			if during*10 < before*6 { // the machine may be busier than before
+			if during*4 < before { // if callers went on to hang, almost none would end
 				t.Errorf("in %v, %d ended before, and %d while one is frozen", window, before, during)
 			}
 			frozen.signal(t, syscall.SIGCONT)

@@ -142,7 +142,7 @@ func TestLoop(t *testing.T) {
 	outer := &fleet{"static://" + topic + "/a=" + g.addr}
 	far := outer.gateway(t, "far")
 	m := to("a", "whoami")
-	m.Remaining = durationpb.New(time.Second)
+	m.Remaining = durationpb.New(3 * time.Second)
 	_, err := pb.NewRPCServiceClient(far.connect(t)).Call(ctx, &pb.CallRequest{Message: m})
 	if d := detail(t, err); !d.GetNotStarted() || !strings.Contains(d.GetMessage(), instance.BootID) {
 		t.Errorf("a chain of gateways: %v", err)

@@ -217,7 +217,7 @@ func TestTransportThatIsClosedMeanwhile(t *testing.T) {
 
 // The text of a peer is truncated before it reaches logs and programs.
 func TestPeerThatTalksTooMuch(t *testing.T) {
-	long := strings.Repeat("x", 1<<20)
+	long := strings.Repeat("x", 1<<17)
 	addr, _ := badPeer(t, func(grpc.ServerStream) error {
 		return detailed(t, codes.ResourceExhausted, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_FULL, NotStarted: true, Message: long})
 	})
