@@ -12,8 +12,8 @@ import (
 
 // Gathering are the options of a gather.
 type Gathering struct {
-	// Stall is the time without a reply after which the outstanding copies are canceled. Zero or less
-	// means never.
+	// Stall is the time without a reply after which the outstanding copies are canceled. Zero or
+	// less means never.
 	Stall time.Duration
 	// Tell is called with the servers that should reply, before the message is sent to any; nil for
 	// none.
@@ -128,7 +128,7 @@ func (g *gathering) next() (answer delivery.Answer[carrier.Reply], ok bool) {
 	return answer, ok
 }
 
-// close cancels the outstanding copies, and waits until nothing of them is left.
+// close cancels the outstanding copies, and waits until all of them have ended.
 func (g *gathering) close() {
 	g.cancel(nil)
 	for range g.answers {

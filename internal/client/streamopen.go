@@ -62,7 +62,7 @@ func (s *Stream) deliver(ctx context.Context) error {
 	case <-s.over:
 	case <-ctx.Done():
 		select {
-		case <-s.over: // it was that which ended ctx
+		case <-s.over: // the end of the stream ended ctx
 		default:
 			s.end(s.about(abandoned(ctx), s.from))
 		}

@@ -139,7 +139,7 @@ func failFast(m *Message) { m.FailFast = true }
 // script contains the answers of instances. It is safe for concurrent use.
 type script struct {
 	mu      sync.Mutex
-	answers map[string][]error // by instance, in order; the last one for ever; none is nil
+	answers map[string][]error // by instance, in order; the last one repeats; without an entry, nil
 	sent    []string           // the instances that were sent to, in order
 }
 

@@ -118,7 +118,7 @@ func TestBlackHoleCostsWhatTheCallerGives(t *testing.T) {
 }
 
 // TestBriefConnections has a server that greets and closes the connection. Connect must neither
-// hang nor try for ever.
+// hang nor retry without end.
 func TestBriefConnections(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

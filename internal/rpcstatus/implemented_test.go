@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// What is implemented comes with an error, from a server that lists it or from a client that knows
-// it, and goes on with it. What a peer sends that is no version is left out.
+// An error carries the implemented versions, from a server that lists them or from a client that
+// knows them, and keeps them on its way. Texts from a peer that are not versions are left out.
 func TestImplementedTravels(t *testing.T) {
 	t.Parallel()
 	list := []rpc.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}, {Namespace: "volumes", Version: rpc.Version{Major: 2, Minor: 0, Revision: 3}}}

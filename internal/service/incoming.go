@@ -126,7 +126,7 @@ func (o origin) Admit(ctx context.Context, text string, cast bool) (ended func()
 	return o.sender.Conn().AdmitJSON(ctx, o.ctx, text, cast)
 }
 
-// partOf says which part of a request an error is about. The request has not run.
+// partOf adds the name of a part of a request to the error of that part. The request has not run.
 func partOf(part string, err error) error {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok {

@@ -23,27 +23,28 @@ import (
 
 const (
 	// creditMessages and creditBytes bound the messages of a client that are in transit in one
-	// session. creditSlack is how many further results a client may have without acknowledging them.
+	// session. creditSlack is how many further results a client may have without acknowledging
+	// them.
 	creditMessages, creditSlack = 1000, 256
 	creditBytes                 = 256 << 10
 	// tellBytes is how many bytes arrive before the client is told, if no result tells it.
 	tellBytes = 16 << 10
-	// freeBytes is the size of the results that a client may leave unacknowledged before further ones
-	// count as unread answers.
+	// freeBytes is the size of the results that a client may leave unacknowledged before further
+	// ones count as unread answers.
 	freeBytes = 64 << 10
 	// partSize is the maximum size of a result in one frame, and of each part of a larger result.
 	partSize = 16 << 10
 
-	// SessionGrace is how long the methods of a session run on after its connection was lost, unless
-	// [WithGrace] says otherwise.
+	// SessionGrace is how long the methods of a session run on after its connection was lost,
+	// unless [WithGrace] says otherwise.
 	SessionGrace = 10 * time.Second
 	// keepTime is the minimum time for which their results are then kept.
 	keepTime = time.Minute
-	// tickTime is the interval at which a session is checked. silentTime is how long a client may send
-	// nothing, or read nothing.
+	// tickTime is the interval at which a session is checked. silentTime is how long a client may
+	// send nothing, or read nothing.
 	tickTime, silentTime = 10 * time.Second, 30 * time.Second
-	// maxLost bounds the sessions of one caller that lost their connections, and keptBytes the results
-	// of all such sessions of the process.
+	// maxLost bounds the sessions of one caller that lost their connections, and keptBytes the
+	// results of all such sessions of the process.
 	maxLost, keptBytes = 256, 16 << 20
 )
 
@@ -62,14 +63,14 @@ type sessionKey struct{ owner, id string }
 
 // session is the server's end of a session. It outlives its streams.
 type session struct {
-	wire.Sender // its lock guards what follows
+	wire.Sender // its lock guards the fields below
 
 	services *Services
 	key      sessionKey
 	on       *attachment       // nil while it has no stream
 	entries  map[uint64]*entry // messages that arrived, and whose results the client is not known to have
 	received uint64            // the greatest seq that arrived
-	begun    []*entry          // that arrived, and are to be forwarded or run
+	begun    []*entry          // messages that arrived and wait to be forwarded or run
 	running  int
 
 	// Bytes that arrived, of these the ones that the client knows of, and bytes of kept results.
@@ -90,13 +91,13 @@ type session struct {
 // attachment is one stream of a session.
 type attachment struct {
 	stream grpc.ServerStream
-	// ctx has what is known of the stream, and of messages what of it they are to see. They do not
-	// end.
+	// ctx has the values of the stream, and of has the values that its messages may see. Both
+	// contexts do not end.
 	ctx, of context.Context //nolint:containedctx // They are the stream's.
 	caller  string
 	peer    rpc.Peer
 	sender  inbound.Sender
-	claims  bool // its headers say something of messages
+	claims  bool // its headers have claims about messages
 	workers *workers
 	bare    bool // its headers have nothing of the program
 
@@ -137,8 +138,8 @@ func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb
 	return a.err
 }
 
-// TakesSessions reports whether callers without tokens can have sessions: nothing of the program is
-// to see each RPC. It counts after [Services.Register].
+// TakesSessions reports whether callers without tokens can have sessions. They cannot if a part of
+// the program must see each RPC. The result is valid after [Services.Register].
 func (s *Services) TakesSessions() bool { return !s.watched }
 
 // takesSessions returns why there cannot be a session.
@@ -190,7 +191,7 @@ const (
 	idSize = 16
 )
 
-// attach has a stream carry a session, and answers open. It returns nil if the stream is to end.
+// attach makes a stream carry a session, and answers open. It returns nil if the stream must end.
 func (s *Services) attach(a *attachment, open *pb.SessionOpen) (*session, error) {
 	key := sessionKey{a.peer.Identity.Key(), string(open.GetId())}
 	if account := a.sender.Account(); account != nil {

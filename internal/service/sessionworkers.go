@@ -71,7 +71,7 @@ func (w *workers) serve() {
 }
 
 // next returns the next message, and waits for one if the worker may be idle. It returns nil if the
-// worker is to end. Came is true for a worker that was started or woken.
+// worker must end. Came is true for a worker that was started or woken.
 func (w *workers) next(woken chan bool, came bool) *entry {
 	for {
 		w.mu.Lock()

@@ -129,7 +129,8 @@ func TestCloseSendsWhatWasWritten(t *testing.T) {
 	})
 }
 
-// A connection whose other end does not read buffers little, and closing it does not take for ever.
+// A connection whose other end does not read buffers little, and ends at most lingerTime after
+// Close.
 func TestUnreadConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

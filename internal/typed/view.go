@@ -78,7 +78,7 @@ const (
 	asked    how = iota // it has no place in the struct
 	byZero              // it is set if it is not zero
 	byLength            // it is set if it is not empty
-	inOneof             // it is in an interface that is nil if nothing of the oneof is set
+	inOneof             // it is in an interface that is nil if no field of the oneof is set
 )
 
 // place is the place of a field in a generated struct.

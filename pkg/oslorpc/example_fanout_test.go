@@ -119,7 +119,7 @@ func ExampleWithStall() {
 	// 11
 }
 
-// A program may need to know which servers are to reply before the first reply comes.
+// A program may need to know which servers should reply before the first reply comes.
 func ExampleWithAudience() {
 	t := startHosts()
 	defer t.Close()

@@ -325,7 +325,7 @@ func TestFailures(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				test := &failing{T: t}
 				f := oslorpctest.New(test)
-				defer func() { _ = recover() }() // Fatalf is to end the test
+				defer func() { _ = recover() }() // Fatalf must end the test
 				provoke(f)
 				if !strings.Contains(test.failure, want) {
 					t.Errorf("failed with %q", test.failure)

@@ -113,7 +113,7 @@ func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do
 func (a *dhcpAgent) beforeReading() (served map[string]neutronrpc.Network, since int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	clear(a.changed) // everything is read once at a time: nothing that was read before is to come
+	clear(a.changed) // only one goroutine reads everything at a time, so no earlier reading needs these changes
 	return maps.Clone(a.networks), a.changes
 }
 

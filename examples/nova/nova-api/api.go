@@ -241,7 +241,7 @@ func (a *api) begin(
 	if err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // what has begun goes on, or ends here, even if who asked waits no longer
+	ctx = context.WithoutCancel(ctx) // the task continues or ends here, even if the caller no longer waits
 	i, err = cell.Conductor.Begin(ctx, task, i)
 	if busy, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); ok {
 		return badRequestf("instance %s is in the task %q: wait until that is done", server, busy.Actual)

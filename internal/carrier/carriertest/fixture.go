@@ -120,7 +120,7 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 func (a *attempt) end() ([]string, error) {
 	a.f.Helper()
 	<-a.done
-	synctest.Wait() // what is to run, runs
+	synctest.Wait() // methods that may still start have started
 	if rpc.SafeToRetry(a.err) && a.f.server.started.Load() != a.started {
 		a.f.Errorf("the method ran, and the error says that it did not: %v", a.err)
 	}

@@ -354,7 +354,7 @@ func suits(r *carrier.Request) bool {
 	}
 	for _, o := range t.Options {
 		switch o.(type) {
-		case grpc.StaticMethodCallOption, grpc.FailFastCallOption: // they say nothing of the message
+		case grpc.StaticMethodCallOption, grpc.FailFastCallOption: // these options do not concern the message
 		default:
 			return false
 		}

@@ -231,8 +231,8 @@ func TestMessagesShareAStream(t *testing.T) {
 	})
 }
 
-// A server that does not support sessions, or is no server of ours, delays no message. The client
-// does not ask it again and again.
+// A server that does not support sessions, or that is another program, delays no message. The
+// client does not ask it repeatedly.
 func TestServersWithoutSessions(t *testing.T) {
 	t.Parallel()
 	refused := status.Error(codes.Unimplemented, "no")
