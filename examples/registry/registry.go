@@ -112,7 +112,7 @@ func (h *handle) keepAlive() {
 			return
 		}
 		if err := write(h.path, h.text); err != nil {
-			h.log.Warn("the directory of the registry cannot be written; trying on", "path", h.path, "error", err)
+			h.log.Warn("the directory of the registry cannot be written; trying again", "path", h.path, "error", err)
 		}
 	})
 }

@@ -124,8 +124,8 @@ type typedContent struct {
 	message proto.Message // nil for a stream without any
 	// wanted is the minimum version at which a stream opens, if it is of the same major version.
 	wanted rpc.Version
-	// needed is the version that the unchanged message needs. Least is the lowest version at which the
-	// message can be sent.
+	// needed is the version that the unchanged message needs. Least is the lowest version at which
+	// the message can be sent.
 	needed, least rpc.Version
 
 	fitting sync.Mutex // guards what is fitted in variants
@@ -148,7 +148,7 @@ func (t *typedContent) set(message any) error {
 }
 
 func notProtobuf(message any) error {
-	return failure.Invalid("the message is a %T, which is no protobuf message", message)
+	return failure.Invalid("the message is a %T, which is not a protobuf message", message)
 }
 
 // variants implements codec.

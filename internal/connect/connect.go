@@ -192,7 +192,7 @@ func (n *Native) Check(s *identity.Server, c *x509.Certificate) error {
 	own := n.own
 	n.mu.Unlock()
 	if own == nil {
-		return errors.New("cannot be told from others: the Consul agent has not given a certificate yet")
+		return errors.New("cannot be identified: the Consul agent has not given this program a certificate yet")
 	}
 	want := sibling(own.Leaf, n.config.Datacenter, n.ServerName(s.Exchange, s.Topic))
 	if c == nil {

@@ -285,7 +285,7 @@ func TestVerify(t *testing.T) {
 	agentID := "spiffe://" + domain + "/agent/client/dc/dc1/id/node"
 	for says, c := range map[string]*tlstest.Certificate{
 		"":                       a.authority.Issue(tlstest.Subject{URIs: []string{idOf("cart")}}),
-		"which is no service":    a.authority.Issue(tlstest.Subject{URIs: []string{agentID}}),
+		"which is not a service": a.authority.Issue(tlstest.Subject{URIs: []string{agentID}}),
 		"this mesh is":           a.authority.Issue(tlstest.Subject{URIs: []string{"spiffe://other.consul/ns/default/dc/dc1/svc/cart"}}),
 		"or several":             a.authority.Issue(tlstest.Subject{URIs: []string{idOf("cart"), idOf("web")}}),
 		"names beside":           a.authority.Issue(tlstest.Subject{URIs: []string{idOf("cart")}, DNS: []string{"cart"}}),

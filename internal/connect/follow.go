@@ -147,7 +147,7 @@ func (n *Native) note(what string, err error) {
 	n.tell()
 	if text := err.Error(); n.said[what] != text {
 		n.said[what] = text
-		n.config.Log.Error("the Consul agent does not give the "+what+"; what it gave before stays in use", "service", n.config.Service, "error", err)
+		n.config.Log.Error("the Consul agent does not give the "+what+"; the last known value stays in use", "service", n.config.Service, "error", err)
 	}
 }
 

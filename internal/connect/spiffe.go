@@ -80,7 +80,7 @@ func serviceID(c *x509.Certificate) (string, error) {
 	case len(c.URIs) != 1 || c.URIs[0].Scheme != "spiffe":
 		return "", errors.New("its certificate has no SPIFFE ID, or several")
 	case serviceIn(c) == "":
-		return "", fmt.Errorf("its certificate is of %s, which is no service", c.URIs[0])
+		return "", fmt.Errorf("its certificate is of %s, which is not a service", c.URIs[0])
 	case len(c.DNSNames)+len(c.IPAddresses) > 0:
 		return "", fmt.Errorf("its certificate has names beside %s, which Connect does not give", c.URIs[0])
 	}

@@ -72,7 +72,7 @@ func listed(ctx context.Context, topic *fleet.Topic, id string) (*route.Entry, e
 			return nil, gaveUp(ctx, nil)
 		case <-settled.C:
 			gone := refusal.New(refusal.Stopping)
-			gone.Message = fmt.Sprintf("the instance %.80q is not on the topic, or not any more", id)
+			gone.Message = fmt.Sprintf("the instance %.80q is not on the topic, or has left it", id)
 			return nil, gone
 		}
 	}

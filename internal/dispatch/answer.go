@@ -56,5 +56,5 @@ func gone(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &rpc.Error{Kind: rpc.Canceled, Cause: err, Message: "the method ran, and the caller went away before it could have the result"}
+	return &rpc.Error{Kind: rpc.Canceled, Cause: err, Message: "the method ran, and the caller left before it could receive the result"}
 }

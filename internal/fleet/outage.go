@@ -82,9 +82,9 @@ func (o *outages) tell() {
 	switch {
 	case len(failed) == 0:
 	case unknown == 0:
-		o.log.Warn("discovery cannot be read; going on with what was known", "topics", len(failed), "topic", one.Name, "error", why)
+		o.log.Warn("discovery cannot be read; the known servers stay in use", "topics", len(failed), "topic", one.Name, "error", why)
 	default:
-		o.log.Warn("discovery cannot be read, and of some topics nothing is known yet",
+		o.log.Warn("discovery cannot be read, and nothing is known yet about some topics",
 			"topics", len(failed), "unknown", unknown, "topic", one.Name, "error", why)
 	}
 	if len(recovered) > 0 {

@@ -52,7 +52,7 @@ func TestOutageIsOneLine(t *testing.T) {
 		all(time.Millisecond, up)
 		expect("a start")
 		all(time.Millisecond, down)
-		expect("an outage", "level=WARN", "what was known", "topics=300", "away")
+		expect("an outage", "level=WARN", "stay in use", "topics=300", "away")
 		all(time.Millisecond, down)
 		expect("its going on")
 		all(time.Millisecond, up)

@@ -21,7 +21,7 @@ type named struct {
 	authority *tlstest.Authority
 }
 
-// template is the name that servers of the topic must prove. It says nothing of hosts.
+// template is the name that servers of the topic must prove. It does not depend on hosts.
 const template = "dns:{server}.{topic}.example"
 
 func newNamed(t *testing.T) *named {
@@ -82,14 +82,14 @@ func testIdentitiesOfAttachedServersOnConsul(t *testing.T) {
 	}{
 		"in Consul, with the gateway":                {n.url, []string{"dns:gw.example"}, edge, true, ""},
 		"in Consul, with a pattern":                  {n.url, []string{"dns:*.example"}, edge, true, ""},
-		"in Consul, with another gateway":            {n.url, []string{"dns:other.example"}, edge, false, "it proved dns:gw.example, and is no trusted gateway"},
+		"in Consul, with another gateway":            {n.url, []string{"dns:other.example"}, edge, false, "it proved dns:gw.example, and is not a trusted gateway"},
 		"in Consul, without gateways":                {n.url, nil, edge, false, "must prove dns:edge.inventory.example; it proved dns:gw.example"},
 		"in Consul, a server that is not attached":   {n.url, nil, near, true, ""},
 		"behind the gateway":                         {"gateway://" + g.addr, []string{"dns:gw.example"}, edge, true, ""},
 		"behind the gateway, one that is not":        {"gateway://" + g.addr, []string{"dns:gw.example"}, near, true, ""},
-		"behind another gateway than is trusted":     {"gateway://" + g.addr, []string{"dns:other.example"}, edge, false, "proved dns:gw.example, which is no trusted gateway"},
+		"behind another gateway than is trusted":     {"gateway://" + g.addr, []string{"dns:other.example"}, edge, false, "proved dns:gw.example, which is not a trusted gateway"},
 		"behind a gateway without its host's name":   {"gateway://" + g.addr, nil, edge, false, `a certificate for "gw.example", and "127.0.0.1" is expected`},
-		"behind a gateway that is the server itself": {"gateway://" + near.instance.Addr, []string{"dns:gw.example"}, near, false, "proved dns:near.inventory.example, which is no trusted gateway"},
+		"behind a gateway that is the server itself": {"gateway://" + near.instance.Addr, []string{"dns:gw.example"}, near, false, "proved dns:near.inventory.example, which is not a trusted gateway"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := open(t, c.url, oslorpc.WithTrust(n.trust(t, "client.example", c.gateways...))).
@@ -136,7 +136,7 @@ func TestAttachingWithIdentitiesOnConsul(t *testing.T) {
 		t.Errorf("a server with the name of another: %v", err)
 	}
 	if _, err := n.attach(t, "edge", "edge.inventory.example", "dns:other.example", g); !rpc.SafeToRetry(err) ||
-		!strings.Contains(err.Error(), "proved dns:gw.example, which is no trusted gateway") {
+		!strings.Contains(err.Error(), "proved dns:gw.example, which is not a trusted gateway") {
 		t.Errorf("a gateway that the server does not trust: %v", err)
 	}
 	if got := names(t, n.open(t, oslorpc.WithTrust(n.trust(t, "client.example")))); got != "" {

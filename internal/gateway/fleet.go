@@ -90,6 +90,6 @@ func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error)
 // stopped: discovery may not list it yet.
 func gone(id string) *rpc.Error {
 	e := refusal.New(refusal.Declined)
-	e.Message = fmt.Sprintf("the gateway knows no instance %.80q, or none any more", id)
+	e.Message = fmt.Sprintf("the gateway does not know the instance %.80q, or the instance has left", id)
 	return e
 }

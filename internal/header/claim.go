@@ -99,8 +99,8 @@ func disagreement(md metadata.MD, key, said string) error {
 	case value == "" || value == said:
 		return nil
 	case said == "":
-		return fmt.Errorf("the header %s says %.64q, and the request says nothing of it: leave the header out", key, value)
+		return fmt.Errorf("the header %s says %.64q, but the request does not set it: leave the header out", key, value)
 	default:
-		return fmt.Errorf("the header %s says %.64q, and the request says %.64q: leave the header out", key, value, said)
+		return fmt.Errorf("the header %s says %.64q, but the request says %.64q: leave the header out", key, value, said)
 	}
 }

@@ -28,6 +28,6 @@ func (o *orGateway) Check(s *Server, c *x509.Certificate) error {
 	case c == nil:
 		return err
 	default:
-		return fmt.Errorf("%w, and is no trusted gateway", err)
+		return fmt.Errorf("%w, and is not a trusted gateway", err)
 	}
 }

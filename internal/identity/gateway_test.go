@@ -19,7 +19,7 @@ func TestOrGateway(t *testing.T) {
 	rule := OrGateway(template, func(i rpc.Identity) bool { return slices.Contains(i.Names, "dns:gw.example") })
 	meant := &Server{Topic: "payments", Name: "p1"}
 	for name, wrong := range map[string]string{
-		"p1.payments.example": "", "gw.example": "", "gw2.example": "must prove dns:p1.payments.example; it proved dns:gw2.example, and is no trusted gateway",
+		"p1.payments.example": "", "gw.example": "", "gw2.example": "must prove dns:p1.payments.example; it proved dns:gw2.example, and is not a trusted gateway",
 	} {
 		err := rule.Check(meant, &x509.Certificate{DNSNames: []string{name}})
 		if (err == nil) != (wrong == "") || err != nil && err.Error() != wrong {

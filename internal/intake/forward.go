@@ -55,9 +55,9 @@ type Forwarder interface {
 
 // Counts describe the work of a gateway.
 type Counts struct {
-	// Forwarding is how many forwarded messages still wait for an answer. Forwarded is how many were
-	// forwarded since the start. Failed is how many of them failed; errors that methods returned do
-	// not count.
+	// Forwarding is how many forwarded messages still wait for an answer. Forwarded is how many
+	// were forwarded since the start. Failed is how many of them failed; errors that methods
+	// returned do not count.
 	Forwarding, Forwarded, Failed int64
 	// Watches is the number of watches of clients: one for each client and topic. Attached is the
 	// number of attached processes.
@@ -130,7 +130,7 @@ func (u Unary) forward(ctx context.Context, request any) (any, error) {
 	defer cancel()
 	raw, ok := request.(proto.Message)
 	if !ok {
-		return nil, m.Sign(failure.Invalid("an interceptor made a request that is no protobuf message"))
+		return nil, m.Sign(failure.Invalid("an interceptor passed a request that is not a protobuf message"))
 	}
 	m.Typed.Arguments, m.Typed.Size = raw, proto.Size(raw)
 	ctx, err := i.enter(ctx, m, rpc.DeliveryCall)

@@ -72,7 +72,7 @@ func newPlan(t reflect.Type) any {
 // nil for the outermost struct.
 func (p *plan) add(t reflect.Type, index []int) error {
 	if ownJSON(t) {
-		return fmt.Errorf("%v, or what it embeds, has JSON or text methods of its own: use a struct without, a map or Raw", t)
+		return fmt.Errorf("%v, or a type that it embeds, has its own JSON or text methods: use a struct without them, a map or Raw", t)
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -121,7 +121,7 @@ func (p *plan) addField(f reflect.StructField, name string, at []int) error {
 		name = f.Name
 	}
 	if strings.ContainsAny(name, "\\'\"`") || !utf8.ValidString(name) {
-		return fmt.Errorf("its field %s has the JSON name %q: quotes, backslashes and what is not UTF-8 are not allowed", f.Name, name)
+		return fmt.Errorf("its field %s has the JSON name %q: quotes, backslashes and bytes that are not UTF-8 are not allowed", f.Name, name)
 	}
 	if _, twice := p.byName[name]; twice {
 		return fmt.Errorf("it has two fields for the argument %q", name)

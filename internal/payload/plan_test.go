@@ -54,14 +54,14 @@ func TestStructsThatCannotHoldArguments(t *testing.T) {
 			catching
 		}), []string{"Extra twice"}},
 		{"Extra by a name that is not exported", new(renamed), []string{"embeds hiddenExtra"}},
-		{"methods of its own", new(ownText), []string{"payload.ownText", "methods of its own"}},
-		{"a method for reading", new(ownRead), []string{"methods of its own"}},
-		{"a time", new(time.Time), []string{"methods of its own"}},
+		{"methods of its own", new(ownText), []string{"payload.ownText", "its own JSON or text methods"}},
+		{"a method for reading", new(ownRead), []string{"its own JSON or text methods"}},
+		{"a time", new(time.Time), []string{"its own JSON or text methods"}},
 		{"methods that it gets by embedding", new(struct {
 			time.Time
 			A int
-		}), []string{"or what it embeds", "methods of its own"}},
-		{"an embedded Opt", new(struct{ Opt[string] }), []string{"methods of its own"}},
+		}), []string{"or a type that it embeds", "its own JSON or text methods"}},
+		{"an embedded Opt", new(struct{ Opt[string] }), []string{"its own JSON or text methods"}},
 		{"a JSON name on a hidden field", newStruct(
 			reflect.StructField{Name: "a", PkgPath: "example.org/p", Type: reflect.TypeFor[int](), Tag: `json:"a"`},
 		), []string{"field a", "not exported"}},

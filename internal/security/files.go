@@ -199,7 +199,7 @@ func (f *fault) note(log *slog.Logger, err error) bool {
 	}
 	if !f.said && time.Since(f.since) >= faultTime {
 		f.said = true
-		log.Error("a file changed and cannot be used; what it had before stays in use", "error", f.text)
+		log.Error("a file changed and cannot be used; its previous content stays in use", "error", f.text)
 	}
 	return false
 }

@@ -34,7 +34,7 @@ type StrangerError struct {
 
 // Error returns the end of a sentence whose subject is the process.
 func (e *StrangerError) Error() string {
-	return fmt.Sprintf("proved %s, which is no trusted gateway: check its certificate, and the names of the trusted gateways (trust.Config.Gateways, ?gateways=)", e.Proved)
+	return fmt.Sprintf("proved %s, which is not a trusted gateway: check its certificate, and the names of the trusted gateways (trust.Config.Gateways, ?gateways=)", e.Proved)
 }
 
 // ClientHandshake secures a connection to a server, and verifies the server.

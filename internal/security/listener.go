@@ -17,7 +17,7 @@ func (t *Trust) Listener(l net.Listener, protocols ...string) (net.Listener, err
 		return nil, err
 	}
 	if t.config.Credentials != nil {
-		return nil, failure.Invalid("trust.Config.Credentials secure gRPC alone: set TLS, or CA, Cert and Key, or a source of certificates")
+		return nil, failure.Invalid("trust.Config.Credentials secure only gRPC: set TLS, or CA, Cert and Key, or a source of certificates")
 	}
 	if !t.Secure() {
 		return l, nil

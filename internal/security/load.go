@@ -140,7 +140,7 @@ func (f file) checkKey(text []byte) error {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		switch {
 		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-			return failure.Invalid("%s: the private key %q is encrypted: write it without a passphrase, readable by this program's user alone",
+			return failure.Invalid("%s: the private key %q is encrypted: write it without a passphrase, readable only by this program's user",
 				f.origin, f.path)
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			return nil

@@ -42,7 +42,7 @@ func (t *tokenFile) read() (string, error) {
 	case len(token) > maxToken:
 		return "", failure.Invalid("%s: %q has %d bytes, and a token may have %d: is it the right file?", t.file.origin, t.file.path, len(token), maxToken)
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", failure.Invalid("%s: %q is no bearer token, which has visible ASCII characters alone, in one line", t.file.origin, t.file.path)
+		return "", failure.Invalid("%s: %q is not a bearer token: it must have only visible ASCII characters, in one line", t.file.origin, t.file.path)
 	}
 	return token, nil
 }

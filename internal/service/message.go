@@ -115,7 +115,7 @@ func length(field string, d *durationpb.Duration) (*time.Duration, error) {
 		return nil, nil
 	}
 	if !d.IsValid() {
-		return nil, invalid(fmt.Sprintf("`%s` is no duration: leave it out, or give one", field))
+		return nil, invalid(fmt.Sprintf("`%s` is not a valid duration: correct it, or leave it out", field))
 	}
 	given := d.AsDuration()
 	return &given, nil

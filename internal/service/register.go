@@ -82,7 +82,7 @@ func complete(rules *typed.Service, desc *grpc.ServiceDesc) error {
 			handled = streams
 		}
 		if !handled[name] {
-			return failure.Invalid("what is registered for service %s has no handler for its method %s: generate its code anew", rules.Name, name)
+			return failure.Invalid("the registration of service %s has no handler for its method %s: generate its code again", rules.Name, name)
 		}
 	}
 	return nil

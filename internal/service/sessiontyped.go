@@ -37,7 +37,7 @@ func (e *entry) serveTyped() error {
 	}
 	message, ok := reply.(proto.Message)
 	if !ok {
-		return status.Error(codes.Internal, "session: the reply is no protobuf message")
+		return status.Error(codes.Internal, "session: the reply is not a protobuf message")
 	}
 	e.finish(&wire.SessionResult{Outcome: wire.Replied}, message)
 	return nil
@@ -47,7 +47,7 @@ func (e *entry) serveTyped() error {
 func (e *entry) decode(into any) error {
 	message, ok := into.(proto.Message)
 	if !ok {
-		return status.Error(codes.Internal, "session: the request is no protobuf message")
+		return status.Error(codes.Internal, "session: the request is not a protobuf message")
 	}
 	request := e.head.Request
 	ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, message.ProtoReflect().Descriptor(), request)

@@ -62,7 +62,7 @@ func FindMethod(path string) (*Method, error) {
 	}
 	service, name, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if !ok || path[0] != '/' {
-		return nil, fmt.Errorf("%q is no path of a method, such as /package.Service/Method", path)
+		return nil, fmt.Errorf("%q is not the path of a method, such as /package.Service/Method", path)
 	}
 	s, err := FindService(service)
 	if err != nil {

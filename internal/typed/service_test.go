@@ -68,16 +68,16 @@ func TestMethods(t *testing.T) {
 
 func TestFindNothing(t *testing.T) {
 	for path, want := range map[string]string{
-		"":                                    `"" is no path of a method, such as /package.Service/Method`,
-		"a/b":                                 `"a/b" is no path`,
-		"/a":                                  `"/a" is no path`,
+		"":                                    `"" is not the path of a method, such as /package.Service/Method`,
+		"a/b":                                 `"a/b" is not the path`,
+		"/a":                                  `"/a" is not the path`,
 		"/a/b":                                "service a is not linked into this program",
 		"//":                                  "service  is not linked into this program",
 		"/typedtest.v1.Mode/b":                "service typedtest.v1.Mode is not linked into this program",
 		"/typedtest.v1.InventoryService/Get":  `service typedtest.v1.InventoryService has no method "Get"`,
 		"/typedtest.v1.InventoryService/":     `has no method ""`,
 		"/typedtest.v1.InventoryService/Ge/t": `has no method "Ge/t"`,
-		"typedtest.v1.InventoryService/Echo":  "is no path",
+		"typedtest.v1.InventoryService/Echo":  "is not the path",
 	} {
 		if m, err := FindMethod(path); m != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", path, err, want)

@@ -178,7 +178,7 @@ func TestTokensNeedTLS(t *testing.T) {
 func TestTokenFiles(t *testing.T) {
 	dir := t.TempDir()
 	for says, path := range map[string]string{
-		"there is no file": filepath.Join(dir, "none"), "is a directory": dir, "is empty": tokenFile(t, " "), "is no bearer token": tokenFile(t, "a b"),
+		"there is no file": filepath.Join(dir, "none"), "is a directory": dir, "is empty": tokenFile(t, " "), "is not a bearer token": tokenFile(t, "a b"),
 		"may have": tokenFile(t, strings.Repeat("x", 10<<10)),
 	} {
 		_, err := oslorpc.Open("memory://x", oslorpc.WithTrust(trust.Config{TokenFile: path}))

@@ -29,7 +29,7 @@ func (r *ZoneReason) String() string {
 	case r.Ready > 0:
 		return fmt.Sprintf("messages for any server stay in zone %q, where %d of %d servers are", r.Zone, r.Near, r.Near+r.Far)
 	case r.Near > 0:
-		return fmt.Sprintf("messages for any server leave zone %q, whose servers take none now (%d), for others (%d)", r.Zone, r.Near, r.Far)
+		return fmt.Sprintf("messages for any server leave zone %q, where none of %d servers accepts a message now, for others (%d)", r.Zone, r.Near, r.Far)
 	default:
 		return fmt.Sprintf("messages for any server leave zone %q, where no server can serve them, for others (%d)", r.Zone, r.Far)
 	}

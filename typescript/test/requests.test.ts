@@ -132,7 +132,7 @@ test("headers that contradict the request are refused", async () => {
     code: Code.InvalidArgument,
     kind: ErrorKind.INVALID_TARGET,
   });
-  await expect(send("other")).rejects.toThrow(/oslorpc-topic says "other", and the request says "golden"/);
+  await expect(send("other")).rejects.toThrow(/oslorpc-topic says "other", but the request says "golden"/);
 });
 
 test("RPCs that it does not know are refused with a detail", async () => {

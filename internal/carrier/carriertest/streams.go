@@ -171,7 +171,7 @@ func testSlowConsumer(f *fixture, m *form) {
 	}
 	synctest.Wait()
 	if f.server.emitted.Load() == sent {
-		f.Error("the method did not go on")
+		f.Error("the method did not continue")
 	}
 	stream.Close(nil)
 	f.wantOver(stream, r, false)

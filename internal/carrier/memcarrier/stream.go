@@ -345,7 +345,7 @@ func (e *end) pull() ([]byte, error) {
 func (e *end) SetHeader(md rpc.Metadata) error {
 	select {
 	case <-e.signed:
-		return errors.New("the metadata was sent already")
+		return errors.New("the metadata was already sent")
 	default:
 	}
 	for name, values := range md {

@@ -240,7 +240,7 @@ func typedReply(result *wire.SessionResult, into proto.Message) error {
 }
 
 func errUnsuitable() error {
-	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server sent a result that does not suit the message; the method may have run"}
+	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server sent a result of the wrong kind for the message; the method may have run"}
 }
 
 // push queues a message if the session accepts it.

@@ -228,7 +228,7 @@ func (s *session) attach(stream grpc.ClientStream, line any, cut context.CancelF
 	s.heard, s.used, s.attached, s.up = time.Now(), time.Now(), true, !s.retired
 	for _, seq := range opened.GetForgotten() {
 		if p := s.pending[seq]; p != nil {
-			s.end(p, &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the connection was lost, and the server has not kept the result; the method may have run"})
+			s.end(p, &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the connection was lost, and the server no longer has the result; the method may have run"})
 		}
 	}
 	for seq, p := range s.pending {

@@ -50,7 +50,7 @@ func (r *Registry) read(ctx context.Context, name string) ([]rpc.Instance, error
 	entries, _, err := r.client.services(ctx, name, false)
 	if errors.Is(err, errTooLarge) {
 		// Otherwise a program with permission to write one topic could make List fail for all.
-		r.log.Error("leaving out a topic whose services in Consul are too many to read", "name", name, "error", err)
+		r.log.Error("leaving out a topic, since Consul has too many services of it to read", "name", name, "error", err)
 		return nil, nil
 	}
 	if err != nil {

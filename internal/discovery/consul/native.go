@@ -71,7 +71,7 @@ func checkIntentions(value string) error {
 // SPIFFE ID.
 func checkService(name string) error {
 	if !isPlainService(name) {
-		return fmt.Errorf("%q is no name for a service: use a-z, 0-9 and -, at most 63 of them, with - only within", name)
+		return fmt.Errorf("%q cannot be the name of a service: use a-z, 0-9 and -, at most 63 of them, with - only within", name)
 	}
 	return nil
 }

@@ -272,7 +272,7 @@ func (p *publisher) undo(ctx context.Context) {
 		within, cancel := context.WithTimeout(p.life, undoWithin)
 		defer cancel()
 		if err := p.remove(within, nil); err != nil && p.life.Err() == nil {
-			p.log.Warn("cannot remove from Consul what was published in part; it expires", "after", p.ttl, "error", err)
+			p.log.Warn("cannot remove an incomplete registration from Consul; it expires", "after", p.ttl, "error", err)
 		}
 	}()
 	select {

@@ -72,7 +72,7 @@ func cleanToken(text, from string) (string, error) {
 	token := strings.TrimSpace(text)
 	for _, b := range []byte(token) {
 		if b < ' ' || b == 0x7f {
-			return "", fmt.Errorf("%w: %s has a control character in the middle, such as a line break: write the token alone", errToken, from)
+			return "", fmt.Errorf("%w: %s has a control character in the middle, such as a line break: write only the token", errToken, from)
 		}
 	}
 	return token, nil

@@ -53,7 +53,7 @@ func TestOpenMalformed(t *testing.T) {
 		"consul://h?intentions=dry-run":                        "no effect without connect=native",
 		"consul://h?connect=native&service=web&intentions=off": "write intentions=enforce",
 		// The name of a service must be simple.
-		"consul://h?connect=native&service=a/b":      "no name for a service",
+		"consul://h?connect=native&service=a/b":      "cannot be the name of a service",
 		"consul:h":                                   "consul://HOST:PORT",
 		"consul://user:secret@h":                     "consul://HOST:PORT",
 		"consul://user:secret/x@h":                   "consul://HOST:PORT",

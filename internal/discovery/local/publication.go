@@ -88,7 +88,7 @@ func (p *publication) check() {
 		slog.Warn("local registry: our file was gone and is back", "path", p.path)
 		p.lapsed(goneReason)
 	case !p.failing:
-		slog.Warn("local registry: our file is gone and cannot be written; trying on", "path", p.path, "error", err)
+		slog.Warn("local registry: our file is gone and cannot be written; trying again", "path", p.path, "error", err)
 	}
 	p.failing = err != nil
 }

@@ -73,7 +73,7 @@ func (s *Servers) attach(stream Stream, peer rpc.Peer, allow func(*rpc.Instance)
 		case <-p.ended:
 			return p.end()
 		case <-p.aborted:
-			return rpcstatus.Encode(&rpc.Error{Kind: rpc.Timeout, Message: "the process did not take what the gateway sent last"}, nil).Err()
+			return rpcstatus.Encode(&rpc.Error{Kind: rpc.Timeout, Message: "the process did not read the last data from the gateway in time"}, nil).Err()
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (f *front) guarded(next http.Handler) http.Handler {
 		defer f.requests.Add(-1)
 		if f.requests.Add(1) > int64(f.MaxRequests) {
 			f.fail(w, &rpc.Error{Kind: rpc.Refused, NotStarted: true,
-				Message: fmt.Sprintf("this gateway is at work on %d requests, and takes no more at a time", f.MaxRequests)})
+				Message: fmt.Sprintf("this gateway already handles %d requests, which is its limit: try again later, or use another gateway", f.MaxRequests)})
 			return
 		}
 		next.ServeHTTP(&timed{ResponseWriter: w, control: control, timeout: f.WriteTimeout}, r)

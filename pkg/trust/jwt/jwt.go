@@ -74,7 +74,7 @@ func Open(c Config) (*Verifier, error) {
 	case c.Keys == "":
 		return nil, failure.Invalid("jwt.Config.Keys is required: name the file with the public keys of the issuer")
 	case c.Issuer == "":
-		return nil, failure.Invalid("jwt.Config.Issuer is required: set what the claim iss of each token must be")
+		return nil, failure.Invalid("jwt.Config.Issuer is required: set the value that the claim iss of each token must have")
 	case c.Audience == "":
 		return nil, failure.Invalid("jwt.Config.Audience is required: without it, tokens for other services would be accepted")
 	}
@@ -117,7 +117,7 @@ func (v *Verifier) Verify(_ context.Context, token string) (subject string, expi
 // which could quote the token.
 func malformed(err error) error {
 	if unexpected := (*jose.ErrUnexpectedSignatureAlgorithm)(nil); errors.As(err, &unexpected) {
-		return fmt.Errorf("its algorithm is none of %s", every)
+		return fmt.Errorf("its algorithm is not one of %s", every)
 	}
 	return errors.New("it is not a signed token in the compact form of JWS")
 }
@@ -219,7 +219,7 @@ func (v *Verifier) look() {
 	case err != nil:
 		if v.fault != err.Error() {
 			v.fault = err.Error()
-			log.Error("the keys of tokens cannot be used, so those from before stay", "error", err)
+			log.Error("the new keys of tokens cannot be used; the previous keys stay in use", "error", err)
 		}
 		return
 	case !slices.Equal(text, v.text):

@@ -88,8 +88,8 @@ def check_headers(m: pb.Message, headers: Iterable[tuple[str, Any]]) -> None:
         seen.add(key)
         claimed, meant = unescape(key, value), said(m)
         if claimed != meant:
-            says = f"says {meant!r:.64}" if meant else "says nothing of it"
-            raise _invalid(f"the header {key} says {claimed!r:.64}, and the request {says}: leave the header out")
+            says = f"says {meant!r:.64}" if meant else "does not set it"
+            raise _invalid(f"the header {key} says {claimed!r:.64}, but the request {says}: leave the header out")
 
 
 def unescape(key: str, value: str | None) -> str:

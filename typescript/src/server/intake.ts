@@ -92,9 +92,9 @@ export function checkHeaders(m: Message, headers: Headers): void {
     const claimed = readHeader(headers, name);
     const meant = said(m);
     if (claimed !== undefined && claimed !== meant) {
-      const says = meant ? `says ${JSON.stringify(meant.slice(0, 64))}` : "says nothing of it";
+      const says = meant ? `says ${JSON.stringify(meant.slice(0, 64))}` : "does not set it";
       const claim = JSON.stringify(claimed.slice(0, 64));
-      throw invalidTarget(`the header ${name} says ${claim}, and the request ${says}: leave the header out`);
+      throw invalidTarget(`the header ${name} says ${claim}, but the request ${says}: leave the header out`);
     }
   }
 }
