@@ -244,15 +244,14 @@ func addresses(ports ...neutronrpc.Port) string {
 	return strings.Join(all, ", ")
 }
 
-// serve serves a port of a network that the agent serves. It returns false if the port is known to
-// be deleted, or to have changed since. An active port was served before. The caller holds the
-// lock.
-func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
+// serve serves a port of a network that the agent serves, unless the port is known to be deleted,
+// or to have changed since. An active port was served before. The caller holds the lock.
+func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) {
 	n := a.networks[networkID]
 	known := slices.IndexFunc(n.Ports, func(k neutronrpc.Port) bool { return k.ID == p.ID })
 	switch _, deleted := a.deleted[p.ID]; {
 	case deleted, known >= 0 && n.Ports[known].RevisionNumber > p.RevisionNumber:
-		return false
+		return
 	case known >= 0:
 		n.Ports[known] = p
 	default:
@@ -266,7 +265,6 @@ func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 		default:
 		}
 	}
-	return true
 }
 
 // remembered is how long the agent remembers deleted ports. It is longer than any message can be

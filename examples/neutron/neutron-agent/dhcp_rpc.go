@@ -77,30 +77,37 @@ func (a *dhcpAgent) AgentUpdated(context.Context, neutronrpc.DhcpPayloadArgs) er
 	return nil
 }
 
-// updatePort serves a port. If the agent does not know the network, it asks for the network first.
+// updatePort serves a port, and says how the agent serves it now: it may have read a later state
+// before this message came. If the agent does not know the network, it asks for the network first.
 func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
-	p := *u.payload.Port
-	known, served := a.serveKnown(u.networkID, p)
+	p, known := a.serveKnown(u.networkID, *u.payload.Port)
 	if !known {
 		return a.refresh(ctx, u)
 	}
-	if !served {
+	if p == nil {
 		return nil
 	}
 	name := ""
 	if p.DNSName != "" {
 		name = " as " + p.DNSName
 	}
-	a.sayf("serves port %s at %s%s", p.ID, addresses(p), name)
+	a.sayf("serves port %s at %s%s", p.ID, addresses(*p), name)
 	return nil
 }
 
-// serveKnown calls serve if the agent serves the network.
-func (a *dhcpAgent) serveKnown(networkID string, p neutronrpc.Port) (known, served bool) {
+// serveKnown calls serve if the agent serves the network. It returns the port as the agent serves
+// it now, or nil if the port was deleted.
+func (a *dhcpAgent) serveKnown(networkID string, p neutronrpc.Port) (now *neutronrpc.Port, known bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, known = a.networks[networkID]; !known {
-		return false, false
+		return nil, false
 	}
-	return true, a.serve(networkID, p)
+	a.serve(networkID, p)
+	for _, served := range a.networks[networkID].Ports {
+		if served.ID == p.ID {
+			return &served, true
+		}
+	}
+	return nil, true
 }
