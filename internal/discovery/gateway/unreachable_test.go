@@ -42,14 +42,6 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// unused returns an address at which nothing listens.
-func unused(t *testing.T) string {
-	t.Helper()
-	l := listen(t)
-	_ = l.Close()
-	return l.Addr().String()
-}
-
 // serve serves gRPC on the network until the end of the test, or until it is killed.
 func serve(t *testing.T, register func(grpc.ServiceRegistrar)) (addr string, kill func()) {
 	t.Helper()
@@ -76,7 +68,7 @@ func TestGatewaysThatCannotBeAsked(t *testing.T) {
 	t.Cleanup(encrypted.Close)
 	stranger, _ := serve(t, func(grpc.ServiceRegistrar) {}) // a gRPC server that is no gateway
 	for name, tt := range map[string]struct{ addr, want string }{
-		"nothing listens": {unused(t), "the gateway cannot be reached: nothing listens at ADDR; the process is probably dead"},
+		"nothing listens": {"127.0.0.1:1", "the gateway cannot be reached: nothing listens at ADDR; the process is probably dead"},
 		"it hangs":        {listen(t).Addr().String(), "the gateway at ADDR accepts connections but sends nothing; its process may be hung"},
 		"a web server":    {web.Listener.Addr().String(), "the gateway at ADDR answers with something other than gRPC; another program may have the address"},
 		"it requires TLS": {encrypted.Listener.Addr().String(), "the gateway at ADDR requires TLS, and this client connects in plaintext: check ca"},
@@ -103,7 +95,7 @@ func TestGatewaysThatCannotBeAsked(t *testing.T) {
 	}
 	t.Run("several", func(t *testing.T) {
 		t.Parallel()
-		one, two := unused(t), unused(t)
+		one, two := "127.0.0.1:1", "127.0.0.1:2"
 		_, err := open(t, one, two).List(t.Context())
 		text := err.Error()
 		if !strings.HasPrefix(text, "not delivered: unreachable: no gateway answers: the gateway cannot be reached: nothing listens at ") ||
