@@ -277,12 +277,19 @@ func (s *session) Leaves(o *wire.Outgoing) {
 	s.told, s.untold = s.taken, 0
 }
 
-// Sent implements [wire.Owner]. It ignores the error, because the end of the stream has the same
-// one.
-func (s *session) Sent(o *wire.Outgoing, _ error) {
-	if p, ok := o.Of.(*pending); ok && p.buffer != nil {
+// Sent implements [wire.Owner]. If the stream did not take a message, it ends as unsent.
+func (s *session) Sent(o *wire.Outgoing, err error) {
+	p, ok := o.Of.(*pending)
+	if !ok {
+		return
+	}
+	if p.buffer != nil {
 		wire.Recycle(p.buffer)
 		p.buffer = nil
+	}
+	if err != nil && !p.ended {
+		p.unsent = true
+		s.end(p, nil)
 	}
 }
 
