@@ -76,7 +76,7 @@ func (f *Fleet) Client(target oslorpc.Target, options ...oslorpc.ClientOption) *
 // open opens a transport in a new process.
 func (f *Fleet) open(options []oslorpc.TransportOption) *process {
 	f.t.Helper()
-	p := &process{fleet: f, dead: make(chan struct{})}
+	p := &process{fleet: f, dead: make(chan struct{}), cut: make(chan struct{})}
 	transport, err := oslorpc.Open(f.url, slices.Concat(f.options, options, []oslorpc.TransportOption{within(p)})...)
 	if err != nil {
 		f.t.Fatalf("oslorpctest: open a transport: %v", err)

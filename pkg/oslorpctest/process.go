@@ -20,7 +20,8 @@ type process struct {
 	fleet     *Fleet
 	transport *oslorpc.Transport
 	registry  *handle
-	dead      chan struct{} // closed when it is killed
+	dead      chan struct{} // closed when it is killed: no method begins any more
+	cut       chan struct{} // closed when its connections have ended after that
 	once      sync.Once
 
 	mu    sync.Mutex
@@ -94,7 +95,8 @@ func (p *process) before(ctx context.Context) error {
 	}
 	select {
 	case <-p.dead:
-		return &dispatch.MethodError{Err: net.ErrClosed} // no caller learns of it
+		<-p.cut // so that no caller learns of the error
+		return &dispatch.MethodError{Err: net.ErrClosed}
 	default:
 		return nil
 	}
@@ -108,6 +110,7 @@ func (p *process) kill() {
 		if h, _, _ := p.now(); h != nil {
 			h.Kill()
 		}
+		close(p.cut)
 		p.registry.kill()
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
