@@ -79,7 +79,8 @@ func TestWaitUntilAnswered(t *testing.T) {
 		if want := []oslorpc.Kind{oslorpc.Timeout, oslorpc.OutcomeUnknown, oslorpc.NoInstance}; !slices.Equal(missing, want) {
 			t.Errorf("they were missing: %v", missing)
 		}
-		if took := time.Since(began); took < 25*time.Second || took > 26*time.Second {
+		// In a session, a client takes a second to be sure that the process is dead.
+		if took := time.Since(began); took < 25*time.Second || took > 27*time.Second {
 			t.Errorf("it took %v", took)
 		}
 	})
