@@ -85,7 +85,7 @@ func wrongs() map[string]wrong {
 	offers := func(s said) bool { return len(s.implemented) == 2 && s.implemented[0].Version.String() == "1.4" }
 	ofServer := func(s said) bool { return s.server == "a" && s.id != "" }
 	return map[string]wrong{
-		"unknown topic":    {target: rpc.Target{Topic: "nowhere"}, method: "whoami", timeout: 50 * time.Millisecond, onWire: rpc.Refused},
+		"unknown topic":    {target: rpc.Target{Topic: "nowhere"}, method: "whoami", timeout: 500 * time.Millisecond, onWire: rpc.Refused},
 		"too new":          {target: version("1.9"), method: "whoami", toAll: true, has: offers},
 		"too old":          {target: version("0.9"), method: "whoami", toAll: true, has: offers},
 		"another major":    {target: version("2.0"), method: "whoami", toAll: true, has: offers},
@@ -95,10 +95,10 @@ func wrongs() map[string]wrong {
 		"unknown method":   {target: version(""), method: "nosuch", toAll: true, has: ofServer},
 		"bad arguments":    {target: version(""), method: "whoami", kwargs: `{"q":1}`, toAll: true, has: func(s said) bool { return s.path == "/q" && ofServer(s) }},
 		"access denied":    {target: version(""), method: "count", toAll: true, has: ofServer},
-		"deadline":         {target: version(""), method: "wait", timeout: 100 * time.Millisecond, toAll: true, has: func(s said) bool { return ofServer(s) && !s.notStarted }},
+		"deadline":         {target: version(""), method: "wait", timeout: time.Second, toAll: true, has: func(s said) bool { return ofServer(s) && !s.notStarted }},
 		"too large":        {target: version(""), method: "echo", kwargs: `{"x":"` + strings.Repeat("x", 200_000) + `"}`, toAll: true, has: ofServer},
 		"remote":           {target: version(""), method: "fail", toAll: true, has: func(s said) bool { return slices.Equal(s.hops, []string{"a"}) && ofServer(s) }},
-		"dead":             {target: rpc.Target{Topic: "dead"}, method: "whoami", timeout: time.Second, once: true, onWire: rpc.Refused, has: func(s said) bool { return s.server == "dead" && s.id != "" }},
+		"dead":             {target: rpc.Target{Topic: "dead"}, method: "whoami", timeout: 3 * time.Second, once: true, onWire: rpc.Refused, has: func(s said) bool { return s.server == "dead" && s.id != "" }},
 	}
 }
 
