@@ -83,6 +83,7 @@ func TestFrozenPeerIsSilent(t *testing.T) {
 				if took := time.Since(back); took > 2*lookTime {
 					t.Errorf("that it answers was found after %v", took)
 				}
+				synctest.Wait()
 				select {
 				case <-became:
 				default:

@@ -2,6 +2,7 @@ package oslorpc_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -135,13 +136,17 @@ func TestServerInterceptorThatAnswersUnimplemented(t *testing.T) {
 	}
 }
 
+// lates counts the services of lateService, since a name can be registered only once.
+var lates atomic.Int64
+
 // lateService registers a typed service in this program: a copy of the inventory. Hosts that were
 // made earlier do not know this service, like hosts of programs that do not link it.
 func lateService(t *testing.T) (path string) {
 	t.Helper()
 	file := protodesc.ToFileDescriptorProto(v1.File_typedtest_v1_inventory_proto)
 	late := proto.CloneOf(file)
-	late.Name, late.Package = new("late.proto"), new("late.v1")
+	name := fmt.Sprintf("late%d", lates.Add(1))
+	late.Name, late.Package = new(name+".proto"), new(name+".v1")
 	late.MessageType, late.EnumType = nil, nil
 	late.Service = late.GetService()[:1]
 	late.Dependency = append(late.Dependency, file.GetName())
