@@ -252,7 +252,7 @@ def test_a_process_may_end_without_closing(opened):
     """Threads of gRPC must not outlive the interpreter, which would crash."""
     for _ in range(5):
         p = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        client = opened(f"static://t={p.stdout.readline().strip()}").client(oslorpc.Target(topic="t"), timeout=20)
+        client = opened(f"static://t={p.stdout.readline().strip()}").client(oslorpc.Target(topic="t"), timeout=2)
         called, ended = [], threading.Event()
 
         def keep_calling(client=client, called=called, ended=ended):

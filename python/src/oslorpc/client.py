@@ -23,11 +23,12 @@ from oslorpc.clientcore import (
     TransportCore,
     result_of,
 )
-from oslorpc.connection import BlockingLink, closed, failure
+from oslorpc.connection import closed, failure
 from oslorpc.delivery import Connect, Send, Wait
 from oslorpc.errors import Error, Kind
 from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
+from oslorpc.link import BlockingLink
 from oslorpc.plain import reason
 from oslorpc.watchdog import Watchdog
 

@@ -1,6 +1,4 @@
-"""Connections to processes: the part that the blocking and the asyncio API share, and the blocking
-one.
-"""
+"""Connections to processes: the part that the blocking and the asyncio API share."""
 
 from __future__ import annotations
 
@@ -10,15 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import grpc
-
 from oslorpc import status
 from oslorpc.diagnosis import Verdict
 from oslorpc.discovery.base import Instance
 from oslorpc.errors import REASONS, STOPPING, Error, Kind
 from oslorpc.security import Security
-from oslorpc.v1 import introspection_pb2 as introspection
-from oslorpc.v1 import rpc_pb2 as pb
 
 BUSY = 1  # the health of a connection that is loaded, and fine otherwise
 SLACK = 1 << 20  # bytes by which gRPC's limit exceeds ours, so that our limit applies first, and our error explains it
@@ -175,158 +169,6 @@ def error_of(code: int, text: str, encoded: bytes | None, headers: bool, replied
 def closed() -> Error:
     """Return the error for a connection that was dropped before the message was sent."""
     return Error(Kind.REFUSED, REASONS[STOPPING], reason=STOPPING, safe_to_retry=True)
-
-
-class BlockingLink(Link):
-    """A connection of the blocking API."""
-
-    def __init__(
-        self, addr: str, name: str, security: Security, caller: str, limit: int, changed: Callable[[], None]
-    ) -> None:
-        super().__init__(addr, name)
-        options = channel_options(caller, addr, limit, security.trust.server_name)
-        self._open = lambda: security.channel(addr, options, self.pin)
-        self._security = security
-        self.headers = security.headers
-        self._changed = changed
-        self._state = threading.Condition()
-        self._channel: grpc.Channel | None = None
-        self._renewed = 0
-        self._closed = False
-
-    def _connection(self) -> grpc.Channel | None:
-        """Return the channel, or None before the server has proved its name."""
-        if self.name and self.pin is None:
-            self.vet(self._security, self._told)
-            return None
-        with self._lock:
-            if self._channel is None:
-                self._channel = channel = self._open()
-                # Requests and results are encoded already.
-                self.call: Any = channel.unary_unary(CALL)
-                self.cast: Any = channel.unary_unary(CAST)
-                self.multicall: Any = channel.unary_stream(MULTICALL)
-                self.monitored: Any = channel.unary_stream(MONITORED, None, pb.MonitoredCallResponse.FromString)
-                self.ping = channel.unary_unary(
-                    PING, introspection.PingRequest.SerializeToString, introspection.PingResponse.FromString
-                )
-                self.info = channel.unary_unary(
-                    GET_INFO, introspection.GetInfoRequest.SerializeToString, introspection.GetInfoResponse.FromString
-                )
-                channel.subscribe(
-                    lambda state: self._moved(channel, state), try_to_connect=True
-                )  # the stubs leave subscribe() without types
-            return self._channel
-
-    def typed(self, path: str) -> Any:
-        """Return a callable for a method of a typed service. Its messages are encoded already."""
-        return self._connected().unary_unary(path)
-
-    def typed_stream(self, path: str) -> Any:
-        """Return a callable for a typed method that streams its answers."""
-        return self._connected().unary_stream(path)
-
-    def _connected(self) -> grpc.Channel:
-        channel = self._channel
-        if channel is None:
-            raise closed()
-        return channel
-
-    def _moved(self, channel: grpc.Channel, state: grpc.ChannelConnectivity) -> None:
-        with self._state:
-            if channel is not self._channel:
-                return
-            self.ready = state is grpc.ChannelConnectivity.READY
-            failed = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE
-            if self.ready:
-                self.distrust = ""
-            if self.ready or failed:
-                self.down, self.fresh = not self.ready, False
-            self._state.notify_all()
-        if failed:
-            self.vet(self._security, self._told)
-        self._changed()
-
-    def _told(self, found: Verdict) -> None:
-        """Handle the result of the check whether the ends trust each other."""
-        with self._state:
-            if self.ready or self._closed:
-                return
-            self.distrust, self.trouble = found.distrust, found.trouble
-            proved = bool(self.name and found.certificate) and (self.pin is None or self.pin != found)
-            if proved:
-                self.pin = found
-            elif not self.ready:
-                self.down, self.fresh = True, False
-            self._state.notify_all()
-        if proved:  # with a new certificate
-            self._replace()
-            self._connection()
-        self._changed()
-
-    def _answered(self, channel: grpc.Channel, answer: Any) -> None:
-        """Note that the process answered a ping. Any answer shows that the channel is connected."""
-        if answer.code() not in _SILENT:
-            self._moved(channel, grpc.ChannelConnectivity.READY)
-
-    def connect(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` for the connection, and return whether it is ready.
-
-        Returns early if an attempt to connect fails.
-        """
-        channel = self._connection()
-        if self.ready:
-            return True
-        known_down = self.down
-        if channel is not None and not self.fresh:  # an RPC makes an idle channel connect at once
-            ping = self.ping.future(introspection.PingRequest(), max(seconds, _KICK), self.headers())
-            ping.add_done_callback(lambda answer: self._answered(channel, answer))
-        renewed = self._renewed
-        with self._state:
-            self._state.wait_for(
-                lambda: self.ready or renewed != self._renewed or (self.down and not known_down), seconds
-            )
-        return self.ready
-
-    def renew(self) -> None:
-        """Open a new connection for the next message. Messages on the old connection continue."""
-        with self._state:
-            self.down, self.fresh = False, True
-            self.distrust, self.pin, self._vetted = "", None, -1.0
-            self._renewed += 1
-        self._replace()
-
-    def _replace(self) -> None:
-        with self._state:
-            old, self._channel = self._channel, None
-            self.ready = False
-        if old is not None:
-            _close_later(old, self)
-
-    def close(self) -> None:
-        """Close the connection."""
-        with self._state:
-            old, self._channel = self._channel, None
-            self.ready, self.down, self._closed = False, True, True
-            self._renewed += 1
-        if old is not None:
-            old.close()
-
-
-_KICK = 1.0
-_SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-
-
-def _close_later(channel: grpc.Channel, link: Link) -> None:
-    """Close a channel when no message uses it any more."""
-
-    def wait() -> None:
-        end = time.monotonic() + 600
-        while link.outstanding and time.monotonic() < end:
-            time.sleep(0.5)
-        channel.close()
-
-    threading.Thread(target=wait, name="oslorpc-close", daemon=True).start()
 
 
 class Unprovable(Link):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import importlib
 import logging
 import threading
 import time
@@ -13,12 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
+from oslorpc.grpccore import core
+
 if TYPE_CHECKING:
     from oslorpc.grpcserver import Server
-
-core: Any = None
-with contextlib.suppress(ImportError):  # a later grpcio may lack it
-    core = importlib.import_module("grpc._cython.cygrpc")
 
 _log = logging.getLogger("oslorpc.server")
 _FOREVER = 1e9  # seconds; gRPC reports a missing deadline as one that is centuries away

@@ -23,14 +23,15 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from oslorpc.grpcrpc import Rpc, core
+from oslorpc import grpccore
+from oslorpc.grpccore import core
+from oslorpc.grpcrpc import Rpc
 
 _log = logging.getLogger("oslorpc.server")
 _NEEDED = (
     "CompletionQueue", "Server", "SendInitialMetadataOperation", "SendMessageOperation",
     "SendStatusFromServerOperation", "ReceiveMessageOperation", "ReceiveCloseOnServerOperation", "auth_context",
 )  # fmt: skip
-_TRIED = range(73, 86)  # the minor versions of grpcio 1 with which this server was tested
 _END = 2.0  # seconds that the exit of a process waits at most
 
 
@@ -38,9 +39,7 @@ def available() -> bool:
     """Whether the installed version of grpcio was tested with this server, and has what it
     needs.
     """
-    major, minor = grpc.__version__.split(".")[:2]
-    tried = major == "1" and minor.isdigit() and int(minor) in _TRIED
-    return tried and all(hasattr(core, name) for name in _NEEDED)
+    return grpccore.available(*_NEEDED)
 
 
 class _Details(grpc.HandlerCallDetails):

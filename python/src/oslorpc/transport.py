@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from oslorpc import url as urls
 from oslorpc.client import Client
 from oslorpc.clientcore import MAX_SIZE, Options, TransportCore, new_fleet
-from oslorpc.connection import BlockingLink
 from oslorpc.discovery.base import Instance
 from oslorpc.interceptor import Interceptor
+from oslorpc.link import BlockingLink, Watcher
 from oslorpc.target import Target
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ class Transport(TransportCore):
         interceptors: Sequence[Interceptor] = (),
     ) -> None:
         super().__init__(settings, caller, exceptions or {}, max_size, token, tokens, interceptors, True)
+        self._watcher = Watcher()
         self._fleet, self._pool = new_fleet(self, self._connect)
         self._listen, self._advertise, self._grace = listen, advertise, stop_grace
         self._engine: Any = None
 
     def _connect(self, addr: str, name: str) -> BlockingLink:
-        return BlockingLink(addr, name, self.security, self.caller, self.max_size, self._wake)
+        return BlockingLink(addr, name, self.security, self.caller, self.max_size, self._wake, self._watcher)
 
     def _wake(self) -> None:
         self._fleet.wake()
