@@ -73,7 +73,7 @@ func TestDialOptionsDoNotHideThatAMessageWasSent(t *testing.T) {
 					}),
 				}})
 			}
-			c := open(t, oslorpc.WithDialOptions(option)).Client(topic, oslorpc.WithTimeout(200*time.Millisecond))
+			c := open(t, oslorpc.WithDialOptions(option)).Client(topic, oslorpc.WithTimeout(2*time.Second))
 			_, err := oslorpc.Call[any](t.Context(), c, "run", nil)
 			if err == nil || oslorpc.SafeToRetry(err) {
 				t.Errorf("it ran, and the error is %v", err)

@@ -213,11 +213,11 @@ func TestGatherThatEndsEarly(t *testing.T) {
 		kind    oslorpc.Kind
 		says    string
 	}{
-		"stalled":               {stall: 500 * time.Millisecond, limit: time.Minute, kind: oslorpc.Timeout, says: "no server replied for 500ms"},
-		"its timeout":           {options: []oslorpc.ClientOption{oslorpc.WithTimeout(500 * time.Millisecond)}, limit: time.Minute, kind: oslorpc.Timeout},
-		"the deadline of ctx":   {limit: 500 * time.Millisecond, kind: oslorpc.Timeout},
+		"stalled":               {stall: 2 * time.Second, limit: time.Minute, kind: oslorpc.Timeout, says: "no server replied for 2s"},
+		"its timeout":           {options: []oslorpc.ClientOption{oslorpc.WithTimeout(2 * time.Second)}, limit: time.Minute, kind: oslorpc.Timeout},
+		"the deadline of ctx":   {limit: 2 * time.Second, kind: oslorpc.Timeout},
 		"canceled":              {stall: time.Minute, kind: oslorpc.Canceled},
-		"its monitor's timeout": {options: []oslorpc.ClientOption{monitor(time.Minute), oslorpc.WithTimeout(500 * time.Millisecond)}, limit: time.Minute, kind: oslorpc.Timeout},
+		"its monitor's timeout": {options: []oslorpc.ClientOption{monitor(time.Minute), oslorpc.WithTimeout(2 * time.Second)}, limit: time.Minute, kind: oslorpc.Timeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
