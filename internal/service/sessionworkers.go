@@ -122,6 +122,9 @@ func (w *workers) rest(woken chan bool) bool {
 func (w *workers) trim() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.over { // end came first, and ended them
+		return
+	}
 	w.dismiss(w.unused)
 	if w.unused = len(w.idle); w.unused > 0 {
 		w.check.Reset(idleWorkerTime)

@@ -68,6 +68,22 @@ func TestWorkersWithoutSessions(t *testing.T) {
 	})
 }
 
+// A check may fire in the moment in which the last stream ends, and then run after the workers have
+// ended. It leaves the lock, which messages of the ended streams need.
+func TestCheckOfEndedWorkers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &workers{check: time.NewTimer(time.Hour), unused: 1}
+		woken := make(chan bool, 1)
+		w.idle = append(w.idle, woken)
+		w.end()
+		w.trim()
+		if <-woken || !w.mu.TryLock() {
+			t.Error("the check did not end")
+		}
+	})
+}
+
 // idleWorkers returns how many workers of the process are idle.
 func (h *holding) idleWorkers() int {
 	w := h.services.sessions.workers
